@@ -1,0 +1,1 @@
+"""Checkpoint and reference imagery in, ONNX encoders and a flyable bundle out."""

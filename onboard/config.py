@@ -1,0 +1,261 @@
+"""TOML files and `key=value` overrides to validated, frozen models; units stand in the key names.
+
+Model facts (input size, descriptor dimension, footprint) are not here: they come from the bundle.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .camera import Camera, Mount
+from .errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Degrees = Annotated[float, Field(ge=-360, le=360)]
+
+
+class Section(BaseModel):
+    """One table of a configuration file: typed, frozen, without room for unknown keys or NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class MountConfig(Section):
+    """Camera on vehicle, angles as a gimbal reports them."""
+
+    roll_deg: Degrees = 0.0
+    pitch_deg: Degrees = -90.0
+    yaw_deg: Degrees = 0.0
+
+
+class IntrinsicsConfig(Section):
+    """A calibration for pictures of one size; distortion in OpenCV's order (k1 k2 p1 p2 k3)."""
+
+    width_px: Annotated[int, Field(gt=0)]
+    height_px: Annotated[int, Field(gt=0)]
+    fx_px: Positive
+    fy_px: Positive
+    cx_px: float
+    cy_px: float
+    distortion: tuple[float, ...] = Field(default=(), strict=False)
+
+    @model_validator(mode="after")
+    def _opencv_takes_these(self) -> IntrinsicsConfig:
+        if len(self.distortion) not in (0, 4, 5, 8):
+            raise ValueError("distortion takes 4, 5 or 8 coefficients in OpenCV's order")
+        return self
+
+
+class CameraConfig(Section):
+    """Either a horizontal field of view, for an undistorted picture, or full intrinsics."""
+
+    hfov_deg: Annotated[float, Field(gt=1, lt=170)] | None = None
+    intrinsics: IntrinsicsConfig | None = None
+    mount: MountConfig = MountConfig()
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> CameraConfig:
+        if (self.hfov_deg is None) == (self.intrinsics is None):
+            raise ValueError("needs either hfov_deg or an [intrinsics] table")
+        return self
+
+    def camera(self, width_px: int, height_px: int) -> Camera:
+        """The camera of pictures of this size.
+
+        Raises:
+            ConfigError: the intrinsics were given for another size.
+        """
+        mount = Mount(self.mount.roll_deg, self.mount.pitch_deg, self.mount.yaw_deg)
+        if self.hfov_deg is not None:
+            return Camera.from_hfov(width_px, height_px, self.hfov_deg, mount)
+        assert self.intrinsics is not None
+        if (self.intrinsics.width_px, self.intrinsics.height_px) != (width_px, height_px):
+            raise ConfigError(
+                f"camera.intrinsics: for {self.intrinsics.width_px}x{self.intrinsics.height_px} px,"
+                f" the pictures have {width_px}x{height_px} px"
+            )
+        return Camera(**self.intrinsics.model_dump(), mount=mount)
+
+
+class PrepareConfig(Section):
+    """What a frame must offer before it is looked at."""
+
+    max_tilt_deg: Positive = 35.0
+    min_contrast: NonNegative = 6.0
+    """Standard deviation of the grey levels below which a picture says nothing."""
+    min_valid_fraction: Fraction = 0.5
+    """Part of the reference footprint that the frame must cover."""
+    max_telemetry_age_s: Positive = 0.5
+
+
+class RetrieveConfig(Section):
+    """How candidates are found."""
+
+    top_k: Annotated[int, Field(ge=1, le=256)] = 20
+    engine: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
+    precision: Literal["fp32", "fp16"] = "fp32"
+    prior_sigmas: Positive = 4.0
+    """Radius of the search around a prior, in units of its accuracy."""
+
+
+class VerifyConfig(Section):
+    """Alignment of the frame with the reference imagery by correlation of structure."""
+
+    candidates: Annotated[int, Field(ge=1, le=32)] = 5
+    search_m: Positive = 40.0
+    """How far from a candidate's centre the frame is looked for."""
+    heading_search_deg: NonNegative = 6.0
+    scale_search: Fraction = 0.08
+
+
+class FilterConfig(Section):
+    """Dead reckoning between frames and agreement over time."""
+
+    confirmations: Annotated[int, Field(ge=1)] = 5
+    """Verified positions that must agree before the first fix is published."""
+    velocity_accuracy_m_s: Positive = 1.5
+    max_coast_s: Positive = 5.0
+    """Silence after which everything is earned anew."""
+
+
+class GateConfig(Section):
+    """What a verified position must reach to be published. NaN reaches nothing."""
+
+    min_score: float = 0.2
+    min_correlation: Fraction = 0.15
+    min_peak_ratio: Positive = 1.15
+    """Best correlation against the best one elsewhere."""
+    max_innovation_sigmas: Positive = 4.0
+
+
+class LocalizerConfig(Section):
+    """Everything between a frame and a fix."""
+
+    prepare: PrepareConfig = PrepareConfig()
+    retrieve: RetrieveConfig = RetrieveConfig()
+    verify: VerifyConfig = VerifyConfig()
+    filter: FilterConfig = FilterConfig()
+    gate: GateConfig = GateConfig()
+
+
+class LinkConfig(Section):
+    """Where the autopilot is, in pymavlink's words, and who we are to it."""
+
+    address: str = "udpout:127.0.0.1:14550"
+    baud: Annotated[int, Field(gt=0)] = 921_600
+    source_system: Annotated[int, Field(ge=1, le=255)] = 1
+    source_component: Annotated[int, Field(ge=1, le=255)] = 197
+    """197 is MAV_COMP_ID_VISUAL_INERTIAL_ODOMETRY."""
+    gps_id: Annotated[int, Field(ge=0, le=7)] = 0
+    rate_hz: Annotated[float, Field(ge=5, le=50)] = 8.0
+    """ArduPilot calls a GPS unhealthy when messages are more than 215 ms apart on average."""
+    max_fix_age_s: Positive = 2.0
+    """A fix is propagated by velocity for so long; then one explicit no-fix, then silence."""
+
+
+class SourceConfig(Section):
+    """Where frames and telemetry come from."""
+
+    frames: str
+    """A video file, a folder of pictures, or `camera:N` for the Nth capture device."""
+    telemetry: str = "mavlink"
+    """A telemetry CSV, or `mavlink` for the autopilot on the link."""
+    rate_hz: Positive | None = None
+    """Pictures per second of a folder whose telemetry does not name them."""
+    process_rate_hz: Positive = 5.0
+    """Frames are taken at most so often; the newest wins."""
+
+
+class ReplayConfig(Section):
+    """`geobridge replay --config` or overrides."""
+
+    camera: CameraConfig
+    localizer: LocalizerConfig = LocalizerConfig()
+
+
+class RunConfig(Section):
+    """`geobridge run CONFIG`."""
+
+    bundle: str
+    camera: CameraConfig
+    source: SourceConfig
+    localizer: LocalizerConfig = LocalizerConfig()
+    link: LinkConfig = LinkConfig()
+
+
+S = TypeVar("S", bound=Section)
+
+
+def load(model: type[S], path: Path | None = None, overrides: Sequence[str] = ()) -> S:
+    """A configuration from a TOML file and `table.key=value` overrides; later overrides win.
+
+    Raises:
+        ConfigError: names the file and the full key, in one line.
+    """
+    where = str(path) if path else "configuration"
+    tree = _read_toml(path) if path else {}
+    for override in overrides:
+        _override(tree, override)
+    return validate(model, tree, where)
+
+
+def validate(model: type[S], tree: Mapping[str, Any], where: str) -> S:
+    """A model from plain data.
+
+    Raises:
+        ConfigError: names `where` and the full path of the first wrong key.
+    """
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first complaint as `full.key: what was expected`."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    text = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        text = "unknown key"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{key}: {text}{more}" if key else f"{text}{more}"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"override {override!r}: expected table.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    table = tree
+    for depth, part in enumerate(parts[:-1], start=1):
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"override {override!r}: {'.'.join(parts[:depth])} is not a table")
+    table[parts[-1]] = value

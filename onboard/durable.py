@@ -1,0 +1,65 @@
+"""Writes that survive a power cut: temporary file beside the target, fsync, rename, folder fsync.
+
+A reader sees the old file or the new one, never a part of either.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+TEMPORARY_PREFIX = ".partial-"
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Replace `path` with `data` as a whole."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(data)
+
+    return write_file(path, write)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Replace `path` with UTF-8 `text` as a whole."""
+    return write_bytes(path, text.encode())
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> Path:
+    """Let `write` make a file under a temporary name, then put it in the place of `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
+    try:
+        write(temporary)
+        sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+    return path
+
+
+def publish_folder(temporary: Path, final: Path) -> Path:
+    """Put a finished folder in the place of `final`; both must lie in the same parent folder."""
+    for file in sorted(temporary.rglob("*")):
+        sync(file)
+    sync(temporary)
+    replaced = final.with_name(f"{TEMPORARY_PREFIX}replaced-{final.name}")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if final.exists():
+        final.rename(replaced)
+    temporary.rename(final)
+    sync(final.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+    return final
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or a folder's list of names, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""One file per inference runtime; the one asked for, or an EngineError."""

@@ -1,0 +1,1 @@
+"""What was recorded in flight, read into typed telemetry."""

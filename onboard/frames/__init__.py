@@ -1,0 +1,1 @@
+"""Where frames come from, each stamped with its capture time."""

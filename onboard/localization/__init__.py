@@ -1,0 +1,1 @@
+"""Frame and telemetry to a fix or a reason; knows neither sockets nor clocks."""

@@ -1,0 +1,1 @@
+"""The autopilot's language; wire names and wire units appear only here."""

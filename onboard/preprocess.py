@@ -1,0 +1,123 @@
+"""The one way from a picture to the pixels an encoder sees; training, export, flight call `apply`.
+
+Pixel normalisation is not here: it is the first layer of the exported graph. What is here is the
+resize, written out so that no library's version decides it: separable antialiased resampling,
+horizontal pass first, rounded to whole grey levels after each pass. With `bicubic` it reproduces
+Pillow's BICUBIC to one grey level (Keys' kernel, a = -0.5, widened when shrinking).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from .records import Image, Mask
+
+Interpolation = Literal["bicubic", "box"]
+Fit = Literal["squash", "centre_crop"]
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What was done to every training picture, and so must be done to every picture in flight.
+
+    `fit`: squash the whole picture to the size, or crop the centre to its aspect first.
+    `fill`: RGB where the mask says there is no picture. `mean`, `std`: RGB in 0..1, applied inside
+    the encoder; recorded here because they belong to the same contract.
+    """
+
+    height_px: int
+    width_px: int
+    interpolation: Interpolation = "bicubic"
+    fit: Fit = "squash"
+    fill: tuple[int, int, int] = (122, 117, 104)
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.height_px <= 4096 and 1 <= self.width_px <= 4096):
+            raise ValueError(f"encoder input {self.width_px}x{self.height_px} px is out of range")
+        if not all(s > 0 for s in self.std):
+            raise ValueError(f"std {self.std} must be positive")
+
+
+def apply(image: Image, spec: Preprocess, valid: Mask | None = None) -> Image:
+    """[H, W, 3] RGB to [height_px, width_px, 3], uint8.
+
+    Args:
+        image: any size from 1x1.
+        spec: the encoder's record.
+        valid: [H, W], 0 where the picture is to be filled with `spec.fill`.
+
+    Raises:
+        ValueError: not an RGB uint8 picture, or the mask has another shape.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"expected [H, W, 3] uint8 RGB, got {image.shape} {image.dtype}")
+    if valid is not None:
+        if valid.shape != image.shape[:2]:
+            raise ValueError(f"mask {valid.shape} does not fit picture {image.shape[:2]}")
+        image = np.where(valid[..., None] > 0, image, np.asarray(spec.fill, np.uint8))
+    if spec.fit == "centre_crop":
+        image = _centre_crop(image, spec.width_px / spec.height_px)
+    return resize(image, spec.height_px, spec.width_px, spec.interpolation)
+
+
+def resize(image: Image, height_px: int, width_px: int, interpolation: Interpolation) -> Image:
+    """[H, W, C] uint8 to [height_px, width_px, C], antialiased; the same size is returned as is."""
+    height, width, channels = image.shape
+    if width != width_px:
+        weights = _weights(width, width_px, interpolation)
+        rows = image.transpose(0, 2, 1).reshape(-1, width).astype(np.float32)
+        image = _grey_levels(rows @ weights.T).reshape(height, channels, width_px)
+        image = image.transpose(0, 2, 1)
+    if height != height_px:
+        weights = _weights(height, height_px, interpolation)
+        columns = image.reshape(height, -1).astype(np.float32)
+        image = _grey_levels(weights @ columns).reshape(height_px, width_px, channels)
+    return np.ascontiguousarray(image)
+
+
+def _centre_crop(image: Image, aspect: float) -> Image:
+    height, width = image.shape[:2]
+    crop_w = min(width, max(1, round(height * aspect)))
+    crop_h = min(height, max(1, round(width / aspect)))
+    top, left = (height - crop_h) // 2, (width - crop_w) // 2
+    return image[top : top + crop_h, left : left + crop_w]
+
+
+def _grey_levels(values: npt.NDArray[np.float32]) -> Image:
+    levels = np.clip(np.floor(values + 0.5), 0, 255)
+    return levels.astype(np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _weights(source: int, target: int, interpolation: Interpolation) -> npt.NDArray[np.float32]:
+    """[target, source] resampling matrix; each row sums to one."""
+    scale = source / target
+    widen = max(scale, 1.0)
+    support = (2.0 if interpolation == "bicubic" else 0.5) * widen
+    kernel = _keys if interpolation == "bicubic" else _box
+    weights = np.zeros((target, source))
+    for row in range(target):
+        centre = (row + 0.5) * scale
+        first, last = max(int(centre - support + 0.5), 0), min(int(centre + support + 0.5), source)
+        at = (np.arange(first, last, dtype=float) + 0.5 - centre) / widen
+        weights[row, first:last] = kernel(at)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+def _keys(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Keys 1981, cubic convolution with a = -0.5."""
+    x = np.abs(at)
+    near = (1.5 * x - 2.5) * x * x + 1.0
+    far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
+
+
+def _box(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.where((at > -0.5) & (at <= 0.5), 1.0, 0.0)

@@ -1,0 +1,1 @@
+"""Image to descriptor, descriptor to candidates."""

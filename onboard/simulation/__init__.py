@@ -1,0 +1,1 @@
+"""A world to fly in, rendered from a seed."""
