@@ -32,7 +32,7 @@ from .geodesy import LocalFrame
 from .preprocess import Fit, Interpolation, Preprocess
 from .views import View
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Literal[1] = 1
 KNOWN_FEATURES = frozenset({"hnsw", "imagery"})
 """What this version can fly; a bundle that requires anything else is refused."""
 

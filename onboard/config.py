@@ -98,13 +98,15 @@ class PrepareConfig(Section):
     min_valid_fraction: Fraction = 0.5
     """Part of the reference footprint that the frame must cover."""
     max_telemetry_age_s: Positive = 0.5
+    attitude_accuracy_deg: Positive = 1.0
+    """1-sigma error of roll and pitch; it moves the seen ground by height x tan(error)."""
 
 
 class RetrieveConfig(Section):
     """How candidates are found."""
 
     top_k: Annotated[int, Field(ge=1, le=256)] = 20
-    engine: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
+    engine: Literal["onnxruntime"] = "onnxruntime"
     precision: Literal["fp32", "fp16"] = "fp32"
     prior_sigmas: Positive = 4.0
     """Radius of the search around a prior, in units of its accuracy."""
@@ -113,11 +115,16 @@ class RetrieveConfig(Section):
 class VerifyConfig(Section):
     """Alignment of the frame with the reference imagery by correlation of structure."""
 
-    candidates: Annotated[int, Field(ge=1, le=32)] = 5
+    windows: Annotated[int, Field(ge=1, le=16)] = 3
+    """Separate neighbourhoods among the candidates that are tried."""
+    footprint_ratio: Annotated[float, Field(ge=1, le=4)] = 1.35
+    """Side of the ground square that is aligned, in reference footprints."""
     search_m: Positive = 40.0
     """How far from a candidate's centre the frame is looked for."""
-    heading_search_deg: NonNegative = 6.0
-    scale_search: Fraction = 0.08
+    heading_search_deg: NonNegative = 8.0
+    scale_search: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    exclusion_m: Positive = 10.0
+    """A second peak counts as another place from this distance on."""
 
 
 class FilterConfig(Section):
@@ -125,7 +132,11 @@ class FilterConfig(Section):
 
     confirmations: Annotated[int, Field(ge=1)] = 5
     """Verified positions that must agree before the first fix is published."""
+    confirmation_span_s: NonNegative = 0.5
+    """Time they must span."""
     velocity_accuracy_m_s: Positive = 1.5
+    unknown_speed_m_s: Positive = 25.0
+    """What the vehicle may fly where telemetry gives no velocity."""
     max_coast_s: Positive = 5.0
     """Silence after which everything is earned anew."""
 
@@ -133,10 +144,10 @@ class FilterConfig(Section):
 class GateConfig(Section):
     """What a verified position must reach to be published. NaN reaches nothing."""
 
-    min_score: float = 0.2
-    min_correlation: Fraction = 0.15
-    min_peak_ratio: Positive = 1.15
-    """Best correlation against the best one elsewhere."""
+    min_score: Annotated[float, Field(ge=-1, le=1)] = 0.2
+    min_correlation: Fraction = 0.2
+    min_peak_ratio: Annotated[float, Field(ge=1)] = 1.3
+    """Best correlation of structure against the best one elsewhere in the search."""
     max_innovation_sigmas: Positive = 4.0
 
 

@@ -87,12 +87,12 @@ def _centre_crop(image: Image, aspect: float) -> Image:
     crop_w = min(width, max(1, round(height * aspect)))
     crop_h = min(height, max(1, round(width / aspect)))
     top, left = (height - crop_h) // 2, (width - crop_w) // 2
-    return image[top : top + crop_h, left : left + crop_w]
+    cropped: Image = image[top : top + crop_h, left : left + crop_w]
+    return cropped
 
 
 def _grey_levels(values: npt.NDArray[np.float32]) -> Image:
-    levels = np.clip(np.floor(values + 0.5), 0, 255)
-    return levels.astype(np.uint8)
+    return np.asarray(np.clip(np.floor(values + 0.5), 0, 255), np.uint8)
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,185 @@
+"""The last step of packing: all parts into the files of a bundle, and the manifest over them."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import hnswlib
+import numpy as np
+import numpy.typing as npt
+
+from geobridge.onboard import durable
+from geobridge.onboard.bundle import (
+    FORMAT_VERSION,
+    MANIFEST,
+    AccuracyEntry,
+    CoverageEntry,
+    DescriptorEntry,
+    EncoderEntry,
+    FileEntry,
+    ImageryEntry,
+    IndexEntry,
+    KnownAnswersEntry,
+    Manifest,
+    Role,
+    file_entry,
+    manifest_bytes,
+)
+from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
+from geobridge.onboard.geodesy import LocalFrame
+from geobridge.onboard.retrieval.encoder import Encoder
+from geobridge.onboard.retrieval.imagery import ReferenceImagery
+from geobridge.onboard.retrieval.index import build_graph, graph_recall
+
+from .encoders import ExportedEncoder
+from .plan import Plan
+from .references.places import square_of
+
+log = logging.getLogger(__name__)
+
+HNSW_M, HNSW_EF_CONSTRUCTION = 16, 200
+HNSW_EFS = (16, 32, 64, 128, 256, 512)
+RECALL_TARGET = 0.99
+KNOWN_PICTURES = 6
+ALIGNMENT_PX = 1.5
+"""1-sigma error of aligning a frame with the imagery, in its pixels; a default, see `EVIDENCE`."""
+EVIDENCE = "default values; not calibrated on flights over this area"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the stages before made of the raster."""
+
+    frame: LocalFrame
+    imagery_entry: ImageryEntry
+    imagery: ReferenceImagery
+    places: npt.NDArray[Any]
+    descriptors: npt.NDArray[np.float16]
+    held_out: npt.NDArray[np.float16]
+
+
+def assemble(plan: Plan, parts: Parts, exported: Path, folder: Path) -> None:
+    """Write encoders, places, descriptors, index, known answers and the manifest."""
+    files: list[FileEntry] = []
+
+    def add(path: str, role: Role) -> None:
+        files.append(file_entry(folder, folder / path, role))
+
+    def save(path: str, array: npt.NDArray[Any], role: Role) -> None:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        np.save(folder / path, array, allow_pickle=False)
+        add(path, role)
+
+    encoders = [_encoder_entry(plan, entry) for entry in plan.record.encoders]
+    for entry, encoder in zip(plan.record.encoders, encoders, strict=True):
+        (folder / encoder.path).parent.mkdir(exist_ok=True)
+        shutil.copyfile(exported / entry.file, folder / encoder.path)
+        add(encoder.path, "encoder")
+    save("reference/places.npy", parts.places, "places")
+    save("reference/descriptors.npy", parts.descriptors, "descriptors")
+    graph, index = build_index(parts.descriptors, parts.held_out)
+    graph.save_index(str(folder / "reference/index.hnsw"))
+    add("reference/index.hnsw", "index")
+    for tile in sorted((folder / "reference/imagery").glob("*.png")):
+        add(tile.relative_to(folder).as_posix(), "imagery")
+    known = []
+    for entry in plan.record.encoders:
+        if entry.precision == "fp32":
+            answers = KnownAnswersEntry(
+                view=entry.view,
+                images=f"known_answers/{entry.view}.images.npy",
+                descriptors=f"known_answers/{entry.view}.descriptors.npy",
+            )
+            images, descriptors = _known_answers(plan, parts, exported / entry.file)
+            save(answers.images, images, "known_images")
+            save(answers.descriptors, descriptors, "known_descriptors")
+            known.append(answers)
+    manifest = _manifest(plan, parts, tuple(encoders), index, tuple(known), tuple(files))
+    durable.write_bytes(folder / MANIFEST, manifest_bytes(manifest))
+
+
+def build_index(
+    descriptors: npt.NDArray[np.float16], held_out: npt.NDArray[np.float16]
+) -> tuple[hnswlib.Index, IndexEntry]:
+    """The graph, and the smallest search width that finds enough for the held-out queries."""
+    graph = build_graph(descriptors, HNSW_M, HNSW_EF_CONSTRUCTION)
+    queries = held_out.astype(np.float32)
+    for ef in HNSW_EFS:
+        recall = graph_recall(graph, descriptors, queries, ef)
+        if recall >= RECALL_TARGET:
+            break
+    log.info("HNSW recall@10 %.3f on %d held-out queries with ef %d", recall, len(queries), ef)
+    entry = IndexEntry(
+        m=HNSW_M, ef_construction=HNSW_EF_CONSTRUCTION, ef=ef, recall_at_10=round(recall, 4)
+    )
+    return graph, entry
+
+
+def _known_answers(
+    plan: Plan, parts: Parts, model: Path
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """Squares from all over the area, and what the encoder says to them now."""
+    chosen = np.linspace(0, len(parts.places) - 1, KNOWN_PICTURES).round().astype(int)
+    images = np.stack([square_of(parts.places[i], parts.imagery)[0] for i in chosen])
+    encoder = Encoder(OnnxRuntimeEngine(model), plan.record.preprocess.spec, plan.record.dimension)
+    return images, encoder.encode([encoder.prepare(image) for image in images])
+
+
+def _encoder_entry(plan: Plan, entry: ExportedEncoder) -> EncoderEntry:
+    return EncoderEntry(
+        view=entry.view,
+        precision=entry.precision,
+        path=f"encoders/{entry.file}",
+        opset=plan.record.opset,
+        checkpoint_sha256=plan.record.checkpoint_sha256,
+        preprocess=plan.record.preprocess,
+    )
+
+
+def _manifest(
+    plan: Plan,
+    parts: Parts,
+    encoders: tuple[EncoderEntry, ...],
+    index: IndexEntry,
+    known: tuple[KnownAnswersEntry, ...],
+    files: tuple[FileEntry, ...],
+) -> Manifest:
+    east, north, half = parts.places["east_m"], parts.places["north_m"], plan.footprint_m / 2
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        required_features=("hnsw", "imagery"),
+        bundle_version=plan.bundle_version,
+        producer=f"geobridge-uav {version('geobridge-uav')}",
+        encoders=encoders,
+        descriptor=DescriptorEntry(
+            dimension=plan.record.dimension,
+            dtype="float16",
+            metric="cosine",
+            count=len(parts.places),
+        ),
+        index=index,
+        imagery=parts.imagery_entry,
+        coverage=CoverageEntry(
+            origin_lat_deg=parts.frame.origin_lat_deg,
+            origin_lon_deg=parts.frame.origin_lon_deg,
+            west_m=float(east.min()) - half,
+            south_m=float(north.min()) - half,
+            east_m=float(east.max()) + half,
+            north_m=float(north.max()) + half,
+            footprint_m=plan.footprint_m,
+            spacing_m=plan.spacing_m,
+            sources=(plan.source,),
+        ),
+        accuracy=AccuracyEntry(
+            registration_m=plan.registration_m,
+            alignment_m=ALIGNMENT_PX * plan.gsd_m,
+            evidence=EVIDENCE,
+        ),
+        known_answers=known,
+        files=files,
+    )

@@ -1,0 +1,148 @@
+"""`geobridge pack`: a georeferenced raster and exported encoders to a bundle that flies.
+
+Work happens in a folder beside the bundle and is kept there when interrupted; the same command goes
+on where it stopped. The bundle appears as a whole, and the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+from geobridge.onboard import durable
+from geobridge.onboard.bundle import MANIFEST, Bundle, SourceEntry, sha256
+from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
+from geobridge.onboard.errors import DataError
+from geobridge.onboard.retrieval.encoder import Encoder
+from geobridge.onboard.retrieval.imagery import ReferenceImagery
+from geobridge.onboard.views import View
+from geobridge.training.raster import Raster
+
+from .assemble import Parts, assemble
+from .encoders import ExportRecord, read_record
+from .plan import Plan
+from .references.imagery import tile_reader, write_imagery
+from .references.places import Lattice, encode_places, lay_places
+
+log = logging.getLogger(__name__)
+
+WORK, PLAN = "work", "plan.json"
+
+
+def pack(
+    raster: Path,
+    encoders: Path,
+    out: Path,
+    footprint_m: float | None = None,
+    spacing_m: float | None = None,
+    gsd_m: float | None = None,
+    registration_m: float = 5.0,
+    licence: str = "",
+    attribution: str = "",
+    captured: str = "",
+    bundle_version: int = 1,
+) -> Path:
+    """Pack a raster's squares as satellite references; the path of the bundle.
+
+    Args:
+        raster: GeoTIFF or anything else GDAL reads, in any CRS.
+        encoders: folder made by `geobridge export`, with a drone and a satellite encoder.
+        out: the bundle folder to write; a bundle already there is replaced at the end.
+        footprint_m: side of a reference square; by default what the encoders were trained for.
+        spacing_m: distance of neighbouring references; by default an eighth of the footprint.
+        gsd_m: ground sampling of the imagery; by default what the encoders were trained for.
+        registration_m: 1-sigma error per axis of the raster's own georeference.
+        licence, attribution, captured: of the raster; they travel in the manifest.
+        bundle_version: grows with every bundle of an area.
+
+    Raises:
+        DataError: names the file that cannot be used, or the value that makes no sense.
+    """
+    record = read_record(encoders)
+    if not raster.is_file():
+        raise DataError(f"{raster}: no such file")
+    footprint_m = record.footprint_m if footprint_m is None else footprint_m
+    plan = Plan(
+        record=record,
+        source=SourceEntry(
+            name=raster.name,
+            sha256=sha256(raster),
+            licence=licence,
+            attribution=attribution,
+            captured=captured,
+        ),
+        footprint_m=footprint_m,
+        spacing_m=footprint_m / 8 if spacing_m is None else spacing_m,
+        gsd_m=record.gsd_m if gsd_m is None else gsd_m,
+        registration_m=registration_m,
+        bundle_version=bundle_version,
+    )
+    _check(plan)
+    partial = _begin(out, plan)
+    parts = _gather(plan, raster, encoders, partial)
+    assemble(plan, parts, encoders, partial)
+    shutil.rmtree(partial / WORK)
+    Bundle.open(partial)
+    return durable.publish_folder(partial, out)
+
+
+def _gather(plan: Plan, raster: Path, encoders: Path, partial: Path) -> Parts:
+    with Raster(raster, plan.gsd_m) as opened:
+        lattice = Lattice(opened.frame, opened.grid, plan.footprint_m, plan.spacing_m)
+        imagery_entry = write_imagery(opened, partial)
+    imagery = ReferenceImagery(imagery_entry, tile_reader(partial, imagery_entry.tile_px))
+    places = lay_places(lattice, imagery)
+    if len(places) == 0:
+        raise DataError(
+            f"{raster}: no square of {plan.footprint_m:g} m has enough data; lower --footprint-m"
+        )
+    log.info("%d places of %g m, %g m apart", len(places), plan.footprint_m, plan.spacing_m)
+    encoder = satellite_encoder(encoders, plan.record)
+    work = partial / WORK
+    return Parts(
+        frame=lattice.frame,
+        imagery_entry=imagery_entry,
+        imagery=imagery,
+        places=places,
+        descriptors=encode_places(places, imagery, encoder, work / "places"),
+        held_out=encode_places(lattice.between(places), imagery, encoder, work / "held_out"),
+    )
+
+
+def satellite_encoder(folder: Path, record: ExportRecord) -> Encoder:
+    """The exported FP32 satellite encoder.
+
+    Raises:
+        DataError: it was not exported.
+    """
+    for entry in record.encoders:
+        if (entry.view, entry.precision) == (View.SATELLITE.value, "fp32"):
+            engine = OnnxRuntimeEngine(folder / entry.file)
+            return Encoder(engine, record.preprocess.spec, record.dimension)
+    raise DataError(f"{folder}: no satellite encoder in fp32; run geobridge export with it")
+
+
+def _check(plan: Plan) -> None:
+    for name in ("footprint_m", "spacing_m", "gsd_m", "registration_m", "bundle_version"):
+        if not getattr(plan, name) > 0:
+            option = name.replace("_", "-")
+            raise DataError(f"--{option}: {getattr(plan, name)} must be positive")
+    if plan.footprint_m < 8 * plan.gsd_m:
+        raise DataError(
+            f"--footprint-m: {plan.footprint_m:g} m is less than 8 pixels of {plan.gsd_m:g} m"
+        )
+
+
+def _begin(out: Path, plan: Plan) -> Path:
+    """The working folder: fresh, or as an interrupted run of the same plan left it."""
+    if out.exists() and not (out / MANIFEST).exists():
+        raise DataError(f"{out}: exists and is not a bundle; choose another folder")
+    partial = out.parent / f"{durable.TEMPORARY_PREFIX}{out.name}"
+    marker = partial / WORK / PLAN
+    if marker.exists() and marker.read_text(encoding="utf-8") == plan.fingerprint:
+        log.info("going on in %s", partial)
+    else:
+        shutil.rmtree(partial, ignore_errors=True)
+        durable.write_text(marker, plan.fingerprint)
+    return partial

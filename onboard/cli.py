@@ -1,0 +1,162 @@
+"""The one console command: finds the function in the table, calls it, prints what it returns.
+
+The result goes to stdout, the log to stderr. Exit codes: 0 done, 1 failed, 2 usage, configuration,
+data or bundle, 130 interrupted. A user's mistake is one line, a traceback is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from .commands import COMMANDS
+from .errors import GeobridgeError
+
+EXTRAS = {
+    "matplotlib": "replay",
+    "onnx": "export",
+    "onnxruntime": "cpu",
+    "onnxscript": "export",
+    "open_clip": "train",
+    "rasterio": "train",
+    "safetensors": "train",
+    "torch": "train",
+    "torchvision": "train",
+}
+"""Which extra brings a module that may be absent."""
+
+
+class Parser(argparse.ArgumentParser):
+    """One line about a mistake instead of the usage in front of it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with exit code 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    top = _top_parser().parse_args(argv)
+    command = COMMANDS[top.command]
+    values = vars(_parser(top.command).parse_intermixed_args(top.arguments))
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=values.pop("log_level"),
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    as_json = values.pop("as_json", False)
+    return _run(top.command, lambda: _print(_function(command.target)(**values), as_json))
+
+
+def _run(name: str, action: Callable[[], None]) -> int:
+    try:
+        action()
+    except GeobridgeError as error:
+        return _complain(name, str(error), 2)
+    except ImportError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _complain(name, f'{error}; it comes with: pip install "geobridge-uav[{extra}]"', 2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _complain(name, f"{error.filename}: {error.strerror}", 1)
+    except KeyboardInterrupt:
+        return _complain(name, "interrupted", 130)
+    return 0
+
+
+def _complain(name: str, text: str, code: int) -> int:
+    print(f"geobridge {name}: {' '.join(text.split())}", file=sys.stderr)
+    return code
+
+
+def _function(target: str) -> Callable[..., object]:
+    module, _, name = target.partition(":")
+    function: Callable[..., object] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _print(result: Any, as_json: bool) -> None:
+    try:
+        if result is not None:
+            print(_text(result, as_json), flush=True)
+    except BrokenPipeError:  # the reader, as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _text(result: Any, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(result, indent=1, allow_nan=False, default=os.fspath)
+    if isinstance(result, Mapping):
+        return _table([[key, _cell(key, value)] for key, value in _flat(result)])
+    if isinstance(result, list):
+        keys = list(result[0]) if result else ["nothing found"]
+        return _table([keys, *([_cell(key, row[key]) for key in keys] for row in result)])
+    return str(result)
+
+
+def _table(rows: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        leaves += _flat(value, f"{path}.") if isinstance(value, Mapping) else [(path, value)]
+    return leaves
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.7f}" if key.endswith(("lat_deg", "lon_deg")) else f"{value:.3f}"
+    return str(value)
+
+
+def _top_parser() -> Parser:
+    width = max(map(len, COMMANDS))
+    table = "\n".join(f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items())
+    parser = Parser(
+        prog="geobridge",
+        description="Visual position fixes for drones without GNSS.",
+        epilog=f"commands:\n{table}\n\ngeobridge COMMAND --help tells the arguments of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of those below")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the command")
+    return parser
+
+
+def _parser(name: str) -> Parser:
+    parser = Parser(prog=f"geobridge {name}", description=COMMANDS[name].help, allow_abbrev=False)
+    COMMANDS[name].arguments(parser)
+    volume = parser.add_mutually_exclusive_group()
+    for flag, level, text in (
+        ("-v", logging.DEBUG, "log more"),
+        ("-q", logging.WARNING, "log less"),
+    ):
+        volume.add_argument(flag, dest="log_level", action="store_const", const=level, help=text)
+    parser.set_defaults(log_level=logging.INFO)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version  # slow to import, and seldom asked for
+
+        print(f"geobridge {version('geobridge-uav')}")
+        parser.exit()

@@ -1,0 +1,105 @@
+"""A telemetry table to `Telemetry` at any time of the flight.
+
+    time_s                                              seconds on the clock of the frames
+    file                                                name of the picture taken then
+    roll_deg, pitch_deg, heading_deg                    attitude of the vehicle, from true north
+    height_agl_m                                        above the ground below
+    alt_amsl_m                                          above mean sea level
+    velocity_north_m_s, velocity_east_m_s               over ground
+    prior_lat_deg, prior_lon_deg, prior_horiz_accuracy_m    where it may be, 1-sigma per axis
+
+Only `time_s` is required; columns on one line above come together. For a video, zero is its first
+frame.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import DataError
+from ..records import Attitude, Prior, Telemetry
+from .interpolation import sample_at
+from .table import LATITUDE, LONGITUDE, NUMBER, POSITIVE, Range, Table, read_table
+
+_ATTITUDE = {
+    "roll_deg": Range("an angle of -180 to 180 degrees", -180.0, 180.0),
+    "pitch_deg": Range("an angle of -90 to 90 degrees", -90.0, 90.0),
+    "heading_deg": Range("a bearing of -180 to 360 degrees", -180.0, 360.0),
+}
+_VELOCITY = {"velocity_north_m_s": NUMBER, "velocity_east_m_s": NUMBER}
+_PRIOR = {
+    "prior_lat_deg": LATITUDE,
+    "prior_lon_deg": LONGITUDE,
+    "prior_horiz_accuracy_m": POSITIVE,
+}
+_HEIGHT, _ALTITUDE = {"height_agl_m": POSITIVE}, {"alt_amsl_m": NUMBER}
+_GROUPS = (_ATTITUDE, _HEIGHT, _ALTITUDE, _VELOCITY, _PRIOR)
+
+
+@dataclass(frozen=True)
+class TelemetryLog:
+    """Samples in strictly increasing time; `files` are the pictures taken at them, if any."""
+
+    samples: tuple[Telemetry, ...]
+    files: tuple[str, ...] | None = None
+
+    def at(self, t_ns: int) -> Telemetry:
+        """Interpolated; outside the log its first or last sample under that sample's own time."""
+        return sample_at(self.samples, t_ns)
+
+    def times_by_file(self) -> dict[str, int] | None:
+        """When each picture was taken, in nanoseconds, where the log names pictures."""
+        if self.files is None:
+            return None
+        return {name: sample.t_ns for name, sample in zip(self.files, self.samples, strict=True)}
+
+    def shifted(self, offset_ns: int) -> TelemetryLog:
+        """The same log on a clock that is ahead by `offset_ns`."""
+        moved = (replace(sample, t_ns=sample.t_ns + offset_ns) for sample in self.samples)
+        return replace(self, samples=tuple(moved))
+
+
+def read_telemetry(path: Path, max_gap_s: float = 2.0) -> TelemetryLog:
+    """Read a telemetry table. `max_gap_s` does not bind where rows are pictures.
+
+    Raises:
+        DataError: names the file, the line, the column and what was expected.
+    """
+    known = [column for group in _GROUPS for column in group]
+    table = read_table(path, required=["time_s"], optional=["file", *known])
+    for group in _GROUPS:
+        _check_together(table, group)
+    files = table.texts("file") if "file" in table else None
+    times_ns = table.times_ns(max_gap_s if files is None else math.inf)
+    columns = {
+        name: table.numbers(name, accepted)
+        for group in _GROUPS
+        for name, accepted in group.items()
+        if name in table
+    }
+    rows = ({name: column[row] for name, column in columns.items()} for row in range(len(times_ns)))
+    samples = tuple(_sample(t_ns, row) for t_ns, row in zip(times_ns, rows, strict=True))
+    return TelemetryLog(samples, files)
+
+
+def _sample(t_ns: int, row: dict[str, float]) -> Telemetry:
+    attitude = Attitude(*(row[name] for name in _ATTITUDE)) if "roll_deg" in row else None
+    prior = Prior(*(row[name] for name in _PRIOR)) if "prior_lat_deg" in row else None
+    return Telemetry(
+        t_ns,
+        attitude,
+        row.get("height_agl_m"),
+        row.get("alt_amsl_m"),
+        row.get("velocity_north_m_s"),
+        row.get("velocity_east_m_s"),
+        prior,
+    )
+
+
+def _check_together(table: Table, group: dict[str, Range]) -> None:
+    present = [column for column in group if column in table]
+    if present and len(present) < len(group):
+        absent = next(column for column in group if column not in table)
+        raise DataError(f"{table.path}, line 1, {absent}: missing beside {present[0]}")

@@ -1,0 +1,46 @@
+"""Frames, RGB as the camera saw them, each with its capture time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from ..records import Frame
+from .device import CAMERA_PREFIX, open_camera
+from .folder import FolderSource
+from .video import VideoSource
+
+
+class FrameSource(Protocol):
+    """Frames of one size in the order they were taken; one pass, ended early by `close`."""
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of every frame."""
+
+    def close(self) -> None:
+        """End the iteration, from any thread, and let go of the file or device."""
+
+
+def open_source(
+    frames: str, *, rate_hz: float | None = None, times_ns: Mapping[str, int] | None = None
+) -> FrameSource:
+    """Open a video file, a folder of pictures, or `camera:N`.
+
+    Args:
+        frames: the path, or the number of the capture device.
+        rate_hz: pictures per second of a folder without `times_ns`.
+        times_ns: when each picture of a folder was taken, by file name.
+
+    Raises:
+        DataError: names what cannot be opened, and why.
+    """
+    if frames.startswith(CAMERA_PREFIX):
+        return open_camera(frames)
+    path = Path(frames)
+    if path.is_dir():
+        return FolderSource(path, rate_hz=rate_hz, times_ns=times_ns)
+    return VideoSource(path)

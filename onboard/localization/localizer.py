@@ -1,0 +1,222 @@
+"""The thing that flies: a frame and its telemetry in, a fix or a reason out.
+
+No clock, no socket, no file: whoever calls `handle` brings time with the frame, so replaying a log
+gives the same answers to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..bundle import Bundle, CoverageEntry, Manifest
+from ..camera import Camera
+from ..config import LocalizerConfig
+from ..errors import EngineError
+from ..records import Candidate, Fix, Frame, Reason, Rejection, Telemetry
+from ..retrieval.encoder import Encoder
+from ..retrieval.imagery import ReferenceImagery
+from ..retrieval.index import Index
+from ..views import View
+from .filter import MotionFilter, Position
+from .gate import Evidence, gate
+from .prepare import Prepared, prepare
+from .rectify import Patch, crop_centre
+from .verify import Alignment, Imagery, verify
+
+STAGES = ("prepare", "encode", "search", "verify", "decide")
+"""What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What retrieval found, and the patch that asked."""
+
+    candidates: list[Candidate]
+    patch: Patch
+
+
+class Localizer:
+    """One flight's localization. Feed frames in order of exposure."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        encoder: Encoder,
+        index: Index,
+        imagery: Imagery,
+        camera: Camera,
+        config: LocalizerConfig,
+        on_stage: Callable[[str], None] = lambda stage: None,
+    ) -> None:
+        self.coverage: CoverageEntry = manifest.coverage
+        self.accuracy = manifest.accuracy
+        self.gsd_m = manifest.imagery.gsd_m
+        self.encoder, self.index, self.imagery = encoder, index, imagery
+        self.camera, self.config = camera, config
+        self.local = self.coverage.frame
+        self.filter = MotionFilter(config.filter)
+        self._on_stage = on_stage
+        self._last_ns: int | None = None
+
+    def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
+        """Where the vehicle was when the frame was taken, or why that is not known."""
+        t_ns = frame.t_capture_ns
+        if self._last_ns is not None and t_ns <= self._last_ns:
+            return Rejection(t_ns, Reason.OUT_OF_ORDER, "frame is not newer than the last one")
+        self._last_ns = t_ns
+        prepared = prepare(frame, telemetry, self.camera, self.config.prepare)
+        if isinstance(prepared, Rejection):
+            return prepared
+        found = self.retrieve(prepared, t_ns, self._expected(telemetry, t_ns))
+        if isinstance(found, Rejection):
+            return found
+        aligned = self._verify(prepared, found)
+        if aligned is None:
+            return Rejection(t_ns, Reason.NOT_VERIFIED, "no reference imagery to compare with")
+        return self._decide(aligned, found.candidates, prepared, telemetry, t_ns)
+
+    def retrieve(
+        self, prepared: Prepared, t_ns: int, expected: Position | None = None
+    ) -> Retrieved | Rejection:
+        """Candidates for the ground a frame shows, near an expected position if there is one."""
+        footprint_m = self.coverage.footprint_m
+        patch = prepared.rectify(footprint_m * self.config.verify.footprint_ratio, self.gsd_m)
+        if patch is None:
+            return Rejection(t_ns, Reason.TILTED, "the horizon is in the picture")
+        query = crop_centre(patch, footprint_m)
+        seen, needed = query.valid_fraction, self.config.prepare.min_valid_fraction
+        if not seen >= needed:
+            detail = f"{seen:.0%} of the footprint seen, {needed:.0%} needed"
+            return Rejection(t_ns, Reason.TOO_LITTLE_GROUND, detail)
+        pixels = self.encoder.prepare(query.image, query.valid)
+        self._on_stage("prepare")
+        try:
+            descriptor = self.encoder.encode([pixels])[0]
+        except EngineError as error:
+            return Rejection(t_ns, Reason.BAD_DESCRIPTOR, str(error))
+        self._on_stage("encode")
+        top_k = self.config.retrieve.top_k
+        if expected is None:
+            candidates = self.index.search(descriptor, top_k)
+        else:
+            centre = expected.east_m + patch.east_m, expected.north_m + patch.north_m
+            reach = self.config.retrieve.prior_sigmas * expected.sigma_m + footprint_m / 2
+            candidates = self.index.search(descriptor, top_k, centre, reach)
+        self._on_stage("search")
+        if not candidates:
+            return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
+        return Retrieved(candidates, patch)
+
+    def _expected(self, telemetry: Telemetry, t_ns: int) -> Position | None:
+        """Dead reckoning from confirmed fixes, else the autopilot's own belief if it states one.
+
+        An unconfirmed position steers nothing: it may be the mistake that retrieval must get over.
+        """
+        predicted = self.filter.predict(t_ns)
+        if self.filter.confirmed or telemetry.prior is None:
+            return predicted if self.filter.confirmed else None
+        prior = telemetry.prior
+        east_m, north_m = self.local.to_enu(prior.lat_deg, prior.lon_deg)
+        return Position(t_ns, float(east_m), float(north_m), prior.horiz_accuracy_m, None, None)
+
+    def _verify(self, prepared: Prepared, found: Retrieved) -> Alignment | None:
+        places = self.index.centres_m[[candidate.place for candidate in found.candidates]]
+        footprint_m = self.coverage.footprint_m * self.config.verify.footprint_ratio
+
+        def rectify(heading_error_deg: float, scale: float) -> Patch | None:
+            if (heading_error_deg, scale) == (0.0, 0.0):
+                return found.patch
+            return prepared.rectify(footprint_m, self.gsd_m, heading_error_deg, scale)
+
+        centres = [(float(east), float(north)) for east, north in places]
+        aligned = verify(rectify, centres, self.imagery, self.config.verify)
+        self._on_stage("verify")
+        return aligned
+
+    def _decide(
+        self,
+        aligned: Alignment,
+        candidates: list[Candidate],
+        prepared: Prepared,
+        telemetry: Telemetry,
+        t_ns: int,
+    ) -> Fix | Rejection:
+        measured = self._position(aligned, prepared, telemetry, t_ns)
+        nearest = self._supporting(candidates, aligned)
+        evidence = Evidence(
+            nearest.score, aligned.correlation, aligned.peak_ratio, self.filter.innovation(measured)
+        )
+        refusal = gate(evidence, self.config.gate)
+        if refusal is not None:
+            if refusal[0] is Reason.INCONSISTENT:
+                self.filter.disagree(measured)
+            self._on_stage("decide")
+            return Rejection(t_ns, *refusal)
+        confirmed = self.filter.agree(measured)
+        self._on_stage("decide")
+        if not confirmed:
+            return Rejection(t_ns, Reason.UNCONFIRMED, "not yet confirmed by later frames")
+        return self._fix(measured, evidence, nearest, telemetry)
+
+    def _position(
+        self, aligned: Alignment, prepared: Prepared, telemetry: Telemetry, t_ns: int
+    ) -> Position:
+        """The aligned position with everything that may be wrong about it, independent errors."""
+        tilt_deg = self.config.prepare.attitude_accuracy_deg
+        lever_m = prepared.height_agl_m * math.tan(math.radians(tilt_deg))
+        sigma_m = math.hypot(self.accuracy.registration_m, self.accuracy.alignment_m, lever_m)
+        return Position(
+            t_ns,
+            aligned.east_m,
+            aligned.north_m,
+            sigma_m,
+            telemetry.velocity_east_m_s,
+            telemetry.velocity_north_m_s,
+        )
+
+    def _supporting(self, candidates: list[Candidate], aligned: Alignment) -> Candidate:
+        """The candidate whose square lies nearest to the aligned position."""
+
+        def distance2_m2(candidate: Candidate) -> float:
+            east_m, north_m = self.index.centres_m[candidate.place]
+            return float((east_m - aligned.east_m) ** 2 + (north_m - aligned.north_m) ** 2)
+
+        return min(candidates, key=distance2_m2)
+
+    def _fix(
+        self, measured: Position, evidence: Evidence, nearest: Candidate, telemetry: Telemetry
+    ) -> Fix:
+        lat_deg, lon_deg = self.local.to_geodetic([measured.east_m, measured.north_m])
+        return Fix(
+            t_capture_ns=measured.t_ns,
+            lat_deg=float(lat_deg),
+            lon_deg=float(lon_deg),
+            horiz_accuracy_m=measured.sigma_m,
+            alt_amsl_m=telemetry.alt_amsl_m,
+            velocity_north_m_s=telemetry.velocity_north_m_s,
+            velocity_east_m_s=telemetry.velocity_east_m_s,
+            score=evidence.score,
+            correlation=evidence.correlation,
+            place=nearest.place,
+        )
+
+
+def open_localizer(
+    bundle_path: Path,
+    config: LocalizerConfig,
+    camera: Camera,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> Localizer:
+    """A localizer over a bundle on disk, after all its checks.
+
+    Raises:
+        BundleError: the bundle must not be flown.
+        EngineError: its encoder cannot run here.
+    """
+    bundle = Bundle.open(bundle_path)
+    encoder = Encoder.open(bundle, View.DRONE, config.retrieve.engine, config.retrieve.precision)
+    index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
+    return Localizer(bundle.manifest, encoder, index, imagery, camera, config, on_stage)

@@ -1,0 +1,84 @@
+"""Is the frame worth looking at, and what ground does it show?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..camera import Camera
+from ..config import PrepareConfig
+from ..records import Attitude, Frame, Image, Reason, Rejection, Telemetry
+from .rectify import Patch, rectify
+
+_HEALTH_STEP_PX = 8
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An undistorted picture with the attitude and height that belong to it."""
+
+    image: Image
+    camera: Camera
+    attitude: Attitude
+    height_agl_m: float
+
+    def rectify(
+        self, footprint_m: float, gsd_m: float, heading_error_deg: float = 0.0, scale: float = 0.0
+    ) -> Patch | None:
+        """The ground under a hypothesis about heading and height."""
+        attitude = Attitude(
+            self.attitude.roll_deg,
+            self.attitude.pitch_deg,
+            self.attitude.heading_deg - heading_error_deg,
+        )
+        height_m = self.height_agl_m * (1.0 + scale)
+        return rectify(self.image, self.camera, attitude, height_m, footprint_m, gsd_m)
+
+
+def prepare(
+    frame: Frame, telemetry: Telemetry, camera: Camera, config: PrepareConfig
+) -> Prepared | Rejection:
+    """Undistort, and check picture and telemetry; the first thing wrong is the reason."""
+
+    def reject(reason: Reason, detail: str) -> Rejection:
+        return Rejection(frame.t_capture_ns, reason, detail)
+
+    problem = picture_problem(frame.image, camera, config.min_contrast)
+    if problem:
+        return reject(Reason.BAD_IMAGE, problem)
+    age_s = abs(frame.t_capture_ns - telemetry.t_ns) * 1e-9
+    if not age_s <= config.max_telemetry_age_s:
+        return reject(Reason.STALE_TELEMETRY, f"telemetry is {age_s:.2f} s off the exposure")
+    attitude, height_m = telemetry.attitude, telemetry.height_agl_m
+    if attitude is None or not _finite(attitude.roll_deg, attitude.pitch_deg, attitude.heading_deg):
+        return reject(Reason.NO_ATTITUDE, "no attitude at the exposure")
+    if height_m is None or not (_finite(height_m) and height_m > 0.0):
+        return reject(Reason.NO_HEIGHT, "no height above ground at the exposure")
+    tilt_deg = camera_tilt_deg(camera, attitude)
+    if not tilt_deg <= config.max_tilt_deg:
+        return reject(
+            Reason.TILTED, f"camera {tilt_deg:.0f} deg off nadir, {config.max_tilt_deg:g} allowed"
+        )
+    return Prepared(camera.undistort(frame.image), camera, attitude, height_m)
+
+
+def picture_problem(image: Image, camera: Camera, min_contrast: float) -> str | None:
+    """What is wrong with a picture, or None."""
+    if image.dtype != np.uint8 or image.shape != (camera.height_px, camera.width_px, 3):
+        return f"picture is {image.shape}, the camera gives {camera.width_px}x{camera.height_px}"
+    contrast = float(image[::_HEALTH_STEP_PX, ::_HEALTH_STEP_PX].mean(axis=2).std())
+    if not contrast >= min_contrast:
+        return f"contrast {contrast:.1f} grey levels, {min_contrast:g} needed"
+    return None
+
+
+def camera_tilt_deg(camera: Camera, attitude: Attitude) -> float:
+    """Angle between the optical axis and straight down."""
+    down = -float(camera.enu_from_camera(attitude)[2, 2])
+    return math.degrees(math.acos(max(-1.0, min(1.0, down))))
+
+
+def _finite(*values: float) -> bool:
+    return all(math.isfinite(value) for value in values)

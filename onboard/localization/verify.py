@@ -1,0 +1,159 @@
+"""From a retrieved tile to metres: the frame's ground aligned with the reference imagery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..config import VerifyConfig
+from ..records import Image, Mask
+from .rectify import Patch
+from .structure import Field, correlate, peak, second_peak, structure
+
+
+class Imagery(Protocol):
+    """Reference pixels around a point of the local plane."""
+
+    def read(
+        self, east_m: float, north_m: float, size_px: int
+    ) -> tuple[Image, Mask, tuple[float, float]]:
+        """[S, S, 3], [S, S], and the local metres of the square's centre."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Where the vehicle is if the frame shows what the imagery shows there.
+
+    `east_m`, `north_m`: the vehicle in the local plane. `heading_error_deg`, `scale_error`: what
+    the telemetry's heading and height were off by. `correlation` in -1..1 at the best place,
+    `peak_ratio` against the best other place.
+    """
+
+    east_m: float
+    north_m: float
+    heading_error_deg: float
+    scale_error: float
+    correlation: float
+    peak_ratio: float
+
+
+Rectifier = Callable[[float, float], Patch | None]
+"""Patch of the frame for a heading error in degrees and a relative error of scale."""
+
+
+def verify(
+    rectify: Rectifier,
+    centres_m: Sequence[tuple[float, float]],
+    imagery: Imagery,
+    config: VerifyConfig,
+) -> Alignment | None:
+    """The best alignment near any of the centres; None if the frame shows no ground.
+
+    Args:
+        rectify: gives the frame's ground patch under a hypothesis.
+        centres_m: where the patch's centre may lie, most likely first.
+    """
+    template = Template.make(rectify, 0.0, 0.0)
+    if template is None or not centres_m:
+        return None
+    gsd_m = template.patch.gsd_m
+    side_px = template.patch.image.shape[0] + 2 * round(config.search_m / gsd_m)
+    windows = [
+        Window.make(imagery, centre, side_px)
+        for centre in separate(centres_m, config.search_m / 2, config.windows)
+    ]
+    turns = [0.0, -config.heading_search_deg, config.heading_search_deg]
+    tried = [(turn, 0.0) for turn in dict.fromkeys(turns)]
+    best = _best(rectify, windows, tried, config)
+    if best is None:
+        return None
+    half, scale = config.heading_search_deg / 2, config.scale_search
+    for turn, stretch in ((half, scale), (half / 2, scale / 2)):
+        heading, size, window = best[1], best[2], best[3]
+        around = [(heading + turn, size), (heading - turn, size)]
+        around += [(heading, size + stretch), (heading, size - stretch)]
+        better = _best(rectify, [window], around, config)
+        best = max(filter(None, [best, better]), key=lambda found: found[0].correlation)
+    return best[0]
+
+
+def separate(
+    centres_m: Sequence[tuple[float, float]], apart_m: float, at_most: int
+) -> list[tuple[float, float]]:
+    """The first centres of which no two lie closer than `apart_m`."""
+    kept: list[tuple[float, float]] = []
+    for east, north in centres_m:
+        near = any((east - e) ** 2 + (north - n) ** 2 < apart_m**2 for e, n in kept)
+        if not near and len(kept) < at_most:
+            kept.append((east, north))
+    return kept
+
+
+@dataclass(frozen=True)
+class Template:
+    """A rectified frame as structure."""
+
+    patch: Patch
+    field: Field
+    mask: Field
+
+    @classmethod
+    def make(cls, rectify: Rectifier, heading_deg: float, scale: float) -> Template | None:
+        """The frame under a hypothesis, or None above the horizon."""
+        patch = rectify(heading_deg, scale)
+        return None if patch is None else cls(patch, *structure(patch.image, patch.valid))
+
+
+@dataclass(frozen=True)
+class Window:
+    """Reference structure around a centre, in local metres."""
+
+    field: Field
+    east_m: float
+    north_m: float
+
+    @classmethod
+    def make(cls, imagery: Imagery, centre_m: tuple[float, float], side_px: int) -> Window:
+        """Read the imagery and find its structure."""
+        image, valid, (east_m, north_m) = imagery.read(*centre_m, side_px)
+        return cls(structure(image, valid)[0], east_m, north_m)
+
+
+_Found = tuple[Alignment, float, float, Window]
+
+
+def _best(
+    rectify: Rectifier,
+    windows: Sequence[Window],
+    hypotheses: Sequence[tuple[float, float]],
+    config: VerifyConfig,
+) -> _Found | None:
+    found: list[_Found] = []
+    for heading_deg, scale in hypotheses:
+        template = Template.make(rectify, heading_deg, scale)
+        if template is None:
+            continue
+        for window in windows:
+            aligned = align(template, window, heading_deg, scale, config.exclusion_m)
+            found.append((aligned, heading_deg, scale, window))
+    return max(found, key=lambda each: each[0].correlation, default=None)
+
+
+def align(
+    template: Template, window: Window, heading_deg: float, scale: float, exclusion_m: float
+) -> Alignment:
+    """Slide the frame over the window."""
+    patch = template.patch
+    surface = correlate(template.field, template.mask, window.field)
+    top, row, column = peak(surface)
+    other = second_peak(surface, row, column, exclusion_m / patch.gsd_m)
+    middle = (surface.shape[0] - 1) / 2.0
+    return Alignment(
+        east_m=window.east_m + (column - middle) * patch.gsd_m - patch.east_m,
+        north_m=window.north_m - (row - middle) * patch.gsd_m - patch.north_m,
+        heading_error_deg=heading_deg,
+        scale_error=scale,
+        correlation=top,
+        peak_ratio=top / other if other > 1e-6 else float(top > 0) * 1e3,
+    )

@@ -1,0 +1,102 @@
+"""What the autopilot says about itself, as `Telemetry` at the time of an exposure."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+from pymavlink.dialects.v20.common import MAV_AUTOPILOT_INVALID, MAV_COMP_ID_AUTOPILOT1
+
+from ..flightlogs.interpolation import sample_at
+from ..records import Attitude, Telemetry
+
+KEPT_NS = 5_000_000_000
+MAX_GAP_NS = 500_000_000
+"""Across a longer silence nothing is interpolated."""
+PATIENCE_S = 0.1
+"""One period of a 10 Hz stream: an attitude held for so long is wrong by degrees in a turn."""
+
+
+class AutopilotTelemetry:
+    """The last seconds of ATTITUDE and GLOBAL_POSITION_INT; one thread may feed, another one ask.
+
+    The first autopilot heard (a HEARTBEAT of component 1) is the one believed, nobody else.
+    Messages are dated by their arrival on our monotonic clock, which is late by the age that they
+    have on the wire. Height above ground is `relative_alt`, the height above home: true over flat
+    ground. Headings are from true north, as the autopilot's filter has them.
+    """
+
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        self.system: int | None = None
+        self._patience_s = patience_s
+        self._attitudes: list[Telemetry] = []
+        self._positions: list[Telemetry] = []
+        self._changed = threading.Condition()
+
+    def feed(self, message: Any, t_arrival_ns: int) -> None:
+        """Take a message in, or pass it over."""
+        if message.get_srcComponent() != MAV_COMP_ID_AUTOPILOT1:
+            return
+        kind = message.get_type()
+        if kind == "HEARTBEAT" and self.system is None:
+            if message.autopilot != MAV_AUTOPILOT_INVALID:
+                self.system = message.get_srcSystem()
+        elif message.get_srcSystem() == self.system:
+            if kind == "ATTITUDE":
+                self._keep(self._attitudes, attitude_sample(message, t_arrival_ns))
+            elif kind == "GLOBAL_POSITION_INT":
+                self._keep(self._positions, position_sample(message, t_arrival_ns))
+
+    def at(self, t_ns: int) -> Telemetry:
+        """Interpolated to `t_ns`; the time is that of the stalest part, None is what was not heard.
+
+        Waits a moment for the attitude after `t_ns`. Outside what was heard, and inside a silence,
+        the nearest sample stands under its own time.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_covered(t_ns), self._patience_s)
+            attitude = sample_at(self._attitudes, t_ns, MAX_GAP_NS) if self._attitudes else None
+            position = sample_at(self._positions, t_ns, MAX_GAP_NS) if self._positions else None
+        heard = [sample for sample in (attitude, position) if sample is not None]
+        return Telemetry(
+            t_ns=max((s.t_ns for s in heard), key=lambda s_ns: abs(s_ns - t_ns), default=t_ns),
+            attitude=attitude.attitude if attitude else None,
+            height_agl_m=position.height_agl_m if position else None,
+            alt_amsl_m=position.alt_amsl_m if position else None,
+            velocity_north_m_s=position.velocity_north_m_s if position else None,
+            velocity_east_m_s=position.velocity_east_m_s if position else None,
+        )
+
+    def _keep(self, samples: list[Telemetry], sample: Telemetry | None) -> None:
+        if sample is None:
+            return
+        with self._changed:
+            while samples and samples[-1].t_ns >= sample.t_ns:
+                del samples[-1]
+            samples.append(sample)
+            while sample.t_ns - samples[0].t_ns > KEPT_NS:
+                del samples[0]
+            self._changed.notify_all()
+
+    def _is_covered(self, t_ns: int) -> bool:
+        return bool(self._attitudes) and self._attitudes[-1].t_ns >= t_ns
+
+
+def attitude_sample(message: Any, t_ns: int) -> Telemetry | None:
+    """ATTITUDE (#30), radians, None where an angle is no angle."""
+    roll_deg, pitch_deg, yaw_deg = map(math.degrees, (message.roll, message.pitch, message.yaw))
+    if not all(abs(angle_deg) <= 360.0 for angle_deg in (roll_deg, pitch_deg, yaw_deg)):
+        return None
+    return Telemetry(t_ns, attitude=Attitude(roll_deg, pitch_deg, yaw_deg % 360.0))
+
+
+def position_sample(message: Any, t_ns: int) -> Telemetry:
+    """GLOBAL_POSITION_INT (#33), millimetres and cm/s; without a height where it is not above 0."""
+    return Telemetry(
+        t_ns,
+        height_agl_m=message.relative_alt / 1000.0 if message.relative_alt > 0 else None,
+        alt_amsl_m=message.alt / 1000.0,
+        velocity_north_m_s=message.vx / 100.0,
+        velocity_east_m_s=message.vy / 100.0,
+    )

@@ -1,0 +1,136 @@
+"""The picture of a replayed flight: where it was, where it said it was, where it said nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import DataError
+from .flightlogs.truth_csv import Track
+from .localization.localizer import Localizer
+from .outcome import Outcome
+from .records import Fix, Image, Rejection
+
+MARGIN_M = 150.0
+MAX_PICTURE_PX = 4000
+FIX, TRUTH, WITHHELD, INK = "#0b6cff", "#ffcc00", "#e4002b", "#1d2733"
+
+Points = npt.NDArray[np.float64]
+
+
+def draw_map(
+    path: Path, outcomes: Sequence[Outcome], track: Track | None, localizer: Localizer
+) -> None:
+    """Write a PNG: fixes with their stated accuracy and the truth over the reference imagery.
+
+    Raises:
+        DataError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise DataError('the map needs matplotlib: pip install "geobridge-uav[replay]"') from None
+    fixes, sigmas_m = _fixes(outcomes, localizer)
+    truth = _truth(track, localizer)
+    shown = np.concatenate(
+        [points for points in (fixes, truth) if len(points)] or [_corners(localizer)]
+    )
+    figure = Figure(figsize=(11, 9), dpi=150, layout="constrained")
+    axes, times = figure.subplots(2, 1, height_ratios=[5, 1])
+    _draw_imagery(axes, localizer, shown)
+    if len(truth):
+        axes.plot(*truth.T, color="black", linewidth=4, alpha=0.6)
+        axes.plot(*truth.T, color=TRUTH, linewidth=2, label="truth")
+    if len(fixes):
+        _draw_accuracy(axes, fixes, sigmas_m)
+        axes.plot(*fixes.T, ".", color=FIX, markersize=4, label=f"{len(fixes)} fixes")
+    lost = _withheld_where_truth_is_known(outcomes, localizer)
+    if len(lost):
+        axes.plot(*lost.T, "x", color=WITHHELD, markersize=5, label="withheld")
+    axes.set_xlabel("east of the map's origin, m")
+    axes.set_ylabel("north, m")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper right", framealpha=0.9)
+    axes.set_title(_title(outcomes), loc="left", color=INK, fontsize=11)
+    _draw_errors(times, outcomes)
+    figure.savefig(path, format="png")
+
+
+def _title(outcomes: Sequence[Outcome]) -> str:
+    fixes = sum(isinstance(outcome.result, Fix) for outcome in outcomes)
+    return f"{len(outcomes)} frames, a fix for {fixes / len(outcomes):.1%} of them"
+
+
+def _draw_imagery(axes: Any, localizer: Localizer, shown: Points) -> None:
+    low, high = shown.min(axis=0) - MARGIN_M, shown.max(axis=0) + MARGIN_M
+    middle = (low + high) / 2
+    side_px = min(MAX_PICTURE_PX, int((high - low).max() / localizer.gsd_m))
+    image, valid, (east_m, north_m) = localizer.imagery.read(
+        float(middle[0]), float(middle[1]), side_px
+    )
+    half_m = side_px * localizer.gsd_m / 2
+    extent = (east_m - half_m, east_m + half_m, north_m - half_m, north_m + half_m)
+    axes.imshow(_faded(image, valid), extent=extent, interpolation="bilinear")
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(low[1], high[1])
+    axes.set_aspect("equal")
+
+
+def _faded(image: Image, valid: npt.NDArray[np.uint8]) -> Image:
+    """A little lighter, so that what is drawn on it stands out; white where there is nothing."""
+    light = 255 - 0.75 * (255 - image.astype(np.float32))
+    return np.where(valid[..., None] > 0, light, 255).astype(np.uint8)
+
+
+def _draw_accuracy(axes: Any, fixes: Points, sigmas_m: Points) -> None:
+    from matplotlib.patches import Circle
+
+    for centre, sigma_m in list(zip(fixes, sigmas_m, strict=True))[:: max(1, len(fixes) // 40)]:
+        # 2.45 sigma per axis hold 95 % of a circular error in the plane
+        axes.add_patch(Circle(tuple(centre), 2.45 * sigma_m, fill=False, color=FIX, alpha=0.35))
+
+
+def _draw_errors(axes: Any, outcomes: Sequence[Outcome]) -> None:
+    start_ns = outcomes[0].result.t_capture_ns
+    seconds = [(outcome.result.t_capture_ns - start_ns) * 1e-9 for outcome in outcomes]
+    errors = [(t, o.error_m) for t, o in zip(seconds, outcomes, strict=True)]
+    known = np.array([(t, e) for t, e in errors if e is not None]).reshape(-1, 2)
+    rejected = [isinstance(outcome.result, Rejection) for outcome in outcomes]
+    silent = np.array(seconds)[rejected]
+    stated = [o.result.horiz_accuracy_m for o in outcomes if isinstance(o.result, Fix)]
+    axes.plot(*known.T, color=FIX, linewidth=1.2, label="error")
+    if stated:
+        axes.axhline(2.45 * float(np.median(stated)), color=INK, linestyle=":", label="stated 95 %")
+    axes.plot(silent, np.zeros(len(silent)), "|", color=WITHHELD, label="withheld")
+    axes.set_xlabel("time, s")
+    axes.set_ylabel("error, m")
+    axes.set_ylim(bottom=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper left", ncols=3, fontsize=8, frameon=False)
+
+
+def _fixes(outcomes: Sequence[Outcome], localizer: Localizer) -> tuple[Points, Points]:
+    found = [outcome.result for outcome in outcomes if isinstance(outcome.result, Fix)]
+    points = localizer.local.to_enu([f.lat_deg for f in found], [f.lon_deg for f in found])
+    return points.reshape(-1, 2), np.array([fix.horiz_accuracy_m for fix in found])
+
+
+def _truth(track: Track | None, localizer: Localizer) -> Points:
+    if track is None:
+        return np.empty((0, 2))
+    return localizer.local.to_enu(track.lat_deg, track.lon_deg)
+
+
+def _withheld_where_truth_is_known(outcomes: Sequence[Outcome], localizer: Localizer) -> Points:
+    silent = [o.truth for o in outcomes if isinstance(o.result, Rejection) and o.truth is not None]
+    points = [localizer.local.to_enu(*truth) for truth in silent]
+    return np.array(points).reshape(-1, 2)
+
+
+def _corners(localizer: Localizer) -> Points:
+    coverage = localizer.coverage
+    return np.array([[coverage.west_m, coverage.south_m], [coverage.east_m, coverage.north_m]])

@@ -1,0 +1,81 @@
+"""Picture to descriptor: the bundle's preprocessing, the engine, and a check of what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bundle import Bundle
+from ..engines.engine import Engine, open_engine
+from ..errors import BundleError, EngineError
+from ..preprocess import Preprocess, apply
+from ..records import Image, Mask
+from ..views import View
+
+NORM_TOLERANCE = 1e-2
+MIN_KNOWN_COSINE = 0.995
+"""Cosine that an encoder must reach on the bundle's known answers; FP16 reaches 0.9995."""
+
+
+class Encoder:
+    """One view's encoder. `encode` gives unit descriptors or an error, nothing between."""
+
+    def __init__(self, engine: Engine, preprocess: Preprocess, dimension: int) -> None:
+        self.engine = engine
+        self.preprocess = preprocess
+        self.dimension = dimension
+
+    @classmethod
+    def open(cls, bundle: Bundle, view: View, engine: str, precision: str) -> Encoder:
+        """The bundle's encoder, after it gave the bundle's known answers.
+
+        Raises:
+            BundleError: there is none, or it answers differently than when it was packed.
+            EngineError: the engine is not usable here.
+        """
+        entry = bundle.encoder(view, precision)
+        runtime = open_engine(engine, bundle.path / entry.path)
+        encoder = cls(runtime, entry.preprocess.spec, bundle.manifest.descriptor.dimension)
+        encoder.check_known_answers(bundle, view)
+        return encoder
+
+    def prepare(self, image: Image, valid: Mask | None = None) -> Image:
+        """[H, W, 3] of any size to the [h, w, 3] that the encoder sees."""
+        return apply(image, self.preprocess, valid)
+
+    def encode(self, prepared: Sequence[Image] | Image) -> npt.NDArray[np.float32]:
+        """[N, h, w, 3] prepared pictures to [N, D] unit descriptors.
+
+        Raises:
+            EngineError: not of the bundle's dimension, not finite, or not of unit length.
+        """
+        descriptors = self.engine.run(np.ascontiguousarray(np.stack(list(prepared)), np.uint8))
+        if descriptors.shape != (len(prepared), self.dimension):
+            expected = (len(prepared), self.dimension)
+            raise EngineError(f"encoder gave {descriptors.shape}, the bundle says {expected}")
+        norms = np.linalg.norm(descriptors, axis=1)
+        if not np.all(np.abs(norms - 1.0) <= NORM_TOLERANCE):
+            raise EngineError(f"encoder gave descriptors of length {norms.min()} to {norms.max()}")
+        return descriptors
+
+    def check_known_answers(self, bundle: Bundle, view: View) -> None:
+        """Encode the bundle's own pictures and compare.
+
+        Raises:
+            BundleError: an answer differs, or the bundle holds none for this view.
+        """
+        for entry in bundle.manifest.known_answers:
+            if entry.view != view.value:
+                continue
+            images, expected = bundle.known_answers(entry)
+            answers = self.encode([self.prepare(np.asarray(image)) for image in images])
+            worst = float(np.min(np.sum(answers * expected, axis=1)))
+            if worst >= MIN_KNOWN_COSINE:
+                return
+            raise BundleError(
+                f"{bundle.path}: the {view} encoder answers differently here than when packed"
+                f" (cosine {worst:.4f}, needed {MIN_KNOWN_COSINE})"
+            )
+        raise BundleError(f"{bundle.path}: no known answers for the {view} encoder")

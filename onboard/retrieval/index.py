@@ -1,0 +1,182 @@
+"""Descriptor to candidates: exact in a gate or on a small map, HNSW when lost on a large one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hnswlib
+import numpy as np
+import numpy.typing as npt
+
+from ..bundle import Bundle, IndexEntry
+from ..errors import BundleError, DataError
+from ..records import Candidate
+from ..views import VIEW_CODES
+
+EXACT_UP_TO = 20_000
+"""Places up to which exact search over everything is fast enough to be preferred."""
+
+CELL_M = 500.0
+"""Side of the squares by which places are ordered in a bundle."""
+
+Descriptor = npt.NDArray[np.float32]
+_VIEWS = {code: view for view, code in VIEW_CODES.items()}
+
+
+def spatial_order(east_m: npt.ArrayLike, north_m: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """[N] order of places by rows of square cells, so that a gate is a few contiguous slices."""
+    east, north = np.asarray(east_m, float), np.asarray(north_m, float)
+    cell_east, cell_north = np.floor(east / CELL_M), np.floor(north / CELL_M)
+    return np.lexsort((north, east, cell_east, cell_north))
+
+
+class Index:
+    """The places of a bundle, and how to search them. Rows must lie in `spatial_order`.
+
+    Raises:
+        BundleError: rows out of order, or an HNSW file that does not fit them.
+    """
+
+    def __init__(
+        self,
+        places: npt.NDArray[Any],
+        descriptors: npt.NDArray[np.float16],
+        graph: Path | None = None,
+        graph_entry: IndexEntry | None = None,
+    ) -> None:
+        self.places = places
+        self.descriptors = descriptors
+        self.centres_m = np.column_stack([places["east_m"], places["north_m"]])
+        self._cells = np.floor(self.centres_m / CELL_M).astype(np.int64)
+        self._check_order()
+        self._all = descriptors.astype(np.float32) if len(places) <= EXACT_UP_TO else None
+        self._graph = None
+        if graph is not None and graph_entry is not None and self._all is None:
+            self._graph = _open_graph(graph, graph_entry, descriptors.shape)
+
+    @classmethod
+    def open(cls, bundle: Bundle) -> Index:
+        """The bundle's references, memory-mapped."""
+        return cls(
+            bundle.places(), bundle.descriptors(), bundle.file("index"), bundle.manifest.index
+        )
+
+    def search(
+        self,
+        descriptor: Descriptor,
+        top_k: int,
+        centre_m: tuple[float, float] | None = None,
+        radius_m: float | None = None,
+    ) -> list[Candidate]:
+        """The best places for [D], best first; within a circle of the local plane if one is given.
+
+        Raises:
+            DataError: the descriptor is not [D], finite and of unit length.
+        """
+        query = np.asarray(descriptor, np.float32)
+        norm = float(np.linalg.norm(query))
+        if query.shape != (self.descriptors.shape[1],) or not abs(norm - 1.0) <= 1e-2:
+            raise DataError(
+                f"descriptor of shape {query.shape} and length {norm:.3f},"
+                f" expected ({self.descriptors.shape[1]},) and 1"
+            )
+        if centre_m is not None and radius_m is not None:
+            rows = self.rows_within(centre_m, radius_m)
+            scores = self._rows(rows) @ query
+        elif self._graph is not None:
+            rows = self._nearest_in_graph(self._graph, query, top_k)
+            scores = self._rows(rows) @ query
+        else:
+            rows, scores = np.arange(len(self.places)), self._rows(None) @ query
+        return self._candidates(rows, scores, top_k)
+
+    def rows_within(self, centre_m: tuple[float, float], radius_m: float) -> npt.NDArray[np.int64]:
+        """Rows of the places whose centre lies in a circle."""
+        low = np.floor((np.asarray(centre_m) - radius_m) / CELL_M).astype(np.int64)
+        high = np.floor((np.asarray(centre_m) + radius_m) / CELL_M).astype(np.int64)
+        near = [self._cell_row(n, low[0], high[0]) for n in range(low[1], high[1] + 1)]
+        rows = np.concatenate([np.arange(a, b) for a, b in near])
+        offsets = self.centres_m[rows] - np.asarray(centre_m)
+        return np.asarray(rows[np.sum(offsets**2, axis=1) <= radius_m**2], np.int64)
+
+    def _cell_row(self, north: int, west: int, east: int) -> tuple[int, int]:
+        """First and last+1 row of the cells `west` to `east` of one row of cells."""
+        start, stop = np.searchsorted(self._cells[:, 1], [north, north + 1])
+        inside = np.searchsorted(self._cells[start:stop, 0], [west, east + 1])
+        return int(start + inside[0]), int(start + inside[1])
+
+    def _rows(self, rows: npt.NDArray[np.int64] | None) -> Descriptor:
+        if self._all is not None:
+            return self._all if rows is None else self._all[rows]
+        return np.asarray(self.descriptors[slice(None) if rows is None else rows], np.float32)
+
+    def _nearest_in_graph(
+        self, graph: hnswlib.Index, query: Descriptor, top_k: int
+    ) -> npt.NDArray[np.int64]:
+        labels, _ = graph.knn_query(query[None], k=min(4 * top_k, len(self.places)))
+        rows = np.unique(labels[0].astype(np.int64))
+        if rows.size and not (rows[0] >= 0 and rows[-1] < len(self.places)):
+            raise BundleError("reference/index.hnsw answered with a row that does not exist")
+        return rows
+
+    def _candidates(
+        self, rows: npt.NDArray[np.int64], scores: Descriptor, top_k: int
+    ) -> list[Candidate]:
+        best = np.argsort(-scores, kind="stable")[:top_k]
+        found = self.places[rows[best]]
+        return [
+            Candidate(
+                place=int(row),
+                lat_deg=float(place["lat_deg"]),
+                lon_deg=float(place["lon_deg"]),
+                footprint_m=float(place["footprint_m"]),
+                view=_VIEWS[int(place["view"])],
+                score=float(score),
+            )
+            for row, place, score in zip(rows[best], found, scores[best], strict=True)
+        ]
+
+    def _check_order(self) -> None:
+        key = self._cells[:, 1] * (1 << 32) + self._cells[:, 0]
+        if len(key) and not np.all(np.diff(key) >= 0):
+            raise BundleError("reference/places.npy is not in spatial order")
+
+
+def build_graph(
+    descriptors: npt.NDArray[np.float16], m: int, ef_construction: int, seed: int = 0
+) -> hnswlib.Index:
+    """An HNSW graph over [N, D] unit rows; single-threaded, so that it is the same every time."""
+    graph = hnswlib.Index(space="ip", dim=descriptors.shape[1])
+    graph.init_index(len(descriptors), M=m, ef_construction=ef_construction, random_seed=seed)
+    graph.add_items(descriptors.astype(np.float32), np.arange(len(descriptors)), num_threads=1)
+    return graph
+
+
+def graph_recall(
+    graph: hnswlib.Index,
+    descriptors: npt.NDArray[np.float16],
+    queries: npt.NDArray[np.float32],
+    ef: int,
+    k: int = 10,
+) -> float:
+    """Share of the exact k nearest of [Q, D] queries that the graph finds with this `ef`."""
+    k = min(k, len(descriptors))
+    graph.set_ef(max(ef, k))
+    found, _ = graph.knn_query(queries, k=k, num_threads=1)
+    exact = np.argsort(-(queries @ descriptors.astype(np.float32).T), axis=1)[:, :k]
+    hits = [len(np.intersect1d(a, b)) for a, b in zip(found, exact, strict=True)]
+    return float(np.mean(hits) / k)
+
+
+def _open_graph(path: Path, entry: IndexEntry, shape: Sequence[int]) -> hnswlib.Index:
+    graph = hnswlib.Index(space="ip", dim=shape[1])
+    try:
+        graph.load_index(str(path), max_elements=shape[0])
+    except RuntimeError as error:
+        raise BundleError(f"{path}: {error}") from None
+    if graph.get_current_count() != shape[0]:
+        raise BundleError(f"{path}: holds {graph.get_current_count()} places, not {shape[0]}")
+    graph.set_ef(entry.ef)
+    return graph

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from pymavlink import mavutil
+from pymavlink.dialects.v20 import common
+
+from geobridge.onboard import daemon as daemon_module
+from geobridge.onboard.config import FilterConfig, LinkConfig
+from geobridge.onboard.daemon import Daemon, run
+from geobridge.onboard.errors import ConfigError, DataError, LinkError
+from geobridge.onboard.frames.paced import Paced
+from geobridge.onboard.geodesy import distance_m
+from geobridge.onboard.mavlink.link import Link
+from geobridge.onboard.mavlink.outputs import Publisher
+from geobridge.onboard.mavlink.telemetry import AutopilotTelemetry
+from geobridge.onboard.records import Attitude, Fix, Frame, Reason, Rejection, Telemetry
+
+S, MS = 1_000_000_000, 1_000_000
+LAT_DEG, LON_DEG = 46.8426, -91.9945
+
+
+def fix_at(t_capture_ns: int) -> Fix:
+    return Fix(t_capture_ns, LAT_DEG, LON_DEG, 3.0, 240.0, 5.0, 0.0, 0.8, 0.5, 0)
+
+
+class Localizer:
+    """Sees at once what it is told to see, and remembers what it was asked."""
+
+    def __init__(self, see: Callable[[Frame], Fix | Rejection]) -> None:
+        self.see = see
+        self.asked: list[tuple[Frame, Telemetry]] = []
+
+    def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
+        self.asked.append((frame, telemetry))
+        return self.see(frame)
+
+
+class Recording:
+    """Grey frames at given times."""
+
+    size_px = (64, 48)
+
+    def __init__(self, times_ns: list[int]) -> None:
+        self.times_ns = times_ns
+
+    def __iter__(self) -> Iterator[Frame]:
+        for t_ns in self.times_ns:
+            yield Frame(np.full((48, 64, 3), 128, np.uint8), t_ns)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A pymavlink ground station that listens on loopback."""
+    monkeypatch.setenv("MAVLINK20", "1")  # else its first message imports a dialect in mid-flight
+    monkeypatch.setenv("MAVLINK_DIALECT", "common")
+    connection = mavutil.mavlink_connection("udpin:127.0.0.1:0", dialect="common")
+    yield connection
+    connection.close()
+
+
+def address_of(peer: Any) -> str:
+    return f"udpout:127.0.0.1:{peer.port.getsockname()[1]}"
+
+
+def flying(
+    peer: Any, localizer: Localizer, times_ns: list[int], **link_config: Any
+) -> tuple[Daemon, Link]:
+    config = LinkConfig(address=address_of(peer), **link_config)
+    link = Link(config)
+    autopilot = AutopilotTelemetry(patience_s=0.0)
+    daemon = Daemon(
+        localizer=localizer,
+        source=Paced(Recording(times_ns)),
+        telemetry=autopilot,
+        autopilot=autopilot,
+        link=link,
+        publisher=Publisher(config, FilterConfig(), time.time_ns() - time.monotonic_ns()),
+        rate_hz=config.rate_hz,
+        process_rate_hz=10.0,
+    )
+    return daemon, link
+
+
+def all_heard(peer: Any) -> list[Any]:
+    heard = []
+    while (message := peer.recv_match(blocking=True, timeout=0.1)) is not None:
+        heard.append(message)
+    return heard
+
+
+def listen(peer: Any, until: threading.Event) -> list[tuple[int, Any]]:
+    """Messages with the time at which each was heard."""
+    heard = []
+    while not until.is_set():
+        message = peer.recv_match(blocking=True, timeout=0.05)
+        if message is not None:
+            heard.append((time.monotonic_ns(), message))
+    return heard
+
+
+def test_a_flight_is_a_steady_stream_of_positions_and_one_word_at_the_end(peer: Any) -> None:
+    localizer = Localizer(lambda frame: fix_at(frame.t_capture_ns))
+    daemon, link = flying(peer, localizer, [n * 50 * MS for n in range(41)], rate_hz=8.0)
+    ended = threading.Event()
+    heard: list[tuple[int, Any]] = []
+    ear = threading.Thread(target=lambda: heard.extend(listen(peer, ended)))
+    ear.start()
+    with closing(link):
+        daemon.run()
+    ended.wait(0.2)
+    ended.set()
+    ear.join()
+    gps = [(t_ns, m) for t_ns, m in heard if m.get_type() == "GPS_INPUT"]
+    positions = [(t_ns, m) for t_ns, m in gps if m.fix_type == 3]
+    assert [m.fix_type for _, m in gps] == [3] * len(positions) + [1]
+    assert 10 <= len(positions) <= 18  # two seconds at 8 Hz
+    assert np.diff([t_ns for t_ns, _ in positions]).mean() < 215 * MS
+    for _, message in positions:
+        away_m = distance_m(LAT_DEG, LON_DEG, message.lat / 1e7, message.lon / 1e7)
+        assert away_m < 5.0 * 0.5  # moved on by 5 m/s for less than half a second
+        assert message.alt == 240.0
+        assert message.horiz_accuracy >= 3.0 * 2**0.5
+    assert 12 <= len(localizer.asked) <= 22  # 20 Hz of frames, 10 Hz wanted
+    heartbeats = [m for _, m in heard if m.get_type() == "HEARTBEAT"]
+    assert 2 <= len(heartbeats) <= 3
+    assert heartbeats[0].get_srcComponent() == 197
+    assert heartbeats[-1].system_status == common.MAV_STATE_ACTIVE
+    now = time.time_ns() / S
+    sent = 315_964_800 - 18 + positions[-1][1].time_week * 604_800
+    assert sent + positions[-1][1].time_week_ms / 1000 == pytest.approx(now, abs=5.0)
+
+
+def test_rejected_frames_send_nothing_but_heartbeats(
+    peer: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon_module, "REPORT_NS", 400 * MS)
+    localizer = Localizer(lambda frame: Rejection(frame.t_capture_ns, Reason.LOW_SCORE))
+    daemon, link = flying(peer, localizer, [0, 200 * MS, 600 * MS])
+    with closing(link), caplog.at_level(logging.INFO):
+        daemon.run()
+    assert {message.get_type() for message in all_heard(peer)} == {"HEARTBEAT"}
+    assert "2 low_score" in caplog.text
+
+
+def test_the_localizer_is_given_what_the_autopilot_says(peer: Any) -> None:
+    localizer = Localizer(lambda frame: Rejection(frame.t_capture_ns, Reason.LOW_SCORE))
+    daemon, link = flying(peer, localizer, [n * 100 * MS for n in range(10)])
+    with closing(link):
+        flight = threading.Thread(target=daemon.run)
+        flight.start()
+        assert peer.recv_match(type="HEARTBEAT", blocking=True, timeout=2.0) is not None
+        peer.mav.srcSystem, peer.mav.srcComponent = 7, 1
+        peer.mav.heartbeat_send(common.MAV_TYPE_QUADROTOR, common.MAV_AUTOPILOT_PX4, 0, 0, 4)
+        for _ in range(8):
+            peer.mav.attitude_send(0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0)
+            peer.mav.global_position_int_send(0, 0, 0, 300_000, 80_000, 0, 0, 0, 0)
+            time.sleep(0.1)
+        flight.join()
+    told = [telemetry for _, telemetry in localizer.asked if telemetry.attitude is not None]
+    assert len(told) >= 5
+    frame, telemetry = localizer.asked[-1]
+    assert telemetry.height_agl_m == 80.0
+    assert telemetry.attitude == Attitude(pytest.approx(5.7296, abs=1e-3), 0.0, 0.0)
+    assert abs(telemetry.t_ns - frame.t_capture_ns) < 300 * MS
+
+
+def test_a_crash_of_the_frame_loop_ends_publishing_with_a_word(peer: Any) -> None:
+    def see(frame: Frame) -> Fix:
+        if len(localizer.asked) == 4:
+            raise RuntimeError("a bug")
+        return fix_at(frame.t_capture_ns)
+
+    localizer = Localizer(see)
+    daemon, link = flying(peer, localizer, [n * 100 * MS for n in range(100)])
+    with closing(link), pytest.raises(RuntimeError, match="a bug"):
+        daemon.run()
+    gps = [m.fix_type for m in all_heard(peer) if m.get_type() == "GPS_INPUT"]
+    assert gps[0] == 3
+    assert gps.count(1) == 1
+    assert gps[-1] == 1
+
+
+def test_a_localizer_that_hangs_is_not_waited_for_with_an_old_fix(peer: Any) -> None:
+    released = threading.Event()
+
+    def see(frame: Frame) -> Fix:
+        if len(localizer.asked) == 2:
+            released.wait(5.0)
+        return fix_at(frame.t_capture_ns)
+
+    localizer = Localizer(see)
+    daemon, link = flying(peer, localizer, [0, 100 * MS], max_fix_age_s=0.4)
+    with closing(link):
+        flight = threading.Thread(target=daemon.run)
+        flight.start()
+        time.sleep(1.0)
+        gps = [m.fix_type for m in all_heard(peer) if m.get_type() == "GPS_INPUT"]
+        released.set()
+        flight.join()
+    assert gps[-1] == 1
+    assert gps[:-1] == [3] * (len(gps) - 1)
+    assert 2 <= len(gps) <= 6
+
+
+def test_a_link_that_is_lost_ends_the_flight() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        config = LinkConfig(address=f"tcp:127.0.0.1:{server.getsockname()[1]}")
+        link = Link(config)
+        autopilot_end, _ = server.accept()
+        autopilot = AutopilotTelemetry(patience_s=0.0)
+        daemon = Daemon(
+            localizer=Localizer(lambda frame: fix_at(frame.t_capture_ns)),
+            source=Paced(Recording([0, 3600 * S])),
+            telemetry=autopilot,
+            autopilot=autopilot,
+            link=link,
+            publisher=Publisher(config, FilterConfig(), 0),
+            rate_hz=8.0,
+            process_rate_hz=5.0,
+        )
+        threading.Timer(0.3, autopilot_end.close).start()
+        with closing(link), pytest.raises(LinkError, match="tcp:"):
+            daemon.run()
+
+
+# The whole command
+
+
+@pytest.fixture
+def flight(tmp_path: Path) -> Path:
+    """Pictures, telemetry and a configuration."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    rows = ["file,time_s,height_agl_m"]
+    for number in range(60):
+        picture = np.full((48, 64, 3), number, np.uint8)
+        assert cv2.imwrite(str(frames / f"{number:03}.png"), picture)
+        rows.append(f"{number:03}.png,{1000 + 0.1 * number:.1f},{50 + number}")
+    (tmp_path / "telemetry.csv").write_text("\n".join(rows))
+    config = tmp_path / "flight.toml"
+    config.write_text(
+        f'bundle = "{tmp_path}/bundle"\n[camera]\nhfov_deg = 70.0\n'
+        f'[source]\nframes = "{frames}"\ntelemetry = "{tmp_path}/telemetry.csv"\n'
+        "process_rate_hz = 10.0\n"
+    )
+    return config
+
+
+STANDING_IN = """
+import logging, sys
+from pathlib import Path
+from geobridge.onboard.records import Fix
+import geobridge.onboard.daemon as daemon
+class Localizer:
+    def handle(self, frame, telemetry):
+        assert telemetry.t_ns == frame.t_capture_ns
+        number = int(frame.name[:3])
+        assert telemetry.height_agl_m == 50 + number, telemetry
+        if {crash_at} == number:
+            from geobridge.onboard.errors import DataError
+            raise DataError("frames: gone")
+        return Fix(frame.t_capture_ns, 10.0, 20.0, 3.0, None, None, None, 1.0, 1.0, 0)
+def open_localizer(bundle, config, camera):
+    assert bundle.name == "bundle" and (camera.width_px, camera.height_px) == (64, 48)
+    return Localizer()
+daemon.open_localizer = open_localizer
+logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+daemon.run(Path(sys.argv[1]), sys.argv[2:])
+"""
+
+
+def started(flight: Path, peer: Any, crash_at: int = -1) -> subprocess.Popen[str]:
+    code = STANDING_IN.replace("{crash_at}", str(crash_at))
+    command = [sys.executable, "-c", code, str(flight), f"link.address={address_of(peer)}"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def test_sigterm_ends_a_flight_cleanly(flight: Path, peer: Any) -> None:
+    with started(flight, peer) as process:
+        assert peer.recv_match(type="GPS_INPUT", blocking=True, timeout=20.0) is not None
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=10.0)
+    assert process.returncode == 0, log
+    assert "position found" in log
+    assert "Traceback" not in log
+    gps = [m for m in all_heard(peer) if m.get_type() == "GPS_INPUT"]
+    assert gps[-1].fix_type == 1
+
+
+def test_frames_that_fail_in_flight_exit_with_1_and_one_line(flight: Path, peer: Any) -> None:
+    with started(flight, peer, crash_at=3) as process:
+        _, log = process.communicate(timeout=20.0)
+    assert process.returncode == 1, log
+    assert log.splitlines()[-1] == "frames: gone"
+    assert "Traceback" not in log
+
+
+def test_mistakes_are_told_before_the_start(flight: Path) -> None:
+    with pytest.raises(ConfigError, match=r"flight\.toml: source\.speed: unknown key"):
+        run(flight, ["source.speed=1"])
+    with pytest.raises(ConfigError, match="a recording cannot go with a camera"):
+        run(flight, ["source.frames=camera:0"])
+    (flight.parent / "telemetry.csv").write_text("time_s,speed\n0,1\n")
+    with pytest.raises(DataError, match=r"telemetry\.csv, line 1, speed: unknown column"):
+        run(flight)
+    with pytest.raises(LinkError, match=r"link\.address 'nowhere': expected"):
+        run(flight, ["source.telemetry=mavlink", "source.rate_hz=1", "link.address=nowhere"])

@@ -1,0 +1,95 @@
+"""`triples`: a folder in the layout that GeoBridge published, with texts beside it.
+
+    <folder>/train/{drone,satellite,street}/<id>.<jpg|png|webp|tif>
+    <folder>/train/text.jsonl       {"id": "<id>", "text": "..."} a line; optional
+
+A place is an id; it may lack any view or its text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from geobridge.onboard.errors import DataError
+from geobridge.onboard.frames.picture import read_picture
+from geobridge.onboard.preprocess import Preprocess, apply
+from geobridge.onboard.records import Image
+from geobridge.onboard.views import View
+
+from .batch import Batch
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+
+
+class TriplesSource:
+    """Batches of distinct places, every place once an epoch in an order drawn from the seed.
+
+    Raises:
+        DataError: names the folder or file that is missing or broken.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        views: Sequence[View],
+        preprocess: Preprocess,
+        batch_size: int,
+        seed: int,
+        split: str = "train",
+    ) -> None:
+        self.preprocess = preprocess
+        self.batch_size = batch_size
+        self.seed = seed
+        self.pictures = {view: _pictures(folder / split / view.value) for view in views}
+        self.places = sorted(set().union(*self.pictures.values()))
+        self.texts = _texts(folder / split / "text.jsonl")
+        if len(self.places) < batch_size:
+            raise DataError(
+                f"{folder / split}: {len(self.places)} places, batch_size is {batch_size}"
+            )
+
+    def batch(self, step: int) -> Batch:
+        """Places `step` of the endless sequence of epochs; an epoch's remainder is dropped."""
+        per_epoch = len(self.places) // self.batch_size
+        epoch, position = divmod(step, per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.places))
+        rows = order[position * self.batch_size : (position + 1) * self.batch_size]
+        places = [self.places[row] for row in rows]
+        images = {view: np.stack([self._read(view, p) for p in places]) for view in self.pictures}
+        present = {
+            view: np.array([place in self.pictures[view] for place in places])
+            for view in self.pictures
+        }
+        return Batch(images, present, tuple(self.texts.get(place, "") for place in places))
+
+    def _read(self, view: View, place: str) -> Image:
+        path = self.pictures[view].get(place)
+        if path is None:
+            return np.zeros((self.preprocess.height_px, self.preprocess.width_px, 3), np.uint8)
+        return apply(read_picture(path), self.preprocess)
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected one folder per view there")
+    found = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in PICTURES}
+    if not found:
+        raise DataError(f"{folder}: holds no pictures")
+    return found
+
+
+def _texts(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    texts: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+            texts[str(entry["id"])] = str(entry["text"])
+        except (ValueError, KeyError, TypeError):
+            raise DataError(f'{path}, line {number}: expected {{"id": ..., "text": ...}}') from None
+    return texts

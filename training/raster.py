@@ -1,0 +1,199 @@
+"""Any georeferenced raster as RGB squares of a local metric plane.
+
+Only the windows asked for are read, so a mosaic may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.warp import reproject, transform
+from rasterio.windows import Window
+
+from geobridge.onboard.errors import DataError
+from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame
+from geobridge.onboard.records import Image, Mask
+
+from .bands import Bands
+
+MAX_PIXELS = 200_000_000
+"""Largest area that `read_all` takes into memory."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """North-up pixels of the local plane: `west_m`, `north_m` of the upper left corner, metres."""
+
+    west_m: float
+    north_m: float
+    gsd_m: float
+    width_px: int
+    height_px: int
+
+
+class Raster:
+    """A georeferenced raster, warped to the local plane as it is read. Use as a context manager.
+
+    `frame` is the local plane, by default around the raster's middle; `grid` covers the raster.
+
+    Raises:
+        DataError: not readable, without CRS, without data, or not where its CRS says.
+    """
+
+    def __init__(self, path: Path, gsd_m: float, frame: LocalFrame | None = None) -> None:
+        self.path = path
+        try:
+            self._dataset = rasterio.open(path)
+        except (RasterioError, OSError) as error:
+            raise DataError(f"{path}: not a readable raster: {_line(error)}") from None
+        if self._dataset.crs is None:
+            raise DataError(f"{path}: has no CRS; georeference it first (gdal_translate -a_srs)")
+        try:
+            self.frame = frame or self._middle()
+            self.grid = self._cover(gsd_m)
+            self._bands = Bands(self._dataset, path)
+        except (RasterioError, OSError) as error:
+            raise DataError(f"{path}: damaged: {_line(error)}") from None
+
+    def __enter__(self) -> Raster:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._dataset.close()
+
+    def read(
+        self, row_px: int, column_px: int, height_px: int, width_px: int
+    ) -> tuple[Image, Mask]:
+        """[H, W, 3] RGB and [H, W] mask of a window of `grid`, which it may overhang.
+
+        Raises:
+            DataError: the file is damaged there.
+        """
+        left_m = self.grid.west_m + column_px * self.grid.gsd_m
+        top_m = self.grid.north_m - row_px * self.grid.gsd_m
+        to_local = rasterio.transform.from_origin(left_m, top_m, self.grid.gsd_m, self.grid.gsd_m)
+        window = self._source_window(to_local, height_px, width_px)
+        if window is None:
+            nothing = np.zeros((height_px, width_px), np.uint8)
+            return np.repeat(nothing[..., None], 3, axis=2), nothing
+        try:
+            image, valid = self._bands.read(window)
+        except (RasterioError, OSError) as error:
+            raise DataError(f"{self.path}: damaged: {_line(error)}") from None
+        return self._warp(image, valid, window, to_local, (height_px, width_px))
+
+    def read_all(self) -> tuple[Image, Mask]:
+        """The whole grid at once.
+
+        Raises:
+            DataError: it has more than `MAX_PIXELS`.
+        """
+        if self.grid.height_px * self.grid.width_px > MAX_PIXELS:
+            raise DataError(
+                f"{self.path}: {self.grid.width_px}x{self.grid.height_px} px at"
+                f" {self.grid.gsd_m} m is more than {MAX_PIXELS} px; raise gsd_m or cut it"
+            )
+        return self.read(0, 0, self.grid.height_px, self.grid.width_px)
+
+    def _warp(
+        self,
+        image: Image,
+        valid: Mask,
+        window: Window,
+        to_local: rasterio.Affine,
+        shape: tuple[int, int],
+    ) -> tuple[Image, Mask]:
+        """Colours are weighted by validity, so that what is no data stains nothing."""
+        weight = valid.astype(np.float32)
+        source = np.concatenate([image * weight[..., None], weight[..., None]], axis=2)
+        target = np.zeros((4, *shape), np.float32)
+        reproject(
+            np.ascontiguousarray(source.transpose(2, 0, 1), np.float32),
+            target,
+            src_transform=self._dataset.window_transform(window),
+            src_crs=self._dataset.crs,
+            dst_transform=to_local,
+            dst_crs=self.frame.proj,
+            resampling=Resampling.average if self._shrinks() else Resampling.bilinear,
+        )
+        covered = target[3] >= 0.5
+        colours = target[:3] / np.maximum(target[3], 1e-6)
+        picture = np.clip(np.rint(colours), 0, 255) * covered
+        return np.ascontiguousarray(picture.transpose(1, 2, 0), np.uint8), covered.astype(np.uint8)
+
+    def _shrinks(self) -> bool:
+        """Whether a pixel of the grid holds so many of the raster that they must be averaged."""
+        grid_px = self.grid.width_px * self.grid.height_px
+        return bool(self._dataset.width * self._dataset.height > 2.0 * grid_px)
+
+    def _source_window(
+        self, to_local: rasterio.Affine, height_px: int, width_px: int
+    ) -> Window | None:
+        columns, rows = _outline(width_px, height_px)
+        east, north = to_local @ (columns, rows)
+        x, y = transform(self.frame.proj, self._dataset.crs, list(east), list(north))
+        px, py = ~self._dataset.transform @ (np.asarray(x), np.asarray(y))
+        if not (np.isfinite(px).all() and np.isfinite(py).all()):
+            return None
+        left, right = max(0, math.floor(px.min()) - 2), math.ceil(px.max()) + 2
+        top, bottom = max(0, math.floor(py.min()) - 2), math.ceil(py.max()) + 2
+        right, bottom = min(right, self._dataset.width), min(bottom, self._dataset.height)
+        if right <= left or bottom <= top:
+            return None
+        return Window(left, top, right - left, bottom - top)
+
+    def _middle(self) -> LocalFrame:
+        x, y = self._dataset.transform @ (self._dataset.width / 2, self._dataset.height / 2)
+        lon, lat = transform(self._dataset.crs, "EPSG:4326", [x], [y])
+        try:
+            # a few decimals: the same area gets the same origin
+            return LocalFrame(round(lat[0], 4), round(lon[0], 4))
+        except ValueError as error:
+            raise DataError(f"{self.path}: {self._where()}: {error}") from None
+
+    def _cover(self, gsd_m: float) -> Grid:
+        columns, rows = _outline(self._dataset.width, self._dataset.height)
+        x, y = self._dataset.transform @ (columns, rows)
+        lon, lat = transform(self._dataset.crs, "EPSG:4326", list(x), list(y))
+        if not (np.abs(lat) <= 90).all():
+            raise DataError(f"{self.path}: {self._where()}: latitudes beyond the poles")
+        enu_m = self.frame.to_enu(lat, lon)
+        if not (np.abs(enu_m) <= MAX_RADIUS_M).all():
+            raise DataError(
+                f"{self.path}: {self._where()}: reaches more than {MAX_RADIUS_M / 1000:.0f} km"
+                " from its middle; wrong CRS, or cut it into areas"
+            )
+        (west, south), (east, north) = enu_m.min(axis=0), enu_m.max(axis=0)
+        width, height = math.ceil((east - west) / gsd_m), math.ceil((north - south) / gsd_m)
+        return Grid(float(west), float(north), gsd_m, max(1, width), max(1, height))
+
+    def _where(self) -> str:
+        bounds = " ".join(f"{value:.6g}" for value in self._dataset.bounds)
+        return f"bounds {bounds} in {self._dataset.crs.to_string()[:40]}"
+
+
+def _outline(width: int, height: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Columns and rows of points along the edge of a raster."""
+    along = np.linspace(0.0, 1.0, 33)
+    zero, one = np.zeros_like(along), np.ones_like(along)
+    return (
+        np.concatenate([along, one, along, zero]) * width,
+        np.concatenate([zero, along, one, along]) * height,
+    )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error.__cause__ or error).split())[:200]
