@@ -34,6 +34,8 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        # spinning threads would take the cores that verification needs right after
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(
                 str(model), options, providers=[provider], disabled_optimizers=["NchwcTransformer"]

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import numpy as np
 
 from .cars import car_park, traffic
+from .construction import PAINTED, SHEET, TILE, Site, plant_room
 from .geometry import inset, long_axis, rectangle, unit
 from .ground import Ground
 from .houses import detached_houses, slabs, town_houses
 from .layout import Block, Layout, RoadKind, Use
 from .raster import Floats
 from .relief import Shape
-from .construction import PAINTED, SHEET, TILE, Site, plant_room
 
 _SKYLIGHT = (214, 218, 216)
 _SILO = (188, 190, 188)

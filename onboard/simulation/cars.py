@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
+from .construction import Site
 from .geometry import inset, length_m, long_axis, rectangle, unit, walk
 from .ground import Ground
 from .layout import Block, Road
 from .markings import paint_line
 from .raster import Floats
-from .construction import Site
 
 _BAY_M = 2.6
 _DRIVEN = (Ground.ASPHALT, Ground.STREET)

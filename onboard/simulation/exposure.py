@@ -29,8 +29,8 @@ class Optics:
     """
 
     exposure_s: float = 0.004
-    gain: float = 1.0
-    vignetting: float = 0.7
+    gain: float = 1.15
+    vignetting: float = 0.6
     read_noise_levels: float = 1.2
     shot_noise_levels: float = 2.5
 

@@ -164,10 +164,10 @@ def write_flight(
     pictures = (render_frame(orthophoto, world, camera, pose, optics) for pose in poses)
     write_file(files.video, lambda path: _write_video(path, pictures, rate_hz, size, len(poses)))
     measured = _measure(poses, errors or SensorErrors(), ground_alt_amsl_m, seed)
-    write_text(files.telemetry, _csv(measured))
+    write_text(files.telemetry, _csv(measured, 6))
     lat_deg, lon_deg = frame.to_geodetic([(pose.east_m, pose.north_m) for pose in poses])
     truth = {"time_s": measured["time_s"], "lat_deg": lat_deg, "lon_deg": lon_deg}
-    write_text(files.truth, _csv(truth))
+    write_text(files.truth, _csv(truth, 9))
     return files
 
 
@@ -214,9 +214,12 @@ def _measure(
     }
 
 
-def _csv(columns: dict[str, Floats]) -> str:
+def _csv(columns: dict[str, Floats], decimals: int) -> str:
     rows = zip(*columns.values(), strict=True)
-    lines = [",".join(columns), *(",".join(f"{value:.9f}" for value in row) for row in rows)]
+    lines = [
+        ",".join(columns),
+        *(",".join(f"{value:.{decimals}f}" for value in row) for row in rows),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 from .cars import bays
+from .construction import BITUMEN, GLASS, POOL, TILE, TIMBER, Site, plant_room
 from .geometry import inset, length_m, long_axis, rectangle, unit, walk
 from .ground import Ground
 from .layout import Block
 from .raster import Floats
 from .relief import Shape
-from .construction import BITUMEN, GLASS, POOL, TILE, TIMBER, Site, plant_room
 
 
 def detached_houses(block: Block, site: Site) -> None:

@@ -78,7 +78,7 @@ SUBURB = District(80.0, 1.8, 5.0, _STREET, 1.0, ((Use.HOUSES, 12), (Use.PARK, 1)
 INDUSTRY = District(
     125.0, 1.4, 2.0, _STREET, 1.0, ((Use.HALLS, 6), (Use.CAR_PARK, 1), (Use.BARE, 1.2))
 )
-GREEN = District(150.0, 1.2, 8.0, _TRACK, 0.5, ((Use.PARK, 3), (Use.PITCH, 1)))
+GREEN = District(150.0, 1.2, 8.0, _TRACK, 0.5, ((Use.PARK, 4), (Use.PITCH, 1)))
 FARMLAND = District(
     120.0,
     1.7,
@@ -153,7 +153,7 @@ def plan_land(seed: int, size_m: float) -> Layout:
         tuple(road for road in roads if _on_map(road.line_m, size_m)),
         tuple(block for block in blocks if _on_map(block.outline_m, size_m)),
         warp(hub[None])[0],
-        *_river(rng, size_m, angle),
+        *_river(rng, size_m, angle, hub),
     )
 
 
@@ -198,9 +198,13 @@ def _draw_uses(district: District, count: int, rng: np.random.Generator) -> list
     return [uses[int(np.searchsorted(share, at))] for at in rng.permutation(drawn % 1.0)]
 
 
-def _river(rng: np.random.Generator, size_m: float, angle: float) -> tuple[Floats, Floats]:
-    """Oblique to the main roads, so that every bridge is short."""
-    turn = angle + math.radians(rng.uniform(35.0, 55.0)) + math.pi / 2.0 * rng.integers(0, 4)
+def _river(
+    rng: np.random.Generator, size_m: float, angle: float, hub: Floats
+) -> tuple[Floats, Floats]:
+    """Oblique to the main roads, so that every bridge is short, and away from where they cross."""
+    turn = angle + math.radians(rng.uniform(35.0, 55.0)) + math.pi / 2.0 * rng.integers(0, 2)
+    if hub @ unit(turn + math.pi / 2.0) > 0.0:
+        turn += math.pi
     along = np.linspace(-size_m, size_m, 161)
     phase = rng.uniform(0.0, 2.0 * math.pi, 3)
     swing = np.sin(along * 9.0 / size_m + phase[0]) + 0.4 * np.sin(along * 23.0 / size_m + phase[1])

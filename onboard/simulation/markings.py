@@ -85,9 +85,12 @@ def _zebra(marking: Bytes, line_m: Floats, width_m: float, grid: Grid) -> None:
         return
     points, angles = walk(line_m, np.array([11.0]))
     along, across = unit(angles[0]), unit(angles[0] + math.pi / 2.0)
-    for offset_m in np.arange(-width_m / 2.0 + 0.6, width_m / 2.0, 1.2):
-        bar = rectangle(points[0] + offset_m * across, angles[0], 3.2, 0.6)
-        grid.fill(marking, bar, 230)
+    bars_m = np.arange(-width_m / 2.0 + 0.6, width_m / 2.0, 1.2)
+    fine = grid.gsd_m <= 0.4  # else a pixel sees paint and gaps as one grey
+    for offset_m in bars_m if fine else (0.0,):
+        size_m = (3.2, 0.6) if fine else (3.2, width_m - 1.0)
+        bar = rectangle(points[0] + offset_m * across, angles[0], *size_m)
+        grid.fill(marking, bar, 230 if fine else 125)
     stop = points[0] + 3.2 * along
     paint_line(marking, np.array([stop, stop + across * (width_m / 2.0)]), grid)
 

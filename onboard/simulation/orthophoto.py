@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from ..errors import DataError
 from ..records import Image
-from .colours import Season, paint
+from .colours import paint
+from .palette import Season
 from .raster import Field
 from .relief import BOX, Relief, Rows, Species
 from .world import World
@@ -59,7 +60,7 @@ class Appearance:
     haze: float = 0.06
     colour_cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
     exposure: float = 1.0
-    sensor_blur_px: float = 0.55
+    sensor_blur_px: float = 0.65
     noise_levels: float = 1.5
     noise_seed: int = 0
     cars_moved: float = 0.0
@@ -158,7 +159,7 @@ def _shade(world: World, relief: Relief, appearance: Appearance) -> Field:
     shade = _shadow(relief.height_m, world.gsd_m, appearance)
     if appearance.season is Season.WINTER:
         bare = np.append(world.crowns["species"] != Species.CONIFER, False)
-        through = (relief.owner < 0) & bare[np.minimum(-relief.owner - 1, len(bare) - 1)]
+        through = bare[np.maximum(-relief.owner - 1, -1)]  # the last stands for all but crowns
         solid = _shadow(
             np.where(through, np.float32(0.0), relief.height_m), world.gsd_m, appearance
         )
@@ -198,8 +199,9 @@ def _shadow(height_m: Field, gsd_m: float, appearance: Appearance) -> Field:
             [[1.0, 0.0, steps * math.sin(azimuth)], [0.0, 1.0, -steps * math.cos(azimuth)]]
         )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        beyond = cv2.warpAffine(sight, shift, sight.shape[::-1], flags=flags)
-        sight = np.maximum(sight, np.asarray(beyond, np.float32) - np.float32(steps * drop_m))
+        ahead = cv2.warpAffine(sight, shift, sight.shape[::-1], flags=flags)
+        beyond: Field = np.asarray(ahead, np.float32) - np.float32(steps * drop_m)
+        sight = np.maximum(sight, beyond)
         steps *= 2
     rim_px = max(appearance.shadow_softness_m / gsd_m, 0.3)
     depth = np.clip((sight - height_m) * 1.5, 0.0, 1.0)
@@ -210,7 +212,7 @@ def _expose(colours: Field, appearance: Appearance) -> Image:
     colours += (_AIR - colours) * np.float32(appearance.haze)
     colours *= np.asarray(appearance.colour_cast, np.float32) * np.float32(appearance.exposure)
     if appearance.sensor_blur_px > 0.0:
-        colours = cv2.GaussianBlur(colours, (0, 0), appearance.sensor_blur_px)
+        cv2.GaussianBlur(colours, (0, 0), appearance.sensor_blur_px, dst=colours)
     rng = np.random.default_rng([appearance.noise_seed, 9])
     grain = rng.standard_normal(colours.shape, np.float32) * np.float32(appearance.noise_levels)
     return np.asarray(np.clip(np.rint(colours * 255.0 + grain), 0, 255), np.uint8)

@@ -73,9 +73,7 @@ class Grid:
         """Fill a polygon [K, 2]."""
         cv2.fillPoly(raster, [self._fixed_point(outline_m)], value, shift=_SUBPIXEL_BITS)
 
-    def stroke(
-        self, raster: Bytes, line_m: Floats, width_m: float, value: int
-    ) -> None:
+    def stroke(self, raster: Bytes, line_m: Floats, width_m: float, value: int) -> None:
         """Draw a line [K, 2] of this width, with round joints."""
         thickness = max(1, round(width_m / self.gsd_m))
         points = [self._fixed_point(line_m)]

@@ -9,12 +9,12 @@ import numpy as np
 
 from ..errors import DataError
 from .buildings import build_up
+from .construction import Site, rows
 from .ground import Ground, Surface, paint_ground
 from .layout import Layout, plan_land
 from .plants import plant
 from .raster import Bytes, Grid
 from .relief import Relief, Rows
-from .construction import Site, rows
 
 MIN_SIZE_M, MAX_SIZE_PX = 100.0, 16_384
 

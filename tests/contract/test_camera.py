@@ -17,10 +17,12 @@ angles = st.floats(-180.0, 180.0)
 tilts = st.floats(-25.0, 25.0)
 metres = st.floats(-40.0, 40.0)
 attitudes = st.builds(Attitude, tilts, tilts, angles)
+radial = [st.floats(-0.15, 0.12), st.floats(-0.02, 0.05)]
+tangential = [st.floats(-0.002, 0.002)] * 2
 lenses = st.one_of(
     st.just(()),
-    st.tuples(st.floats(-0.25, 0.15), st.floats(-0.05, 0.1), *[st.floats(-0.002, 0.002)] * 2),
-    st.tuples(st.floats(-0.2, 0.1), st.floats(-0.05, 0.05), *[st.floats(-0.001, 0.001)] * 3),
+    st.tuples(*radial, *tangential),
+    st.tuples(*radial, *tangential, st.floats(-0.01, 0.01)),
 )
 
 
@@ -75,7 +77,7 @@ def test_pixel_to_ray_and_back(lens: tuple[float, ...], u_px: float, v_px: float
     camera = Camera(852, 480, 700.0, 690.0, 430.0, 236.0, lens)
     rays = camera.rays([[u_px, v_px]])
     assert np.linalg.norm(rays, axis=1) == pytest.approx([1.0])
-    assert camera.pixels(rays) == pytest.approx(np.array([[u_px, v_px]]), abs=0.01)
+    assert camera.pixels(rays) == pytest.approx(np.array([[u_px, v_px]]), abs=0.05)
 
 
 def test_the_default_mount_looks_down_with_the_front_on_top() -> None:

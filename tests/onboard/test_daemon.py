@@ -38,7 +38,7 @@ def fix_at(t_capture_ns: int) -> Fix:
 
 
 class Localizer:
-    """Sees at once what it is told to see, and remembers what it was asked."""
+    """Sees what it is told to see, and remembers what it was asked."""
 
     def __init__(self, see: Callable[[Frame], Fix | Rejection]) -> None:
         self.see = see
@@ -61,8 +61,7 @@ class Recording:
         for t_ns in self.times_ns:
             yield Frame(np.full((48, 64, 3), 128, np.uint8), t_ns)
 
-    def close(self) -> None:
-        pass
+    def close(self) -> None: ...
 
 
 @pytest.fixture
@@ -79,50 +78,41 @@ def address_of(peer: Any) -> str:
     return f"udpout:127.0.0.1:{peer.port.getsockname()[1]}"
 
 
-def flying(
-    peer: Any, localizer: Localizer, times_ns: list[int], **link_config: Any
-) -> tuple[Daemon, Link]:
-    config = LinkConfig(address=address_of(peer), **link_config)
-    link = Link(config)
-    autopilot = AutopilotTelemetry(patience_s=0.0)
-    daemon = Daemon(
+def flying(address: str, localizer: Localizer, times_ns: list[int], **link: Any) -> Daemon:
+    config, autopilot = LinkConfig(address=address, **link), AutopilotTelemetry(patience_s=0.0)
+    return Daemon(
         localizer=localizer,
         source=Paced(Recording(times_ns)),
         telemetry=autopilot,
         autopilot=autopilot,
-        link=link,
+        link=Link(config),
         publisher=Publisher(config, FilterConfig(), time.time_ns() - time.monotonic_ns()),
         rate_hz=config.rate_hz,
         process_rate_hz=10.0,
     )
-    return daemon, link
 
 
 def all_heard(peer: Any) -> list[Any]:
-    heard = []
-    while (message := peer.recv_match(blocking=True, timeout=0.1)) is not None:
-        heard.append(message)
-    return heard
+    return list(iter(lambda: peer.recv_match(blocking=True, timeout=0.1), None))
 
 
 def listen(peer: Any, until: threading.Event) -> list[tuple[int, Any]]:
     """Messages with the time at which each was heard."""
     heard = []
     while not until.is_set():
-        message = peer.recv_match(blocking=True, timeout=0.05)
-        if message is not None:
+        if (message := peer.recv_match(blocking=True, timeout=0.05)) is not None:
             heard.append((time.monotonic_ns(), message))
     return heard
 
 
 def test_a_flight_is_a_steady_stream_of_positions_and_one_word_at_the_end(peer: Any) -> None:
     localizer = Localizer(lambda frame: fix_at(frame.t_capture_ns))
-    daemon, link = flying(peer, localizer, [n * 50 * MS for n in range(41)], rate_hz=8.0)
+    daemon = flying(address_of(peer), localizer, [n * 50 * MS for n in range(41)], rate_hz=8.0)
     ended = threading.Event()
     heard: list[tuple[int, Any]] = []
     ear = threading.Thread(target=lambda: heard.extend(listen(peer, ended)))
     ear.start()
-    with closing(link):
+    with closing(daemon.link):
         daemon.run()
     ended.wait(0.2)
     ended.set()
@@ -152,8 +142,8 @@ def test_rejected_frames_send_nothing_but_heartbeats(
 ) -> None:
     monkeypatch.setattr(daemon_module, "REPORT_NS", 400 * MS)
     localizer = Localizer(lambda frame: Rejection(frame.t_capture_ns, Reason.LOW_SCORE))
-    daemon, link = flying(peer, localizer, [0, 200 * MS, 600 * MS])
-    with closing(link), caplog.at_level(logging.INFO):
+    daemon = flying(address_of(peer), localizer, [0, 200 * MS, 600 * MS])
+    with closing(daemon.link), caplog.at_level(logging.INFO):
         daemon.run()
     assert {message.get_type() for message in all_heard(peer)} == {"HEARTBEAT"}
     assert "2 low_score" in caplog.text
@@ -161,8 +151,8 @@ def test_rejected_frames_send_nothing_but_heartbeats(
 
 def test_the_localizer_is_given_what_the_autopilot_says(peer: Any) -> None:
     localizer = Localizer(lambda frame: Rejection(frame.t_capture_ns, Reason.LOW_SCORE))
-    daemon, link = flying(peer, localizer, [n * 100 * MS for n in range(10)])
-    with closing(link):
+    daemon = flying(address_of(peer), localizer, [n * 100 * MS for n in range(10)])
+    with closing(daemon.link):
         flight = threading.Thread(target=daemon.run)
         flight.start()
         assert peer.recv_match(type="HEARTBEAT", blocking=True, timeout=2.0) is not None
@@ -188,8 +178,8 @@ def test_a_crash_of_the_frame_loop_ends_publishing_with_a_word(peer: Any) -> Non
         return fix_at(frame.t_capture_ns)
 
     localizer = Localizer(see)
-    daemon, link = flying(peer, localizer, [n * 100 * MS for n in range(100)])
-    with closing(link), pytest.raises(RuntimeError, match="a bug"):
+    daemon = flying(address_of(peer), localizer, [n * 100 * MS for n in range(100)])
+    with closing(daemon.link), pytest.raises(RuntimeError, match="a bug"):
         daemon.run()
     gps = [m.fix_type for m in all_heard(peer) if m.get_type() == "GPS_INPUT"]
     assert gps[0] == 3
@@ -206,8 +196,8 @@ def test_a_localizer_that_hangs_is_not_waited_for_with_an_old_fix(peer: Any) -> 
         return fix_at(frame.t_capture_ns)
 
     localizer = Localizer(see)
-    daemon, link = flying(peer, localizer, [0, 100 * MS], max_fix_age_s=0.4)
-    with closing(link):
+    daemon = flying(address_of(peer), localizer, [0, 100 * MS], max_fix_age_s=0.4)
+    with closing(daemon.link):
         flight = threading.Thread(target=daemon.run)
         flight.start()
         time.sleep(1.0)
@@ -220,27 +210,14 @@ def test_a_localizer_that_hangs_is_not_waited_for_with_an_old_fix(peer: Any) -> 
 
 
 def test_a_link_that_is_lost_ends_the_flight() -> None:
+    localizer = Localizer(lambda frame: fix_at(frame.t_capture_ns))
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        config = LinkConfig(address=f"tcp:127.0.0.1:{server.getsockname()[1]}")
-        link = Link(config)
+        address = f"tcp:127.0.0.1:{server.getsockname()[1]}"
+        daemon = flying(address, localizer, [0, 3600 * S])
         autopilot_end, _ = server.accept()
-        autopilot = AutopilotTelemetry(patience_s=0.0)
-        daemon = Daemon(
-            localizer=Localizer(lambda frame: fix_at(frame.t_capture_ns)),
-            source=Paced(Recording([0, 3600 * S])),
-            telemetry=autopilot,
-            autopilot=autopilot,
-            link=link,
-            publisher=Publisher(config, FilterConfig(), 0),
-            rate_hz=8.0,
-            process_rate_hz=5.0,
-        )
         threading.Timer(0.3, autopilot_end.close).start()
-        with closing(link), pytest.raises(LinkError, match="tcp:"):
+        with closing(daemon.link), pytest.raises(LinkError, match="tcp:"):
             daemon.run()
-
-
-# The whole command
 
 
 @pytest.fixture
