@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from geobridge.onboard import durable
-from geobridge.onboard.bundle import (
+from geobridge.onboard.bundle import MANIFEST, file_entry
+from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
+from geobridge.onboard.geodesy import LocalFrame
+from geobridge.onboard.manifest import (
     FORMAT_VERSION,
-    MANIFEST,
     AccuracyEntry,
     CoverageEntry,
     DescriptorEntry,
@@ -27,11 +29,8 @@ from geobridge.onboard.bundle import (
     KnownAnswersEntry,
     Manifest,
     Role,
-    file_entry,
     manifest_bytes,
 )
-from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
-from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.index import build_graph, graph_recall

@@ -109,16 +109,7 @@ def demo(out: Path, quick: bool = False) -> dict[str, Any]:
         truth=flight.truth,
         overrides=[f"camera.hfov_deg={HFOV_DEG}"],
     )
-    return {
-        "frames": summary["frames"],
-        "fixes": summary["fixes"],
-        "availability": summary["availability"],
-        "withheld": summary["withheld"],
-        "accuracy": summary["accuracy"],
-        "latency_ms": summary["latency_ms"],
-        "picture": str(out / "replay" / "map.png"),
-        "bundle": str(bundle),
-    }
+    return summary | {"bundle": str(bundle)}
 
 
 def _training(out: Path, raster: Path, size: Size) -> list[str]:

@@ -20,9 +20,10 @@ import torch
 from pydantic import Field, ValidationError
 
 from geobridge.onboard import durable
-from geobridge.onboard.bundle import PreprocessEntry, Sha256, sha256
+from geobridge.onboard.bundle import sha256
 from geobridge.onboard.config import Positive, Section, first_problem
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.manifest import PreprocessEntry, Sha256
 from geobridge.onboard.views import View
 from geobridge.training import checkpoint as checkpoints
 from geobridge.training.model import GeoBridge, ImageEncoder

@@ -11,9 +11,10 @@ import shutil
 from pathlib import Path
 
 from geobridge.onboard import durable
-from geobridge.onboard.bundle import MANIFEST, Bundle, SourceEntry, sha256
+from geobridge.onboard.bundle import MANIFEST, Bundle, sha256
 from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.manifest import SourceEntry
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.views import View

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from geobridge.onboard.bundle import SourceEntry
+from geobridge.onboard.manifest import SourceEntry
 
 from .encoders import ExportRecord
 

@@ -80,6 +80,9 @@ def _complain(name: str, text: str, code: int) -> int:
 
 
 def _function(target: str) -> Callable[..., object]:
+    # read once, when an OpenMP library loads: renderer, encoder and search share few cores here,
+    # and threads that spin while they wait would take them from each other
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     module, _, name = target.partition(":")
     function: Callable[..., object] = getattr(importlib.import_module(module), name)
     return function

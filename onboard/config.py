@@ -172,7 +172,7 @@ class LinkConfig(Section):
     gps_id: Annotated[int, Field(ge=0, le=7)] = 0
     rate_hz: Annotated[float, Field(ge=5, le=50)] = 8.0
     """ArduPilot calls a GPS unhealthy when messages are more than 215 ms apart on average."""
-    max_fix_age_s: Positive = 2.0
+    max_fix_age_s: Annotated[float, Field(gt=0, le=10)] = 2.0
     """A fix is propagated by velocity for so long; then one explicit no-fix, then silence."""
 
 
@@ -251,7 +251,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # not TOML, not UTF-8, or a number beyond all bounds
         raise ConfigError(f"{path}: not TOML: {error}") from None
 
 
@@ -262,7 +262,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"override {override!r}: expected table.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         value = text
     table = tree
     for depth, part in enumerate(parts[:-1], start=1):

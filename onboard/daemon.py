@@ -28,7 +28,7 @@ from .localization.localizer import open_localizer
 from .mavlink.link import Link
 from .mavlink.outputs import Publisher
 from .mavlink.telemetry import AutopilotTelemetry
-from .records import Fix, Frame, Rejection, Telemetry
+from .records import Fix, Frame, Reason, Rejection, Telemetry
 
 NS_PER_S = 1_000_000_000
 HEARTBEAT_NS = NS_PER_S
@@ -128,6 +128,8 @@ class Daemon:
         if isinstance(outcome, Rejection):
             kind = str(outcome.reason)
             log.debug("no fix: %s: %s", outcome.reason, outcome.detail)
+            if outcome.reason is Reason.INCONSISTENT:
+                self.publisher.withdraw()  # this frame or the last fix is wrong; nobody knows which
         else:
             kind = "fix" if self.publisher.offer(outcome) else "unsound fix"
         with self._counting:

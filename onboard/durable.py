@@ -42,15 +42,26 @@ def write_file(path: Path, write: Callable[[Path], None]) -> Path:
 
 
 def publish_folder(temporary: Path, final: Path) -> Path:
-    """Put a finished folder in the place of `final`; both must lie in the same parent folder."""
+    """Put a finished folder in the place of `final`; both must lie in the same parent folder.
+
+    Two renames, because a folder cannot replace another in one: between them the old one stands
+    beside under a temporary name, and comes back here if the second rename fails.
+    """
     for file in sorted(temporary.rglob("*")):
         sync(file)
     sync(temporary)
     replaced = final.with_name(f"{TEMPORARY_PREFIX}replaced-{final.name}")
+    if replaced.exists() and not final.exists():
+        replaced.rename(final)  # an earlier publication was cut off between its renames
     shutil.rmtree(replaced, ignore_errors=True)
     if final.exists():
         final.rename(replaced)
-    temporary.rename(final)
+    try:
+        temporary.rename(final)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(final)
+        raise
     sync(final.parent)
     shutil.rmtree(replaced, ignore_errors=True)
     return final

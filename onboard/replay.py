@@ -31,6 +31,7 @@ from .summary import summarise
 
 log = logging.getLogger(__name__)
 
+HEADLINES = ("frames", "fixes", "availability", "withheld", "accuracy", "latency_ms")
 _PROGRESS_EVERY_S = 5.0
 
 
@@ -62,7 +63,7 @@ def replay(
     rate_hz: float | None = None,
     overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Localize every frame of a recording; the summary that is also written.
+    """Localize every frame of a recording; the figures of summary.json that a person asks for first.
 
     Args:
         frames: a video file or a folder of pictures.
@@ -95,7 +96,8 @@ def replay(
         progress.update(outcomes)
     if not outcomes:
         raise DataError(f"{frames}: no frame to replay")
-    return _write(out, outcomes, track, times, localizer, bundle, settings)
+    summary = _write(out, outcomes, track, times, localizer, bundle, settings)
+    return {key: summary[key] for key in HEADLINES} | {"picture": str(out / "map.png")}
 
 
 def _write(

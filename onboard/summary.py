@@ -50,7 +50,7 @@ def summarise(
         "seed": None,  # nothing in a replay is drawn at random
         "bundle_manifest_sha256": sha256(bundle / MANIFEST),
         "settings": settings.model_dump(mode="json"),
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -76,7 +76,8 @@ def _accuracy(fixes: Sequence[Outcome]) -> dict[str, Any] | None:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What decides the figures on this machine, by package."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
     for name in ("geobridge-uav", "numpy", "opencv-python-headless", "onnxruntime", "hnswlib"):
         try:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from geobridge.onboard.bundle import PreprocessEntry
 from geobridge.onboard.config import Fraction, NonNegative, Positive, Section
+from geobridge.onboard.manifest import PreprocessEntry
 from geobridge.onboard.preprocess import Fit, Interpolation
 from geobridge.onboard.views import View
 

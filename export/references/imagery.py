@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from geobridge.onboard import durable
-from geobridge.onboard.bundle import ImageryEntry
+from geobridge.onboard.manifest import ImageryEntry
 from geobridge.onboard.records import Image, Mask
 from geobridge.onboard.retrieval.imagery import tile_path
 from geobridge.training.raster import Raster

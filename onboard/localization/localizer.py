@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..bundle import Bundle, CoverageEntry, Manifest
+from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
 from ..errors import EngineError
+from ..manifest import CoverageEntry, Manifest
 from ..records import Candidate, Fix, Frame, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
 from ..retrieval.imagery import ReferenceImagery

@@ -9,8 +9,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from ..bundle import Bundle, ImageryEntry
+from ..bundle import Bundle
 from ..errors import BundleError
+from ..manifest import ImageryEntry
 from ..records import Image, Mask
 
 CACHED_TILES = 256

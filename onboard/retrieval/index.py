@@ -10,8 +10,9 @@ import hnswlib
 import numpy as np
 import numpy.typing as npt
 
-from ..bundle import Bundle, IndexEntry
+from ..bundle import Bundle
 from ..errors import BundleError, DataError
+from ..manifest import IndexEntry
 from ..records import Candidate
 from ..views import VIEW_CODES
 

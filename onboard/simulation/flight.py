@@ -184,7 +184,9 @@ def _write_video(
     readable = sum(1 for _ in iter(reader.grab, False))
     reader.release()
     if readable != count:
-        raise DataError(f"{path}: {readable} of {count} frames can be read back as mp4v video")
+        raise DataError(
+            f"{path.parent}: {readable} of {count} frames of the mp4v video are readable"
+        )
 
 
 def _measure(

@@ -67,27 +67,62 @@ class District:
     uses: tuple[tuple[Use, float], ...]
 
 
-_STREET, _TRACK = RoadKind.STREET, RoadKind.TRACK
 OLD_TOWN = District(
-    64.0, 1.3, 11.0, _STREET, 1.0, ((Use.PERIMETER, 8), (Use.CAR_PARK, 1), (Use.PARK, 1))
+    block_m=64.0,
+    aspect=1.3,
+    wobble_deg=11.0,
+    road=RoadKind.STREET,
+    road_share=1.0,
+    uses=((Use.PERIMETER, 8), (Use.CAR_PARK, 1), (Use.PARK, 1)),
 )
 ESTATE = District(
-    115.0, 1.4, 3.0, _STREET, 1.0, ((Use.SLABS, 7), (Use.PITCH, 1), (Use.CAR_PARK, 0.6))
+    block_m=115.0,
+    aspect=1.4,
+    wobble_deg=3.0,
+    road=RoadKind.STREET,
+    road_share=1.0,
+    uses=((Use.SLABS, 7), (Use.PITCH, 1), (Use.CAR_PARK, 0.6)),
 )
-SUBURB = District(80.0, 1.8, 5.0, _STREET, 1.0, ((Use.HOUSES, 12), (Use.PARK, 1), (Use.BARE, 0.5)))
+SUBURB = District(
+    block_m=80.0,
+    aspect=1.8,
+    wobble_deg=5.0,
+    road=RoadKind.STREET,
+    road_share=1.0,
+    uses=((Use.HOUSES, 12), (Use.PARK, 1), (Use.BARE, 0.5)),
+)
 INDUSTRY = District(
-    125.0, 1.4, 2.0, _STREET, 1.0, ((Use.HALLS, 6), (Use.CAR_PARK, 1), (Use.BARE, 1.2))
+    block_m=125.0,
+    aspect=1.4,
+    wobble_deg=2.0,
+    road=RoadKind.STREET,
+    road_share=1.0,
+    uses=((Use.HALLS, 6), (Use.CAR_PARK, 1), (Use.BARE, 1.2)),
 )
-GREEN = District(150.0, 1.2, 8.0, _TRACK, 0.5, ((Use.PARK, 4), (Use.PITCH, 1)))
+GREEN = District(
+    block_m=150.0,
+    aspect=1.2,
+    wobble_deg=8.0,
+    road=RoadKind.TRACK,
+    road_share=0.5,
+    uses=((Use.PARK, 4), (Use.PITCH, 1)),
+)
 FARMLAND = District(
-    120.0,
-    1.7,
-    7.0,
-    _TRACK,
-    0.5,
-    ((Use.FIELD, 9), (Use.MEADOW, 1.5), (Use.ORCHARD, 1), (Use.FARM, 1)),
+    block_m=120.0,
+    aspect=1.7,
+    wobble_deg=7.0,
+    road=RoadKind.TRACK,
+    road_share=0.5,
+    uses=((Use.FIELD, 9), (Use.MEADOW, 1.5), (Use.ORCHARD, 1), (Use.FARM, 1)),
 )
-WOODLAND = District(170.0, 1.2, 12.0, _TRACK, 0.7, ((Use.FOREST, 6), (Use.MEADOW, 1)))
+WOODLAND = District(
+    block_m=170.0,
+    aspect=1.2,
+    wobble_deg=12.0,
+    road=RoadKind.TRACK,
+    road_share=0.7,
+    uses=((Use.FOREST, 6), (Use.MEADOW, 1)),
+)
 
 _TOWN = (SUBURB, ESTATE, INDUSTRY, SUBURB, GREEN)
 _COUNTRY = (FARMLAND, WOODLAND, SUBURB, FARMLAND)
@@ -132,7 +167,7 @@ def plan_land(seed: int, size_m: float) -> Layout:
     warp = _warp(rng, size_m)
     cell_m = float(np.clip(size_m / 4.0, 90.0, 260.0))
 
-    cells, roads = _main_roads(square(0.8 * size_m, angle), hub, cell_m, warp, rng)
+    cells, roads = _main_roads(square(0.8 * size_m + 30.0, angle), hub, cell_m, warp, rng)
     blocks: list[Block] = []
     for cell, district in _districts(cells, size_m, rng):
         pieces, cuts = subdivide(
@@ -175,18 +210,13 @@ def _districts(
 ) -> list[tuple[Floats, District]]:
     """A town around one point, country around the town; every kind of district has its turn."""
     town = rng.uniform(-0.25, 0.25, 2) * size_m
-    cells = [cell for cell in cells if _on_map(cell, size_m)]
+    cells = [cell for cell in cells if _on_map(cell, 1.2 * size_m)]  # the warp may bring it in
     cells.sort(key=lambda cell: float(np.hypot(*(cell.mean(axis=0) - town))))
-    num_old, num_town = math.ceil(0.06 * len(cells)), math.ceil(0.48 * len(cells))
-    first = rng.integers(0, 20, 2)
-    districts = [
-        OLD_TOWN
-        if rank < num_old
-        else _TOWN[(rank + first[0]) % len(_TOWN)]
-        if rank < num_town
-        else _COUNTRY[(rank + first[1]) % len(_COUNTRY)]
-        for rank in range(len(cells))
-    ]
+    num_old, num_town = math.ceil(0.05 * len(cells)), math.ceil(0.4 * len(cells))
+    turn = int(rng.integers(20))
+    districts = [OLD_TOWN] * num_old
+    districts += [_TOWN[(turn + k) % len(_TOWN)] for k in range(num_town - num_old)]
+    districts += [_COUNTRY[(turn + k) % len(_COUNTRY)] for k in range(len(cells) - num_town)]
     return list(zip(cells, districts, strict=True))
 
 

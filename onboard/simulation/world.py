@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -30,13 +30,13 @@ class World:
 
     seed: int
     grid: Grid
-    layout: Layout
-    surface: Surface
-    relief: Relief
-    buildings: Rows
-    crowns: Rows
-    clutter: Rows
-    cars: Rows
+    layout: Layout = field(repr=False)
+    surface: Surface = field(repr=False)
+    relief: Relief = field(repr=False)
+    buildings: Rows = field(repr=False)
+    crowns: Rows = field(repr=False)
+    clutter: Rows = field(repr=False)
+    cars: Rows = field(repr=False)
 
     @property
     def size_m(self) -> float:
@@ -55,6 +55,8 @@ def make_world(seed: int, size_m: float, gsd_m: float = 0.5) -> World:
     Raises:
         DataError: the map would be too small for a town, or too large for memory.
     """
+    if seed < 0:
+        raise DataError(f"seed {seed}: expected 0 or more")
     if not (np.isfinite(gsd_m) and 0.05 <= gsd_m <= 4.0):
         raise DataError(f"gsd_m {gsd_m}: expected 0.05 to 4 m per pixel")
     if not MIN_SIZE_M <= size_m <= MAX_SIZE_PX * gsd_m:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from geobridge.onboard.bundle import MANIFEST, PLACE, SIGNATURE, Bundle, manifest_bytes, sha256
+from geobridge.onboard.bundle import MANIFEST, PLACE, SIGNATURE, Bundle, sha256
 from geobridge.onboard.errors import BundleError
+from geobridge.onboard.manifest import manifest_bytes
 from geobridge.onboard.preprocess import Preprocess
 from geobridge.onboard.views import View
 
@@ -234,7 +235,7 @@ def drop(*keys: str | int) -> Callable[[Tree], None]:
     ("edit", "complaint"),
     [
         (change("format_version", to=2), "format_version 2, this version reads 1"),
-        (change("format_version", to="1"), "format_version 1, this version reads 1"),
+        (change("format_version", to="1"), "format_version '1', this version reads 1"),
         (drop("format_version"), "format_version None"),
         (change("required_features", to=["hnsw", "night"]), "requires night, which this version"),
         (change("colour", to="red"), "colour: unknown key"),

@@ -1,0 +1,219 @@
+"""manifest.json: what a bundle holds, strictly typed, and which bundles this version flies."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from .config import NonNegative, Positive, Section, first_problem
+from .errors import BundleError
+from .geodesy import LocalFrame
+from .preprocess import Fit, Interpolation, Preprocess
+
+FORMAT_VERSION: Literal[1] = 1
+KNOWN_FEATURES = frozenset({"hnsw", "imagery"})
+"""What this version can fly; a bundle that requires anything else is refused."""
+
+Role = Literal[
+    "encoder",
+    "places",
+    "descriptors",
+    "index",
+    "imagery",
+    "known_images",
+    "known_descriptors",
+]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FlatPath = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-zA-Z0-9_][a-zA-Z0-9_.\-]*){1,3}$")]
+
+
+class FileEntry(Section):
+    """One file of the bundle, by its path below the folder."""
+
+    path: FlatPath
+    role: Role
+    size_bytes: Annotated[int, Field(ge=0)]
+    sha256: Sha256
+
+
+class PreprocessEntry(Section):
+    """`onboard.preprocess.Preprocess` as it is stored."""
+
+    height_px: Annotated[int, Field(ge=1, le=4096)]
+    width_px: Annotated[int, Field(ge=1, le=4096)]
+    interpolation: Interpolation
+    fit: Fit
+    fill: tuple[int, int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @property
+    def spec(self) -> Preprocess:
+        """The record that `preprocess.apply` takes."""
+        return Preprocess(**self.model_dump())
+
+
+class EncoderEntry(Section):
+    """One exported image encoder."""
+
+    view: Literal["drone", "satellite", "street"]
+    precision: Literal["fp32", "fp16"]
+    path: FlatPath
+    opset: Annotated[int, Field(ge=7, le=30)]
+    checkpoint_sha256: Sha256
+    preprocess: PreprocessEntry
+
+
+class DescriptorEntry(Section):
+    """The space that queries and references share."""
+
+    dimension: Annotated[int, Field(ge=2, le=8192)]
+    dtype: Literal["float16"]
+    metric: Literal["cosine"]
+    count: Annotated[int, Field(ge=1)]
+
+
+class IndexEntry(Section):
+    """How the HNSW graph was built, and what it reached on held-out queries."""
+
+    m: Annotated[int, Field(ge=2, le=128)]
+    ef_construction: Annotated[int, Field(ge=1)]
+    ef: Annotated[int, Field(ge=1)]
+    recall_at_10: Annotated[float, Field(ge=0, le=1)]
+
+
+class ImageryEntry(Section):
+    """The reference imagery: a grid of squares, row 0 at the north edge, column 0 at the west."""
+
+    gsd_m: Positive
+    tile_px: Annotated[int, Field(ge=16, le=4096)]
+    west_m: float
+    north_m: float
+    rows: Annotated[int, Field(ge=1)]
+    columns: Annotated[int, Field(ge=1)]
+
+
+class SourceEntry(Section):
+    """Where references came from and under which terms."""
+
+    name: str
+    sha256: Sha256
+    licence: str
+    attribution: str
+    captured: str
+
+
+class CoverageEntry(Section):
+    """What the references cover, in the bundle's local frame."""
+
+    origin_lat_deg: Annotated[float, Field(ge=-90, le=90)]
+    origin_lon_deg: Annotated[float, Field(ge=-180, le=180)]
+    west_m: float
+    south_m: float
+    east_m: float
+    north_m: float
+    footprint_m: Positive
+    spacing_m: Positive
+    sources: tuple[SourceEntry, ...]
+
+    @property
+    def frame(self) -> LocalFrame:
+        """The plane in which everything metric of this bundle is done."""
+        return LocalFrame(self.origin_lat_deg, self.origin_lon_deg)
+
+
+class AccuracyEntry(Section):
+    """1-sigma horizontal error per axis of a verified position, and the evidence for it."""
+
+    registration_m: Positive
+    """Error of the reference imagery's own georeference, which no matching can see."""
+    alignment_m: NonNegative
+    evidence: str
+
+
+class KnownAnswersEntry(Section):
+    """Pictures and descriptors of one encoder, as files."""
+
+    view: Literal["drone", "satellite", "street"]
+    images: FlatPath
+    descriptors: FlatPath
+
+
+class Manifest(Section):
+    """The whole of manifest.json."""
+
+    format_version: Literal[1]
+    required_features: tuple[str, ...]
+    bundle_version: Annotated[int, Field(ge=1)]
+    producer: str
+    encoders: tuple[EncoderEntry, ...]
+    descriptor: DescriptorEntry
+    index: IndexEntry
+    imagery: ImageryEntry
+    coverage: CoverageEntry
+    accuracy: AccuracyEntry
+    known_answers: tuple[KnownAnswersEntry, ...]
+    files: tuple[FileEntry, ...]
+
+
+def parse_manifest(raw: bytes, where: str) -> Manifest:
+    """Strict JSON to a manifest this version can fly.
+
+    Raises:
+        BundleError: names the key; duplicate keys, NaN, unknown keys, another format version, a
+            required feature that this version does not know, a file entered twice.
+    """
+    try:
+        tree = json.loads(raw, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where}: not strict JSON: {error}") from None
+    version = tree.get("format_version") if isinstance(tree, dict) else None
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise BundleError(
+            f"{where}: format_version {version!r}, this version reads {FORMAT_VERSION}"
+        )
+    try:
+        manifest = TypeAdapter(Manifest).validate_json(raw)
+    except ValidationError as error:
+        raise BundleError(f"{where}: {first_problem(error)}") from None
+    unknown = sorted(set(manifest.required_features) - KNOWN_FEATURES)
+    if unknown:
+        raise BundleError(f"{where}: requires {', '.join(unknown)}, which this version lacks")
+    _check_names(manifest, where)
+    return manifest
+
+
+def _check_names(manifest: Manifest, where: str) -> None:
+    paths = [entry.path for entry in manifest.files]
+    doubled = [path for path, times in Counter(paths).items() if times > 1]
+    if doubled:
+        raise BundleError(f"{where}: files: {doubled[0]} is entered twice")
+    wanted: list[str] = [encoder.path for encoder in manifest.encoders]
+    wanted += [
+        p for answers in manifest.known_answers for p in (answers.images, answers.descriptors)
+    ]
+    for path in wanted:
+        if path not in paths:
+            raise BundleError(f"{where}: {path} is used but not among files")
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The manifest as it is written, hashed and signed."""
+    return (json.dumps(manifest.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode()
+
+
+def _no_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in tree:
+            raise ValueError(f"key {key!r} stands twice")
+        tree[key] = value
+    return tree
+
+
+def _no_constants(name: str) -> float:
+    raise ValueError(f"{name} is not a number")
