@@ -22,6 +22,8 @@ from .retrieval.index import Index
 from .views import View
 
 HEADING_STEP_DEG = 15.0
+DEPTH = 500
+"""Candidates per hypothesis, so many because neighbours of a good one are as good."""
 SCALES = (0.7, 0.85, 1.0, 1.2, 1.45, 1.75)
 """Ground across the photo's shorter side, in footprints, that is tried when it is not known."""
 
@@ -52,7 +54,7 @@ def locate(
     found: list[tuple[Candidate, float, float]] = []
     for heading, width_m in _hypotheses(photo, footprint_m, ground_width_m, heading_deg):
         pixels = _north_up(photo, heading, width_m, footprint_m, encoder)
-        candidates = index.search(encoder.encode([pixels])[0], 4 * top)
+        candidates = index.search(encoder.encode([pixels])[0], DEPTH)
         found += [(candidate, heading, width_m) for candidate in candidates]
     found.sort(key=lambda each: -each[0].score)
     centres = index.centres_m[[candidate.place for candidate, _, _ in found]]

@@ -84,7 +84,7 @@ def read(path: Path) -> Checkpoint:
         if sha256(file) != expected:
             raise DataError(f"{file}: truncated or changed since it was written")
     config = validate(TrainConfig, record["config"], str(path / RECORD))
-    return Checkpoint(path, int(record["step"]), config, record["sha256"][MODEL])
+    return Checkpoint(path, record["step"], config, record["sha256"][MODEL])
 
 
 def load(checkpoint: Checkpoint) -> GeoBridge:
@@ -163,6 +163,8 @@ def _record(path: Path) -> dict[str, Any]:
     for key in ("step", "config", "sha256"):
         if key not in record:
             raise DataError(f"{path}: key {key} is missing")
-    if set(record["sha256"]) != {MODEL, OPTIMIZER}:
+    if not isinstance(record["step"], int):
+        raise DataError(f"{path}: step is no whole number")
+    if not isinstance(record["sha256"], dict) or set(record["sha256"]) != {MODEL, OPTIMIZER}:
         raise DataError(f"{path}: sha256 must name {MODEL} and {OPTIMIZER}")
     return dict(record)

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from geobridge.onboard.config import Fraction, NonNegative, Positive, Section
 from geobridge.onboard.manifest import PreprocessEntry
 from geobridge.onboard.preprocess import Fit, Interpolation
 from geobridge.onboard.views import View
 
-Range = Annotated[tuple[float, float], Field(strict=False)]
+CUSTOM_DIM = 128
+"""Length of a custom model's descriptors; every other model has its own."""
+
+SELF_CONTAINED = ("hf-hub:", "local-dir:")
+"""Beginnings of model names that bring their own weights."""
+
+
+def _rising(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError(f"the lower limit comes first, got {list(limits)}")
+    return limits
+
+
+FieldOfView = Annotated[float, Field(gt=1, lt=170)]
+HeightRange = Annotated[tuple[Positive, Positive], Field(strict=False), AfterValidator(_rising)]
+FieldOfViewRange = Annotated[
+    tuple[FieldOfView, FieldOfView], Field(strict=False), AfterValidator(_rising)
+]
 
 
 class ModelConfig(Section):
@@ -19,12 +36,13 @@ class ModelConfig(Section):
 
     `name` is an open_clip tag (`ViT-L-14-quickgelu`), a hub name (`hf-hub:owner/model`), a folder
     (`local-dir:path`), or `custom` with the tables `vision` and `text` in open_clip's own keys.
-    `pretrained` is an open_clip weights tag or a weights file; empty for random initialisation.
+    `pretrained` is an open_clip weights tag or a weights file; empty for random initialisation. A
+    hub name or a folder brings its own weights.
     """
 
     name: str = "custom"
     pretrained: str = ""
-    embed_dim: Annotated[int, Field(ge=2, le=8192)] = 128
+    embed_dim: Annotated[int, Field(ge=2, le=8192)] = CUSTOM_DIM
     quick_gelu: bool = False
     vision: dict[str, Any] = Field(default_factory=dict)
     text: dict[str, Any] | None = None
@@ -42,11 +60,25 @@ class ModelConfig(Section):
             raise ValueError("views must name one to three different views")
         if self.name == "custom" and not self.vision:
             raise ValueError("a custom model needs a [model.vision] table")
-        if self.name != "custom" and (self.vision or self.text):
-            raise ValueError("the tables vision and text belong to name = 'custom'")
         if self.name == "custom" and self.text_tower and self.text is None:
             raise ValueError("a custom model needs a [model.text] table or text_tower = false")
         return self
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> ModelConfig:
+        own = self.vision or self.text or self.quick_gelu or self.embed_dim != CUSTOM_DIM
+        if self.name != "custom" and own:
+            raise ValueError("vision, text, embed_dim and quick_gelu belong to name = 'custom'")
+        if self.name == "custom" and self.pretrained:
+            raise ValueError("pretrained needs the open_clip tag of its weights as name")
+        if self.name.startswith(SELF_CONTAINED) and self.pretrained:
+            raise ValueError(f"{self.name} brings its own weights; leave pretrained empty")
+        return self
+
+    @property
+    def brings_weights(self) -> bool:
+        """Whether the network starts from weights that were trained before."""
+        return bool(self.pretrained) or self.name.startswith(SELF_CONTAINED)
 
     @property
     def view_list(self) -> tuple[View, ...]:
@@ -89,10 +121,11 @@ class AreaConfig(Section):
     """Two places of one batch lie at least so far apart."""
     position_jitter_m: NonNegative = 15.0
     """How far the matching tile's centre may lie from the drone view's."""
-    height_agl_m: Range = (100.0, 250.0)
-    hfov_deg: Range = (60.0, 90.0)
-    tilt_deg: NonNegative = 6.0
-    attitude_error_deg: NonNegative = 1.5
+    height_agl_m: HeightRange = (100.0, 250.0)
+    hfov_deg: FieldOfViewRange = (60.0, 90.0)
+    tilt_deg: Annotated[float, Field(ge=0, le=30)] = 6.0
+    """Roll and pitch each stay within it 19 times out of 20."""
+    attitude_error_deg: Annotated[float, Field(ge=0, le=10)] = 1.5
     heading_error_deg: NonNegative = 5.0
     height_error: Fraction = 0.06
     appearance: Fraction = 1.0

@@ -23,16 +23,17 @@ from .model import GeoBridge
 log = logging.getLogger(__name__)
 
 QUERIES = 256
+REPORT = "report.json"
 UNSEEN_STEP = 2**31
 """Batch number that no training reaches: renderings that were never trained on."""
 
 
 def report(model: GeoBridge, settings: TrainConfig, source: BatchSource, run: Path) -> None:
-    """Write `report.json` for sources that can be evaluated against a whole map."""
+    """Write `REPORT` for sources that can be evaluated against a whole map."""
     if not isinstance(source, AreaSource):
         return
     figures = evaluate_area(model, settings, source)
-    durable.write_text(run / "report.json", json.dumps(figures, indent=1) + "\n")
+    durable.write_text(run / REPORT, json.dumps(figures, indent=1) + "\n")
     log.info(
         "rendered views against the whole map: R@1 within 50 m %.1f %%, R@5 within 25 m %.1f %%",
         100 * figures["r1_within_50_m"],

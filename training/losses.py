@@ -23,6 +23,10 @@ IMAGE_EDGES: tuple[tuple[View, View], ...] = (
 )
 
 
+class NothingToCompareError(ValueError):
+    """A batch whose places share no two views or texts."""
+
+
 @dataclass(frozen=True)
 class Loss:
     """`total` to minimise; each edge's loss and share of rows matched first, by name."""
@@ -51,7 +55,7 @@ def geobridge_loss(
         logit_scale: 1 / temperature.
 
     Raises:
-        ValueError: not one edge has two rows.
+        NothingToCompareError: not one edge has two rows.
     """
     edges: dict[str, Tensor] = {}
     accuracy: dict[str, Tensor] = {}
@@ -73,7 +77,7 @@ def geobridge_loss(
             add(f"text-{view}", text, images[view], text_present & present[view]) for view in images
         ]
     if not edges:
-        raise ValueError("no edge of the batch has two places; nothing to learn from")
+        raise NothingToCompareError("no edge of the batch has two places; nothing to learn from")
     total = image_weight * _mean(image_terms, logit_scale)
     total = total + text_weight * _mean(text_terms, logit_scale)
     return Loss(total, edges, accuracy)

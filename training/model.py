@@ -81,7 +81,7 @@ def build_model(config: ModelConfig, preprocess: Preprocess) -> GeoBridge:
 
     Raises:
         ConfigError: a tag, a weights file or a table that open_clip cannot use, or a preprocessing
-            record that contradicts the pretrained weights.
+            record that contradicts the weights.
     """
     clip = _custom(config, preprocess) if config.name == "custom" else _tagged(config)
     _check_input(clip.visual, config, preprocess)
@@ -93,16 +93,24 @@ def build_model(config: ModelConfig, preprocess: Preprocess) -> GeoBridge:
         else:
             tower = first.tower if config.shared_image_towers else copy.deepcopy(first.tower)
         images[view] = ImageEncoder(tower, preprocess)
-    scale = float(clip.logit_scale.exp()) if config.pretrained else 1.0 / config.init_temperature
+    own_scale = float(clip.logit_scale.detach().exp())
+    scale = own_scale if config.brings_weights else 1.0 / config.init_temperature
     return GeoBridge(images, clip.text if config.text_tower else None, scale)
 
 
 def tokenizer(config: ModelConfig) -> open_clip.SimpleTokenizer:
-    """Texts to [B, context] token ids for this model's text tower."""
+    """Texts to [B, context] token ids for this model's text tower.
+
+    Raises:
+        ConfigError: open_clip has no tokenizer for it, or lacks a library that it needs.
+    """
     if config.name == "custom":
         context = int((config.text or {}).get("context_length", 77))
         return open_clip.SimpleTokenizer(context_length=context)
-    return open_clip.get_tokenizer(config.name)
+    try:
+        return open_clip.get_tokenizer(config.name)
+    except Exception as error:  # as many kinds as for the model
+        raise ConfigError(f"model.name {config.name!r}: no tokenizer: {_line(error)}") from None
 
 
 def _custom(config: ModelConfig, preprocess: Preprocess) -> open_clip.CustomTextCLIP:
@@ -114,17 +122,23 @@ def _custom(config: ModelConfig, preprocess: Preprocess) -> open_clip.CustomText
         return open_clip.CustomTextCLIP(
             config.embed_dim, vision, text, quick_gelu=config.quick_gelu
         )
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+    except Exception as error:  # open_clip divides, indexes and asserts before it checks
         raise ConfigError(f"model: open_clip cannot build it: {_line(error)}") from None
 
 
 def _tagged(config: ModelConfig) -> open_clip.CustomTextCLIP:
+    where = f"model.name {config.name!r}"
+    if config.pretrained:
+        where += f", pretrained {config.pretrained!r}"
     try:
-        return open_clip.create_model(
+        clip = open_clip.create_model(
             config.name, pretrained=config.pretrained or None, force_custom_text=True
         )
     except Exception as error:  # open_clip, its hub client and torch raise a dozen kinds
-        raise ConfigError(f"model.name {config.name!r}: {_line(error)}") from None
+        raise ConfigError(f"{where}: {_line(error)}") from None
+    if not isinstance(clip, open_clip.CustomTextCLIP):
+        raise ConfigError(f"{where}: is a captioning model; take one with two plain towers")
+    return clip
 
 
 def _check_input(tower: nn.Module, config: ModelConfig, preprocess: Preprocess) -> None:
@@ -135,10 +149,11 @@ def _check_input(tower: nn.Module, config: ModelConfig, preprocess: Preprocess) 
             f"preprocess: {config.name} takes {height_width[1]}x{height_width[0]} px,"
             f" configured are {preprocess.width_px}x{preprocess.height_px} px"
         )
-    wanted = getattr(tower, "preprocess_cfg", {}) if config.pretrained else {}
+    wanted = getattr(tower, "preprocess_cfg", {}) if config.brings_weights else {}
     for key in ("mean", "std"):
         if key in wanted and tuple(wanted[key]) != getattr(preprocess, key):
-            raise ConfigError(f"preprocess.{key}: {config.pretrained} needs {list(wanted[key])}")
+            weights = config.pretrained or config.name
+            raise ConfigError(f"preprocess.{key}: {weights} needs {list(wanted[key])}")
 
 
 def _line(error: Exception) -> str:

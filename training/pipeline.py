@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from geobridge.onboard.errors import ConfigError
+from geobridge.onboard.errors import ConfigError, GeobridgeError
 from geobridge.onboard.views import View
 
 from .config import AreaConfig, TrainConfig
@@ -57,29 +58,43 @@ def open_source(settings: TrainConfig) -> BatchSource:
         DataError: the data cannot be used.
     """
     data, optim, views = settings.data, settings.optim, settings.model.view_list
-    preprocess = settings.preprocess.spec
+    preprocess, with_texts = settings.preprocess.spec, settings.model.text_tower
+    if len(views) < 2 and not with_texts:
+        raise ConfigError("model.views: one view and no text tower leave nothing to compare")
     if isinstance(data, AreaConfig):
         missing = [view.value for view in area.VIEWS if view not in views]
         if missing:
             raise ConfigError(f"model.views: source 'area' also needs {', '.join(missing)}")
         return AreaSource(data, preprocess, optim.batch_size, optim.seed)
-    return TriplesSource(Path(data.folder), views, preprocess, optim.batch_size, optim.seed)
+    folder, count = Path(data.folder), optim.batch_size
+    return TriplesSource(folder, views, preprocess, count, optim.seed, with_texts=with_texts)
 
 
 def batches(settings: TrainConfig, source: BatchSource, first: int) -> Iterator[TensorBatch]:
-    """The batches of steps `first` to the last, in order."""
+    """The batches of steps `first` to the last, in order.
+
+    Raises:
+        DataError: names the file of the source that is broken.
+    """
     steps = _Steps(source, settings, first)
     workers = settings.optim.workers
-    options: dict[str, Any] = {}
+    # a generator of its own: starting must not move the one that resuming puts back
+    options: dict[str, Any] = {"generator": torch.Generator()}
     if workers:
         # a worker renders on one core; more BLAS threads only spin against the training step
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        options = {"multiprocessing_context": "spawn", "worker_init_fn": _single_threaded}
-    yield from DataLoader(steps, batch_size=None, num_workers=workers, **options)
+        options |= {"multiprocessing_context": "spawn", "worker_init_fn": _single_threaded}
+    for batch in DataLoader(steps, batch_size=None, num_workers=workers, **options):
+        if isinstance(batch, GeobridgeError):
+            raise batch
+        yield batch
 
 
-class _Steps(Dataset[TensorBatch]):
-    """The steps that are left, as a map-style data set."""
+class _Steps(Dataset["TensorBatch | GeobridgeError"]):
+    """The steps that are left, as a map-style data set.
+
+    A user's mistake is handed over, not raised: torch would put a worker's traceback into its text.
+    """
 
     def __init__(self, source: BatchSource, settings: TrainConfig, first: int) -> None:
         self.source, self.settings, self.first = source, settings, first
@@ -87,21 +102,26 @@ class _Steps(Dataset[TensorBatch]):
     def __len__(self) -> int:
         return self.settings.optim.steps - self.first
 
-    def __getitem__(self, index: int) -> TensorBatch:
+    def __getitem__(self, index: int) -> TensorBatch | GeobridgeError:
         if index >= len(self):
             raise IndexError(index)
-        return to_tensors(self.source.batch(self.first + index), self.settings)
+        try:
+            return self._tensors(self.source.batch(self.first + index))
+        except GeobridgeError as error:
+            return error
 
+    @cached_property
+    def _tokenize(self) -> Callable[[list[str]], Tensor]:
+        tokenize: Callable[[list[str]], Tensor] = tokenizer(self.settings.model)
+        return tokenize
 
-def to_tensors(batch: Batch, settings: TrainConfig) -> TensorBatch:
-    """Arrays to tensors, texts to tokens."""
-    images = {view: torch.from_numpy(image) for view, image in batch.images.items()}
-    present = {view: torch.from_numpy(mask) for view, mask in batch.present.items()}
-    if not settings.model.text_tower or not any(batch.texts):
-        return TensorBatch(images, present, None, None)
-    tokens = tokenizer(settings.model)(list(batch.texts))
-    has_text = torch.from_numpy(np.array([bool(text) for text in batch.texts]))
-    return TensorBatch(images, present, tokens, has_text)
+    def _tensors(self, batch: Batch) -> TensorBatch:
+        images = {view: torch.from_numpy(image) for view, image in batch.images.items()}
+        present = {view: torch.from_numpy(mask) for view, mask in batch.present.items()}
+        if not self.settings.model.text_tower or not any(batch.texts):
+            return TensorBatch(images, present, None, None)
+        has_text = torch.from_numpy(np.array([bool(text) for text in batch.texts]))
+        return TensorBatch(images, present, self._tokenize(list(batch.texts)), has_text)
 
 
 def _single_threaded(_worker: int) -> None:

@@ -84,7 +84,7 @@ class Raster:
         """
         left_m = self.grid.west_m + column_px * self.grid.gsd_m
         top_m = self.grid.north_m - row_px * self.grid.gsd_m
-        to_local = rasterio.transform.from_origin(left_m, top_m, self.grid.gsd_m, self.grid.gsd_m)
+        to_local = rasterio.Affine(self.grid.gsd_m, 0.0, left_m, 0.0, -self.grid.gsd_m, top_m)
         window = self._source_window(to_local, height_px, width_px)
         if window is None:
             nothing = np.zeros((height_px, width_px), np.uint8)
@@ -123,7 +123,8 @@ class Raster:
         reproject(
             np.ascontiguousarray(source.transpose(2, 0, 1), np.float32),
             target,
-            src_transform=self._dataset.window_transform(window),
+            src_transform=self._dataset.transform
+            @ rasterio.Affine.translation(window.col_off, window.row_off),
             src_crs=self._dataset.crs,
             dst_transform=to_local,
             dst_crs=self.frame.proj,

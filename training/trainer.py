@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -19,9 +22,9 @@ from geobridge.onboard.config import load
 from geobridge.onboard.errors import ConfigError, DataError
 
 from . import checkpoint as checkpoints
-from .config import OptimConfig, TrainConfig
-from .evaluate import report
-from .losses import Loss, geobridge_loss
+from .config import AreaConfig, OptimConfig, TrainConfig
+from .evaluate import REPORT, report
+from .losses import Loss, NothingToCompareError, geobridge_loss
 from .model import GeoBridge, build_model
 from .pipeline import TensorBatch, batches, open_source
 
@@ -39,9 +42,10 @@ def train(config: Path, overrides: Sequence[str] = ()) -> Path:
     """
     settings = load(TrainConfig, config, overrides)
     resumed = _resumable(settings)
-    if resumed and resumed.step >= settings.optim.steps:
+    if resumed and _complete(settings, resumed):
         log.info("%s is complete", resumed.path)
         return resumed.path
+    Path(settings.run.folder).mkdir(parents=True, exist_ok=True)  # now, not after an hour
     torch.manual_seed(settings.optim.seed)
     source = open_source(settings)
     trainer = Trainer(settings, resumed)
@@ -59,9 +63,10 @@ class Trainer:
     ) -> None:
         self.settings = settings
         self.device = _device(settings.optim)
-        self.model = build_model(settings.model, settings.preprocess.spec)
         if resumed:
-            checkpoints.restore_model(self.model, resumed)
+            self.model = checkpoints.load(resumed)
+        else:
+            self.model = build_model(settings.model, settings.preprocess.spec)
         self.model.to(self.device).train()
         self.optimizer = _optimizer(self.model, settings.optim)
         self.step = resumed.step if resumed else 0
@@ -91,10 +96,11 @@ class Trainer:
         path = None
         try:
             for batch in data:
-                loss = self.train_step(batch.to(self.device))
+                with _interrupt_held():  # half a step is neither kept nor saved
+                    loss = self.train_step(batch.to(self.device))
+                    if self.step % every == 0 or self.step == optim.steps:
+                        path = self.save()
                 progress.update(self.step, loss, self.optimizer.param_groups[0]["lr"], batch.size)
-                if self.step % every == 0 or self.step == optim.steps:
-                    path = self.save()
         except KeyboardInterrupt:
             log.info("interrupted, saved %s; the same command goes on from there", self.save())
             raise
@@ -104,40 +110,48 @@ class Trainer:
         """One optimiser step.
 
         Raises:
-            DataError: the loss is not finite.
+            DataError: the loss or its gradient is not finite; the weights are left as they were.
         """
         optim = self.settings.optim
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(optim, self.step)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=optim.precision == "bf16"):
             loss = self.loss(batch)
-        if not bool(torch.isfinite(loss.total)):
-            raise DataError(
-                f"step {self.step}: loss is {float(loss.total.detach())}; the last checkpoint in"
-                f" {self.settings.run.folder} is good, lower optim.learning_rate"
-            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), optim.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), optim.clip_norm)
+        if not bool(torch.isfinite(loss.total) & torch.isfinite(norm)):
+            raise DataError(
+                f"step {self.step}: loss is {float(loss.total.detach())}, gradient norm"
+                f" {float(norm)}; the last checkpoint in {self.settings.run.folder} is good,"
+                " lower optim.learning_rate"
+            )
         self.optimizer.step()
         self.step += 1
         return loss
 
     def loss(self, batch: TensorBatch) -> Loss:
-        """The six-edge objective of one batch."""
+        """The six-edge objective of one batch.
+
+        Raises:
+            DataError: its places share too few views and texts.
+        """
         images = {
             view: self.model.encode_image(view, image) for view, image in batch.images.items()
         }
         text = self._text(batch)
         with torch.autocast(self.device.type, enabled=False):
-            return geobridge_loss(
-                images,
-                batch.present,
-                text,
-                batch.text_present,
-                self.model.logit_scale,
-                **self.settings.objective.model_dump(),
-            )
+            try:
+                return geobridge_loss(
+                    images,
+                    batch.present,
+                    text,
+                    batch.text_present,
+                    self.model.logit_scale,
+                    **self.settings.objective.model_dump(),
+                )
+            except NothingToCompareError as error:
+                raise DataError(f"step {self.step}: {error}; raise optim.batch_size") from None
 
     def save(self) -> Path:
         """Write a checkpoint of this moment."""
@@ -174,6 +188,29 @@ def _device(optim: OptimConfig) -> torch.device:
         raise ConfigError("optim.device: cuda is not usable here; take cpu or auto")
     auto = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(auto if optim.device == "auto" else optim.device)
+
+
+@contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """An interrupt that arrives meanwhile takes effect at the end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # interrupts go to the main thread
+        return
+    held: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if held:
+        signal.raise_signal(signal.SIGINT)
+
+
+def _complete(settings: TrainConfig, resumed: checkpoints.Checkpoint) -> bool:
+    """Whether every step is done, and what follows the last one too."""
+    reported = not isinstance(settings.data, AreaConfig)
+    reported = reported or (Path(settings.run.folder) / REPORT).exists()
+    return resumed.step >= settings.optim.steps and reported
 
 
 def _resumable(settings: TrainConfig) -> checkpoints.Checkpoint | None:

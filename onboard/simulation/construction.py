@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .geometry import rectangle, unit
-from .ground import Ground, Surface
+from .ground import DECK_M, Ground, Surface
 from .raster import Bytes, Floats, Grid
 from .relief import BOX, Rows, Shape
 
@@ -117,7 +117,8 @@ class Site:
     def park_car(self, centre_m: Floats, angle: float, length_m: float = 4.4) -> None:
         """A place where a car may stand."""
         if self.grid.contains(centre_m):
-            size_m = (length_m, 0.85 + 0.21 * length_m, 1.0)
+            top_m = 1.0 + DECK_M * float(self.grid.sample(self.surface.deck, centre_m))
+            size_m = (length_m, 0.85 + 0.21 * length_m, top_m)
             self.cars.append(_box(centre_m, angle, size_m, (0, 0, 0)))
 
     def pick(self, colours: tuple[Colour, ...]) -> Colour:

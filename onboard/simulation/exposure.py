@@ -108,13 +108,11 @@ def _falloff(camera: Camera) -> Field:
 
 
 def _pixels_per_pixel(at: Floats) -> float:
-    """How many ground pixels one pixel in the middle of the view spans; 0 above the horizon."""
+    """How many ground pixels one pixel in the middle of the view spans, at most 16."""
     row, column = at.shape[1] // 2, at.shape[2] // 2
-    across, down = (
-        at[:, row, column] - at[:, row, column - 1],
-        at[:, row, column] - at[:, row - 1, column],
-    )
-    return math.sqrt(abs(across[0] * down[1] - across[1] * down[0]))
+    middle = at[:, row, column]
+    across, down = middle - at[:, row, column - 1], middle - at[:, row - 1, column]
+    return min(math.sqrt(abs(across[0] * down[1] - across[1] * down[0])), 16.0)
 
 
 def _window(at: Floats, shape: tuple[int, int], margin_px: float) -> tuple[slice, slice] | None:

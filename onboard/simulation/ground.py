@@ -58,6 +58,10 @@ _COVER = {
 }
 
 
+DECK_M = 1.2
+"""How high a bridge spans the water."""
+
+
 @dataclass(frozen=True, eq=False)
 class Surface:
     """[H, W] rasters of the ground.
@@ -162,7 +166,8 @@ def _park(
         along = np.linspace(-0.6, 0.6, 60)[:, None] * long_m
         swing = np.sin(along / 24.0 + rng.uniform(0.0, 6.0)) * 0.05 * short_m
         angle = axis + turn + rng.normal(0.0, 0.15)
-        grid.stroke(paths, middle + along * unit(angle) + swing * unit(angle + 1.57), 2.2, 1)
+        line = middle + along * unit(angle) + swing * unit(angle + math.pi / 2.0)
+        grid.stroke(paths, line, 2.2, 1)
     cover[(paths > 0) & inside] = Ground.PATH
     if short_m > 70.0:
         centre_m = middle + rng.uniform(-0.15, 0.15, 2) * short_m

@@ -116,10 +116,9 @@ def render_orthophoto(world: World, appearance: Appearance) -> Image:
 
 def _furnish(world: World, appearance: Appearance) -> tuple[Relief, Rows]:
     """The relief with the day's cars and small things, and all boxes that own a part of it."""
-    clutter, _ = _present(world.clutter, 0.85, world.seed, appearance.small_changes, appearance)
-    cars, colour = _present(
-        world.cars, _OCCUPIED, world.seed + 1, appearance.cars_moved, appearance
-    )
+    day = appearance.noise_seed
+    clutter, _ = _present(world.clutter, 0.85, appearance.small_changes, [world.seed, 5], day)
+    cars, colour = _present(world.cars, _OCCUPIED, appearance.cars_moved, [world.seed, 13], day)
     boxes = np.concatenate([world.buildings, clutter, _car_boxes(cars, colour)])
     relief = world.relief.copy()
     first = len(world.buildings)
@@ -128,11 +127,11 @@ def _furnish(world: World, appearance: Appearance) -> tuple[Relief, Rows]:
 
 
 def _present(
-    boxes: Rows, share: float, seed: int, changed: float, appearance: Appearance
+    boxes: Rows, share: float, changed: float, seed: list[int], day: int
 ) -> tuple[Rows, npt.NDArray[np.float64]]:
     """Those that are there, and a number in 0..1 for each; `changed` of them are drawn anew."""
-    drawn = np.random.default_rng([seed, 5]).random((2, len(boxes)))
-    today = np.random.default_rng([seed, 5, appearance.noise_seed])
+    drawn = np.random.default_rng(seed).random((2, len(boxes)))
+    today = np.random.default_rng([*seed, day])
     anew = today.random(len(boxes)) < changed
     drawn = np.where(anew, today.random((2, len(boxes))), drawn)
     there = drawn[0] < share
@@ -147,10 +146,10 @@ def _car_boxes(cars: Rows, colour: npt.NDArray[np.float64]) -> Rows:
     windows["colour"] = _WINDOW
     windows["length_m"] *= 0.6
     windows["width_m"] *= 0.86
-    windows["height_m"] = 1.3
+    windows["height_m"] += 0.3
     roof["length_m"] *= 0.34
     roof["width_m"] *= 0.8
-    roof["height_m"] = 1.45
+    roof["height_m"] += 0.45
     return np.asarray(np.concatenate([body, windows, roof]), BOX)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DataError
 from .buildings import build_up
 from .construction import Site, rows
-from .ground import Ground, Surface, paint_ground
+from .ground import DECK_M, Ground, Surface, paint_ground
 from .layout import Layout, plan_land
 from .plants import plant
 from .raster import Bytes, Grid
@@ -68,7 +68,7 @@ def make_world(seed: int, size_m: float, gsd_m: float = 0.5) -> World:
     site = Site(grid, surface, np.random.default_rng([seed, 3]))
     build_up(layout, site)
     relief = Relief.flat(grid)
-    relief.height_m[surface.deck] = 1.2
+    relief.height_m[surface.deck] = DECK_M
     buildings = rows(site.buildings)
     relief.raise_boxes(buildings, 1, grid)
     _lots(surface, site.lots, grid)

@@ -239,11 +239,15 @@ class TestFrame:
         assert np.all(frame[:20] == GREY)
         assert frame[-20:].std() > 10.0
 
-    def test_shrinks_without_moire(self, world: World) -> None:
-        checks = np.indices((300, 300)).sum(axis=0) % 2
-        board = np.repeat(255 * checks[..., None].astype(np.uint8), 3, axis=2)
-        frame = render_frame(board, world, CAMERA, pose(height_m=400.0), CLEAR_LENS)
-        assert frame[50:70, 70:90].std() < 12.0
+    @pytest.mark.parametrize("map_pixels_per_pixel", [1.6, 2.9, 4.5])
+    def test_averages_what_is_finer_than_its_pixels(
+        self, world: World, map_pixels_per_pixel: float
+    ) -> None:
+        speckle = np.random.default_rng(1).integers(0, 2, (300, 300, 1)) * 255
+        speckle = np.repeat(speckle.astype(np.uint8), 3, axis=2)
+        here = pose(height_m=map_pixels_per_pixel * CAMERA.fx_px)
+        middle = render_frame(speckle, world, CAMERA, here, CLEAR_LENS)[45:75, 65:95]
+        assert 0.4 < middle.std() * map_pixels_per_pixel / 127.5 < 1.0
 
     def test_motion_blurs_along_the_track_only(self) -> None:
         stripes = np.zeros((640, 640, 3), np.uint8)
@@ -305,6 +309,7 @@ class TestFly:
         assert poses[-20].attitude.heading_deg == pytest.approx(90.0, abs=5.0)
         assert max(p.attitude.roll_deg for p in poses) > 12.0, "a right turn banks right"
         assert min(p.attitude.roll_deg for p in poses) > -6.0
+        assert min(math.hypot(p.east_m + 120.0, p.north_m - 120.0) for p in poses) > 10.0
 
     @pytest.mark.parametrize(
         ("route", "named"),

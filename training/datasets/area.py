@@ -31,6 +31,8 @@ Matrix = npt.NDArray[np.float64]
 VIEWS = (View.DRONE, View.SATELLITE)
 _VIRTUAL_WIDTH_PX = 640
 _DRAWS_PER_PLACE = 200
+_SENSOR_SHARE = 0.7
+"""Another provider's tile differs less than another day's view."""
 
 
 class AreaSource:
@@ -58,7 +60,10 @@ class AreaSource:
         return max(8, round(self.config.footprint_m / self.config.gsd_m))
 
     def batch(self, step: int) -> Batch:
-        """`batch_size` places, drawn and rendered from the seed and the step alone."""
+        """Places drawn and rendered from the seed and the step alone.
+
+        `batch_size` of them; at times fewer on a map that has hardly room for so many.
+        """
         rng = np.random.default_rng([self.seed, step])
         pairs = [self.pair(centre, rng) for centre in self._places(rng)]
         drone, satellite = (np.stack(column) for column in zip(*pairs, strict=True))
@@ -78,7 +83,8 @@ class AreaSource:
         jitter_px = self.config.position_jitter_m / self.config.gsd_m
         centre = centre_px + rng.uniform(-jitter_px, jitter_px, 2)
         image, valid = cut(self.image, self.valid, centre, self.size_px)
-        return apply(another_sensor(image, rng, 0.7), self.preprocess, valid)
+        changed = another_sensor(image, rng, _SENSOR_SHARE * self.config.appearance)
+        return apply(changed, self.preprocess, valid)
 
     def drone_view(self, centre_px: Matrix, rng: np.random.Generator) -> Image:
         """What a drone would see of a place, rectified with the errors of its own sensors."""
@@ -152,7 +158,7 @@ class AreaSource:
 
 def cut(image: Image, valid: Mask, centre_px: Matrix, size_px: int) -> tuple[Image, Mask]:
     """[S, S, 3] and [S, S] around the nearest whole pixel; black and invalid beyond the edge."""
-    half = size_px / 2.0
+    half = (size_px - 1) / 2.0  # pixel (0, 0) is the centre of the first one
     left, top = (int(v) for v in np.floor(centre_px - half + 0.5))
     square = np.zeros((size_px, size_px, 3), np.uint8)
     mask = np.zeros((size_px, size_px), np.uint8)

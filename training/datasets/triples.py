@@ -3,13 +3,15 @@
     <folder>/train/{drone,satellite,street}/<id>.<jpg|png|webp|tif>
     <folder>/train/text.jsonl       {"id": "<id>", "text": "..."} a line; optional
 
-A place is an id; it may lack any view or its text.
+A place is an id; it may lack any view or its text. A place with one of them alone is left out:
+there is nothing to compare it with.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -40,16 +42,22 @@ class TriplesSource:
         batch_size: int,
         seed: int,
         split: str = "train",
+        with_texts: bool = True,
     ) -> None:
         self.preprocess = preprocess
         self.batch_size = batch_size
         self.seed = seed
         self.pictures = {view: _pictures(folder / split / view.value) for view in views}
-        self.places = sorted(set().union(*self.pictures.values()))
-        self.texts = _texts(folder / split / "text.jsonl")
+        pictured = set().union(*self.pictures.values())
+        self.texts = _texts(folder / split / "text.jsonl", pictured) if with_texts else {}
+        sides = Counter(self.texts.keys())
+        for pictures in self.pictures.values():
+            sides.update(pictures.keys())
+        self.places = sorted(place for place in pictured if sides[place] > 1)
         if len(self.places) < batch_size:
             raise DataError(
-                f"{folder / split}: {len(self.places)} places, batch_size is {batch_size}"
+                f"{folder / split}: {len(self.places)} places with two views or a text,"
+                f" batch_size is {batch_size}"
             )
 
     def batch(self, step: int) -> Batch:
@@ -82,14 +90,23 @@ def _pictures(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _texts(path: Path) -> dict[str, str]:
+def _texts(path: Path, places: Set[str]) -> dict[str, str]:
     if not path.exists():
         return {}
-    texts: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            entry = json.loads(line)
-            texts[str(entry["id"])] = str(entry["text"])
-        except (ValueError, KeyError, TypeError):
-            raise DataError(f'{path}, line {number}: expected {{"id": ..., "text": ...}}') from None
-    return texts
+    # split at line feeds alone: JSON texts may hold other separators of lines
+    lines = path.read_bytes().removesuffix(b"\n").split(b"\n")
+    texts = dict(_text(line, f"{path}, line {n}") for n, line in enumerate(lines, start=1))
+    if not places & texts.keys():
+        raise DataError(f"{path}: none of its ids is the name of a picture, as {min(places)!r}")
+    return {place: text for place, text in texts.items() if text}
+
+
+def _text(line: bytes, where: str) -> tuple[str, str]:
+    try:
+        entry = json.loads(line)
+        place, text = str(entry["id"]), entry["text"]
+    except (ValueError, KeyError, TypeError):
+        place, text = "", None
+    if not isinstance(text, str):
+        raise DataError(f'{where}: expected {{"id": "...", "text": "..."}}')
+    return place, text
