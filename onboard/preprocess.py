@@ -84,11 +84,14 @@ def _resample(image: Image, target: int, interpolation: Interpolation) -> Image:
     same bytes, and no thread pool is woken for a picture this small.
     """
     places, weights = _taps(len(image), target, interpolation)
-    values = image.astype(np.float32)
-    total = np.zeros((target, *image.shape[1:]), np.float32)
+    values = image.reshape(len(image), -1).astype(np.float32)
+    total = np.full((target, values.shape[1]), 0.5, np.float32)
     for place, weight in zip(places, weights, strict=True):
-        total += weight[:, None, None] * values[place]
-    return np.asarray(np.clip(np.floor(total + 0.5), 0, 255), np.uint8)
+        tap = values[place]
+        tap *= weight[:, None]
+        total += tap
+    np.clip(total, 0.0, 255.0, out=total)  # truncation below rounds, for the half is in already
+    return total.astype(np.uint8).reshape(target, *image.shape[1:])
 
 
 def _centre_crop(image: Image, aspect: float) -> Image:

@@ -39,7 +39,7 @@ def another_sensor(image: Image, rng: np.random.Generator, strength: float) -> I
 
 def relight(picture: Picture, rng: np.random.Generator, strength: float) -> Picture:
     """Lift or deepen what lies in shadow, and flatten or raise large-scale brightness."""
-    grey = picture.mean(axis=2)
+    grey = _grey(picture)
     threshold = rng.uniform(0.25, 0.5)
     darkness = np.clip((threshold - grey) / threshold, 0.0, 1.0)
     lift = 0.35 * strength * rng.uniform(-0.3, 0.9)
@@ -58,7 +58,7 @@ def regrow(picture: Picture, rng: np.random.Generator, strength: float) -> Pictu
 
 def cast_shadows(picture: Picture, rng: np.random.Generator, strength: float) -> Picture:
     """Dark copies of bright, upright-looking things, all shifted the same way."""
-    grey = cv2.GaussianBlur(picture.mean(axis=2), (0, 0), 1.0)
+    grey = cv2.GaussianBlur(_grey(picture), (0, 0), 1.0)
     bright = (grey > np.quantile(grey, rng.uniform(0.75, 0.93))).astype(np.float32)
     reach = 0.06 * grey.shape[1]
     east, south = rng.uniform(-reach, reach, 2)
@@ -80,13 +80,14 @@ def cloud_shadow(picture: Picture, rng: np.random.Generator, strength: float) ->
 
 def recolour(picture: Picture, rng: np.random.Generator, strength: float) -> Picture:
     """Gamma, white balance, exposure, contrast, saturation."""
-    picture = np.clip(picture, 0.0, 1.0) ** math.exp(rng.normal(0, 0.35 * strength))
+    gamma = math.exp(rng.normal(0, 0.35 * strength))
+    picture = _float32(cv2.pow(np.clip(picture, 0.0, 1.0), gamma))
     gain = np.exp(rng.normal(0, 0.12 * strength, 3) + rng.normal(0, 0.15 * strength))
     picture = picture * gain.astype(np.float32)
     mean = picture.mean()
     contrast, brightness = math.exp(rng.normal(0, 0.3 * strength)), rng.normal(0, 0.06 * strength)
     picture = (picture - mean) * contrast + mean + brightness
-    grey = picture.mean(axis=2, keepdims=True)
+    grey = _grey(picture)[..., None]
     return _float32(grey + (picture - grey) * (1 + strength * rng.uniform(-1.0, 0.6)))
 
 
@@ -109,6 +110,11 @@ def occlude(picture: Picture, rng: np.random.Generator, strength: float) -> Pict
         top, left = rng.integers(0, height), rng.integers(0, width)
         picture[top : top + tall, left : left + wide] = rng.uniform(0, 1, 3)
     return picture
+
+
+def _grey(picture: Picture) -> Picture:
+    """[H, W] mean of the colours."""
+    return np.asarray(cv2.transform(picture, np.full((1, 3), 1.0 / 3.0)), np.float32)
 
 
 def _floats(image: Image) -> Picture:

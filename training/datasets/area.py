@@ -137,13 +137,13 @@ class AreaSource:
     def _places(self, rng: np.random.Generator) -> list[Matrix]:
         """[2] column and row of places at least `min_separation_m` apart."""
         apart_px = self.config.min_separation_m / self.config.gsd_m
+        draws = rng.integers(0, len(self.centres_px), _DRAWS_PER_PLACE * self.batch_size)
+        left = self.centres_px[draws] + rng.uniform(-0.5, 0.5, (len(draws), 2))
         chosen: list[Matrix] = []
-        for index in rng.integers(0, len(self.centres_px), _DRAWS_PER_PLACE * self.batch_size):
-            centre = self.centres_px[index] + rng.uniform(-0.5, 0.5, 2)
-            if all(math.dist(centre, other) >= apart_px for other in chosen):
-                chosen.append(centre)
-            if len(chosen) == self.batch_size:
-                break
+        while len(left) and len(chosen) < self.batch_size:
+            chosen.append(left[0])
+            distances2 = np.sum((left - left[0]) ** 2, axis=1)
+            left = left[1:][distances2[1:] >= apart_px**2]
         return chosen
 
     def _check_room(self) -> None:
