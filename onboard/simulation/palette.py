@@ -86,6 +86,7 @@ TEXTURE: dict[Ground, tuple[float, float]] = {
     Ground.CLAY: (0.05, 0.02),
     Ground.PITCH: (0.10, 0.03),
     Ground.WATER: (0.08, 0.02),
+    Ground.BARE: (0.12, 0.05),
     Ground.TRACK: (0.15, 0.07),
     Ground.PATH: (0.10, 0.04),
     Ground.FOREST: (0.25, 0.16),

@@ -243,8 +243,8 @@ class TestFrame:
     def test_averages_what_is_finer_than_its_pixels(
         self, world: World, map_pixels_per_pixel: float
     ) -> None:
-        speckle = np.random.default_rng(1).integers(0, 2, (300, 300, 1)) * 255
-        speckle = np.repeat(speckle.astype(np.uint8), 3, axis=2)
+        coins = np.random.default_rng(1).integers(0, 2, (300, 300, 1))
+        speckle = np.repeat(255 * coins.astype(np.uint8), 3, axis=2)
         here = pose(height_m=map_pixels_per_pixel * CAMERA.fx_px)
         middle = render_frame(speckle, world, CAMERA, here, CLEAR_LENS)[45:75, 65:95]
         assert 0.4 < middle.std() * map_pixels_per_pixel / 127.5 < 1.0
