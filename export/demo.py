@@ -131,7 +131,7 @@ def _fly(folder: Path, world: World, size: Size) -> FlightFiles:
 def write_geotiff(path: Path, orthophoto: Image, world: World) -> Path:
     """A rendered orthophoto as a GeoTIFF in UTM, as a surveyor would deliver it."""
     half = world.size_m / 2
-    local = rasterio.transform.from_origin(-half, half, world.gsd_m, world.gsd_m)
+    local = rasterio.Affine(world.gsd_m, 0.0, -half, 0.0, -world.gsd_m, half)
     height, width = orthophoto.shape[:2]
     bounds = (-half, -half, half, half)
     to_utm, columns, rows = calculate_default_transform(

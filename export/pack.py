@@ -7,6 +7,7 @@ on where it stopped. The bundle appears as a whole, and the same input gives the
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def pack(
         registration_m=registration_m,
         bundle_version=bundle_version,
     )
-    _check(plan)
+    _check(plan, encoders)
     partial = _begin(out, plan)
     parts = _gather(plan, raster, encoders, partial)
     assemble(plan, parts, encoders, partial)
@@ -99,7 +100,7 @@ def _gather(plan: Plan, raster: Path, encoders: Path, partial: Path) -> Parts:
             f"{raster}: no square of {plan.footprint_m:g} m has enough data; lower --footprint-m"
         )
     log.info("%d places of %g m, %g m apart", len(places), plan.footprint_m, plan.spacing_m)
-    encoder = satellite_encoder(encoders, plan.record)
+    encoder = _satellite_encoder(encoders, plan.record)
     work = partial / WORK
     return Parts(
         frame=lattice.frame,
@@ -111,22 +112,20 @@ def _gather(plan: Plan, raster: Path, encoders: Path, partial: Path) -> Parts:
     )
 
 
-def satellite_encoder(folder: Path, record: ExportRecord) -> Encoder:
-    """The exported FP32 satellite encoder.
-
-    Raises:
-        DataError: it was not exported.
-    """
-    for entry in record.encoders:
-        if (entry.view, entry.precision) == (View.SATELLITE.value, "fp32"):
-            engine = OnnxRuntimeEngine(folder / entry.file)
-            return Encoder(engine, record.preprocess.spec, record.dimension)
-    raise DataError(f"{folder}: no satellite encoder in fp32; run geobridge export with it")
+def _satellite_encoder(folder: Path, record: ExportRecord) -> Encoder:
+    wanted = (View.SATELLITE.value, "fp32")
+    entry = next(each for each in record.encoders if (each.view, each.precision) == wanted)
+    engine = OnnxRuntimeEngine(folder / entry.file)
+    return Encoder(engine, record.preprocess.spec, record.dimension)
 
 
-def _check(plan: Plan) -> None:
+def _check(plan: Plan, encoders: Path) -> None:
+    exported = {(entry.view, entry.precision) for entry in plan.record.encoders}
+    for view in (View.DRONE, View.SATELLITE):
+        if (view.value, "fp32") not in exported:
+            raise DataError(f"{encoders}: no {view} encoder in fp32; run geobridge export with it")
     for name in ("footprint_m", "spacing_m", "gsd_m", "registration_m", "bundle_version"):
-        if not getattr(plan, name) > 0:
+        if not 0 < getattr(plan, name) < math.inf:
             option = name.replace("_", "-")
             raise DataError(f"--{option}: {getattr(plan, name)} must be positive")
     if plan.footprint_m < 8 * plan.gsd_m:

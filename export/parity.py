@@ -118,7 +118,8 @@ def _descriptors(encoder: ImageEncoder, images: Image) -> Descriptors:
 
 def _judge(parity: Parity, path: Path) -> None:
     needed = MIN_COSINE[parity.precision]
-    worst = min(parity.cosine_min, parity.half_cosine_min or 1.0)
+    half = 1.0 if parity.half_cosine_min is None else parity.half_cosine_min
+    worst = float(np.min([parity.cosine_min, half]))  # unlike min, keeps NaN
     if not worst >= needed:
         raise DataError(f"{path}: worst cosine {worst:.6f} to the checkpoint, needed {needed}")
     if not parity.shuffled_cosine_mean <= worst - MIN_CONTROL_GAP:

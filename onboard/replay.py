@@ -26,7 +26,7 @@ from .frames.source import open_source
 from .localization.localizer import Localizer, open_localizer
 from .outcome import Outcome
 from .records import Fix
-from .report import draw_map
+from .report import draw_map, require_matplotlib
 from .summary import summarise
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,9 @@ def replay(
     Raises:
         ConfigError, DataError, BundleError, EngineError: in one line, before anything is written.
     """
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: exists and is not a folder")
+    require_matplotlib()
     settings = load(ReplayConfig, config, overrides)
     samples = read_telemetry(telemetry)
     times_ns = samples.times_by_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,22 @@ FIX, TRUTH, WITHHELD, INK = "#0b6cff", "#ffcc00", "#e4002b", "#1d2733"
 Points = npt.NDArray[np.float64]
 
 
-def draw_map(
-    path: Path, outcomes: Sequence[Outcome], track: Track | None, localizer: Localizer
-) -> None:
-    """Write a PNG: fixes with their stated accuracy and the truth over the reference imagery.
+def require_matplotlib() -> None:
+    """Before a long replay, not after it.
 
     Raises:
         DataError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise DataError('the map needs matplotlib: pip install "geobridge-uav[replay]"') from None
+    if find_spec("matplotlib") is None:
+        raise DataError('the map needs matplotlib: pip install "geobridge-uav[replay]"')
+
+
+def draw_map(
+    path: Path, outcomes: Sequence[Outcome], track: Track | None, localizer: Localizer
+) -> None:
+    """Write a PNG: fixes with their stated accuracy and the truth over the reference imagery."""
+    from matplotlib.figure import Figure
+
     fixes, sigmas_m = _fixes(outcomes, localizer)
     truth = _truth(track, localizer)
     shown = np.concatenate(

@@ -26,6 +26,11 @@ from .bands import Bands
 
 MAX_PIXELS = 200_000_000
 """Largest area that `read_all` takes into memory."""
+BLOCK_PX = 512
+"""`read_all` goes block by block: a fine raster may be many times larger than what it gives."""
+
+_FIXED_KERNEL = {"XSCALE": "1", "YSCALE": "1"}
+"""GDAL would guess the width of its bilinear kernel anew from the shape of every window."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,14 @@ class Raster:
                 f"{self.path}: {self.grid.width_px}x{self.grid.height_px} px at"
                 f" {self.grid.gsd_m} m is more than {MAX_PIXELS} px; raise gsd_m or cut it"
             )
-        return self.read(0, 0, self.grid.height_px, self.grid.width_px)
+        image = np.zeros((self.grid.height_px, self.grid.width_px, 3), np.uint8)
+        valid = np.zeros(image.shape[:2], np.uint8)
+        for row in range(0, self.grid.height_px, BLOCK_PX):
+            for column in range(0, self.grid.width_px, BLOCK_PX):
+                block = np.s_[row : row + BLOCK_PX, column : column + BLOCK_PX]
+                height, width = valid[block].shape
+                image[block], valid[block] = self.read(row, column, height, width)
+        return image, valid
 
     def _warp(
         self,
@@ -129,6 +141,7 @@ class Raster:
             dst_transform=to_local,
             dst_crs=self.frame.proj,
             resampling=Resampling.average if self._shrinks() else Resampling.bilinear,
+            **_FIXED_KERNEL,
         )
         covered = target[3] >= 0.5
         colours = target[:3] / np.maximum(target[3], 1e-6)

@@ -23,7 +23,7 @@ from ..retrieval.index import Index
 from ..views import View
 from .filter import MotionFilter, Position
 from .gate import Evidence, gate
-from .prepare import Prepared, prepare
+from .prepare import Prepared, prepare, trusted
 from .rectify import Patch, crop_centre
 from .verify import Alignment, Imagery, verify
 
@@ -68,6 +68,7 @@ class Localizer:
         if self._last_ns is not None and t_ns <= self._last_ns:
             return Rejection(t_ns, Reason.OUT_OF_ORDER, "frame is not newer than the last one")
         self._last_ns = t_ns
+        telemetry = trusted(telemetry)
         prepared = prepare(frame, telemetry, self.camera, self.config.prepare)
         if isinstance(prepared, Rejection):
             return prepared
@@ -77,7 +78,7 @@ class Localizer:
         aligned = self._verify(prepared, found)
         if aligned is None:
             return Rejection(t_ns, Reason.NOT_VERIFIED, "no reference imagery to compare with")
-        return self._decide(aligned, found.candidates, prepared, telemetry, t_ns)
+        return self._decide(aligned, found, prepared, telemetry, t_ns)
 
     def retrieve(
         self, prepared: Prepared, t_ns: int, expected: Position | None = None
@@ -140,13 +141,13 @@ class Localizer:
     def _decide(
         self,
         aligned: Alignment,
-        candidates: list[Candidate],
+        found: Retrieved,
         prepared: Prepared,
         telemetry: Telemetry,
         t_ns: int,
     ) -> Fix | Rejection:
         measured = self._position(aligned, prepared, telemetry, t_ns)
-        nearest = self._supporting(candidates, aligned)
+        nearest = self._supporting(found, aligned)
         evidence = Evidence(
             nearest.score, aligned.correlation, aligned.peak_ratio, self.filter.innovation(measured)
         )
@@ -178,14 +179,14 @@ class Localizer:
             telemetry.velocity_north_m_s,
         )
 
-    def _supporting(self, candidates: list[Candidate], aligned: Alignment) -> Candidate:
-        """The candidate whose square lies nearest to the aligned position."""
+    def _supporting(self, found: Retrieved, aligned: Alignment) -> Candidate:
+        """The candidate whose square lies nearest to the ground that the aligned patch shows."""
+        seen_m = aligned.east_m + found.patch.east_m, aligned.north_m + found.patch.north_m
 
-        def distance2_m2(candidate: Candidate) -> float:
-            east_m, north_m = self.index.centres_m[candidate.place]
-            return float((east_m - aligned.east_m) ** 2 + (north_m - aligned.north_m) ** 2)
+        def distance_m(candidate: Candidate) -> float:
+            return math.dist(self.index.centres_m[candidate.place], seen_m)
 
-        return min(candidates, key=distance2_m2)
+        return min(found.candidates, key=distance_m)
 
     def _fix(
         self, measured: Position, evidence: Evidence, nearest: Candidate, telemetry: Telemetry

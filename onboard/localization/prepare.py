@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..camera import Camera
 from ..config import PrepareConfig
-from ..records import Attitude, Frame, Image, Reason, Rejection, Telemetry
+from ..records import Attitude, Frame, Image, Prior, Reason, Rejection, Telemetry
 from .rectify import Patch, rectify
 
 _HEALTH_STEP_PX = 8
+MIN_HEIGHT_AGL_M, MAX_HEIGHT_AGL_M = 0.1, 20_000.0
+"""Heights outside are nonsense of a sensor, and would leave the range of the arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,27 @@ class Prepared:
         return rectify(self.image, self.camera, attitude, height_m, footprint_m, gsd_m)
 
 
+def trusted(telemetry: Telemetry) -> Telemetry:
+    """The telemetry without what cannot be true: a quantity is finite and possible, or None."""
+    attitude, height_m, prior = telemetry.attitude, telemetry.height_agl_m, telemetry.prior
+    north_m_s, east_m_s = telemetry.velocity_north_m_s, telemetry.velocity_east_m_s
+    moving = north_m_s is not None and east_m_s is not None and _finite(north_m_s, east_m_s)
+    alt_m = telemetry.alt_amsl_m
+    return replace(
+        telemetry,
+        attitude=attitude if attitude and _finite(*vars(attitude).values()) else None,
+        height_agl_m=height_m if height_m is not None and _possible(height_m) else None,
+        alt_amsl_m=alt_m if alt_m is not None and math.isfinite(alt_m) else None,
+        velocity_north_m_s=north_m_s if moving else None,
+        velocity_east_m_s=east_m_s if moving else None,
+        prior=prior if prior and _somewhere(prior) else None,
+    )
+
+
 def prepare(
     frame: Frame, telemetry: Telemetry, camera: Camera, config: PrepareConfig
 ) -> Prepared | Rejection:
-    """Undistort, and check picture and telemetry; the first thing wrong is the reason."""
+    """Undistort, and check picture and trusted telemetry; the first thing wrong is the reason."""
 
     def reject(reason: Reason, detail: str) -> Rejection:
         return Rejection(frame.t_capture_ns, reason, detail)
@@ -52,9 +71,9 @@ def prepare(
     if not age_s <= config.max_telemetry_age_s:
         return reject(Reason.STALE_TELEMETRY, f"telemetry is {age_s:.2f} s off the exposure")
     attitude, height_m = telemetry.attitude, telemetry.height_agl_m
-    if attitude is None or not _finite(attitude.roll_deg, attitude.pitch_deg, attitude.heading_deg):
+    if attitude is None:
         return reject(Reason.NO_ATTITUDE, "no attitude at the exposure")
-    if height_m is None or not (_finite(height_m) and height_m > 0.0):
+    if height_m is None:
         return reject(Reason.NO_HEIGHT, "no height above ground at the exposure")
     tilt_deg = camera_tilt_deg(camera, attitude)
     if not tilt_deg <= config.max_tilt_deg:
@@ -78,6 +97,15 @@ def camera_tilt_deg(camera: Camera, attitude: Attitude) -> float:
     """Angle between the optical axis and straight down."""
     down = -float(camera.enu_from_camera(attitude)[2, 2])
     return math.degrees(math.acos(max(-1.0, min(1.0, down))))
+
+
+def _possible(height_agl_m: float) -> bool:
+    return MIN_HEIGHT_AGL_M <= height_agl_m <= MAX_HEIGHT_AGL_M
+
+
+def _somewhere(prior: Prior) -> bool:
+    on_earth = abs(prior.lat_deg) <= 90.0 and abs(prior.lon_deg) <= 180.0
+    return on_earth and 0.0 < prior.horiz_accuracy_m < math.inf
 
 
 def _finite(*values: float) -> bool:

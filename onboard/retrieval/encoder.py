@@ -70,6 +70,8 @@ class Encoder:
             if entry.view != view.value:
                 continue
             images, expected = bundle.known_answers(entry)
+            if len(images) == 0:
+                break
             answers = self.encode([self.prepare(np.asarray(image)) for image in images])
             worst = float(np.min(np.sum(answers * expected, axis=1)))
             if worst >= MIN_KNOWN_COSINE:

@@ -37,7 +37,7 @@ class Index:
     """The places of a bundle, and how to search them. Rows must lie in `spatial_order`.
 
     Raises:
-        BundleError: rows out of order, or an HNSW file that does not fit them.
+        BundleError: rows out of order or of no known view, or an HNSW file that does not fit them.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class Index:
         self.descriptors = descriptors
         self.centres_m = np.column_stack([places["east_m"], places["north_m"]])
         self._cells = np.floor(self.centres_m / CELL_M).astype(np.int64)
-        self._check_order()
+        self._check_rows()
+        self._extent = self._cells.min(axis=0), self._cells.max(axis=0)
         self._all = descriptors.astype(np.float32) if len(places) <= EXACT_UP_TO else None
         self._graph = None
         if graph is not None and graph_entry is not None and self._all is None:
@@ -94,13 +95,19 @@ class Index:
         return self._candidates(rows, scores, top_k)
 
     def rows_within(self, centre_m: tuple[float, float], radius_m: float) -> npt.NDArray[np.int64]:
-        """Rows of the places whose centre lies in a circle."""
-        low = np.floor((np.asarray(centre_m) - radius_m) / CELL_M).astype(np.int64)
-        high = np.floor((np.asarray(centre_m) + radius_m) / CELL_M).astype(np.int64)
+        """Rows of the places whose centre lies in a circle; none in one of NaN."""
+        if np.isnan([*centre_m, radius_m]).any():
+            return np.empty(0, np.int64)
+        low, high = self._cell(centre_m, -radius_m), self._cell(centre_m, radius_m)
         near = [self._cell_row(n, low[0], high[0]) for n in range(low[1], high[1] + 1)]
         rows = np.concatenate([np.arange(a, b) for a, b in near])
-        offsets = self.centres_m[rows] - np.asarray(centre_m)
-        return np.asarray(rows[np.sum(offsets**2, axis=1) <= radius_m**2], np.int64)
+        east_m, north_m = (self.centres_m[rows] - np.asarray(centre_m)).T
+        return np.asarray(rows[np.hypot(east_m, north_m) <= radius_m], np.int64)
+
+    def _cell(self, centre_m: tuple[float, float], step_m: float) -> npt.NDArray[np.int64]:
+        """The cell that far up in east and north, or the nearest one that the map has."""
+        cell = np.floor((np.asarray(centre_m) + step_m) / CELL_M)
+        return np.clip(cell, *self._extent).astype(np.int64)
 
     def _cell_row(self, north: int, west: int, east: int) -> tuple[int, int]:
         """First and last+1 row of the cells `west` to `east` of one row of cells."""
@@ -139,7 +146,9 @@ class Index:
             for row, place, score in zip(rows[best], found, scores[best], strict=True)
         ]
 
-    def _check_order(self) -> None:
+    def _check_rows(self) -> None:
+        if not np.isin(self.places["view"], list(_VIEWS)).all():
+            raise BundleError("reference/places.npy holds a view that this version does not know")
         key = self._cells[:, 1] * (1 << 32) + self._cells[:, 0]
         if len(key) and not np.all(np.diff(key) >= 0):
             raise BundleError("reference/places.npy is not in spatial order")

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geobridge.onboard.config import FilterConfig, GateConfig
+from geobridge.onboard.localization.filter import MotionFilter, Position
+from geobridge.onboard.localization.gate import Evidence, gate
+from geobridge.onboard.records import Reason
+
+S = 1_000_000_000
+CONFIG = FilterConfig()
+GATE = GateConfig()
+GOOD = Evidence(score=0.6, correlation=0.4, peak_ratio=1.8, innovation_sigmas=1.0)
+
+
+def at(
+    t_s: float, east_m: float = 0.0, north_m: float = 0.0, velocity: float | None = 0.0
+) -> Position:
+    return Position(round(t_s * S), east_m, north_m, 3.0, velocity, velocity)
+
+
+def confirmed(until_s: float = 4.0) -> MotionFilter:
+    motion = MotionFilter(CONFIG)
+    for second in range(CONFIG.confirmations):
+        motion.agree(at(until_s - CONFIG.confirmations + 1 + second))
+    assert motion.confirmed
+    return motion
+
+
+numbers = st.floats(allow_nan=True, allow_infinity=True)
+evidence = st.builds(Evidence, numbers, numbers, numbers, st.none() | numbers)
+near = st.floats(-1.0, 6.0)
+likely = st.builds(Evidence, near, near, near, st.none() | near)
+
+
+@given(evidence | likely)
+def test_the_gate_passes_what_reaches_every_threshold_and_nothing_else(found: Evidence) -> None:
+    innovation = found.innovation_sigmas
+    reaches = (
+        found.score >= GATE.min_score
+        and found.correlation >= GATE.min_correlation
+        and found.peak_ratio >= GATE.min_peak_ratio
+        and (innovation is None or innovation <= GATE.max_innovation_sigmas)
+    )
+    assert (gate(found, GATE) is None) == reaches
+
+
+@given(evidence, st.sampled_from(["score", "correlation", "peak_ratio", "innovation_sigmas"]))
+def test_nan_anywhere_withholds(found: Evidence, field: str) -> None:
+    assert gate(replace(found, **{field: math.nan}), GATE) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "detail"),
+    [
+        ({"score": 0.1}, Reason.LOW_SCORE, "score 0.100 below 0.2"),
+        ({"correlation": 0.15}, Reason.NOT_VERIFIED, "correlation 0.150 below 0.2"),
+        ({"peak_ratio": 1.2}, Reason.AMBIGUOUS, "peak ratio 1.20 below 1.3"),
+        ({"innovation_sigmas": 4.5}, Reason.INCONSISTENT, "4.5 sigma from the predicted position"),
+    ],
+)
+def test_every_threshold_has_its_reason(
+    change: dict[str, float], reason: Reason, detail: str
+) -> None:
+    refusal = gate(replace(GOOD, **change), GATE)
+    assert refusal is not None
+    assert refusal[0] is reason
+    assert refusal[1].startswith(detail)
+
+
+def test_exactly_the_threshold_is_enough() -> None:
+    least = Evidence(
+        GATE.min_score, GATE.min_correlation, GATE.min_peak_ratio, GATE.max_innovation_sigmas
+    )
+    assert gate(least, GATE) is None
+    assert gate(replace(least, innovation_sigmas=None), GATE) is None
+
+
+def test_confirmation_needs_the_count() -> None:
+    motion = MotionFilter(CONFIG)
+    told = [motion.agree(at(second)) for second in range(CONFIG.confirmations + 1)]
+    assert told == [False] * (CONFIG.confirmations - 1) + [True, True]
+
+
+def test_confirmation_needs_the_span() -> None:
+    motion = MotionFilter(FilterConfig(confirmations=3, confirmation_span_s=2.0))
+    told = [motion.agree(at(t_s)) for t_s in (0.0, 0.5, 1.0, 1.5, 1.999, 2.0)]
+    assert told == [False] * 5 + [True]
+
+
+def test_prediction_follows_the_velocity_and_grows_less_certain() -> None:
+    motion = MotionFilter(CONFIG)
+    motion.agree(Position(0, 10.0, 20.0, 3.0, 5.0, -2.0))
+    assert motion.predict(2 * S) == Position(
+        2 * S, 20.0, 16.0, math.hypot(3.0, 2 * CONFIG.velocity_accuracy_m_s), 5.0, -2.0
+    )
+
+
+def test_without_a_velocity_the_vehicle_may_have_flown_anywhere_near() -> None:
+    motion = MotionFilter(CONFIG)
+    motion.agree(at(0.0, 10.0, 20.0, velocity=None))
+    predicted = motion.predict(S)
+    assert predicted is not None
+    assert (predicted.east_m, predicted.north_m) == (10.0, 20.0)
+    assert predicted.sigma_m == pytest.approx(math.hypot(3.0, CONFIG.unknown_speed_m_s))
+
+
+def test_innovation_is_the_distance_in_common_sigmas() -> None:
+    motion = MotionFilter(FilterConfig(velocity_accuracy_m_s=4.0))
+    assert motion.innovation(at(0.0)) is None
+    motion.agree(at(0.0))
+    assert motion.innovation(at(1.0, 30.0, 40.0)) == pytest.approx(50.0 / math.hypot(3.0, 5.0))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0.0, CONFIG.max_coast_s))
+def test_nan_is_never_consistent(east_m: float, t_s: float) -> None:
+    motion = MotionFilter(CONFIG)
+    motion.agree(at(0.0, velocity=math.nan))
+    innovation = motion.innovation(at(t_s, east_m))
+    assert gate(replace(GOOD, innovation_sigmas=innovation), GATE) is not None
+
+
+def test_an_outlier_before_confirmation_starts_the_count_anew() -> None:
+    motion = MotionFilter(CONFIG)
+    for second in range(CONFIG.confirmations - 1):
+        motion.agree(at(second))
+    motion.disagree(at(CONFIG.confirmations, 500.0))
+    predicted = motion.predict(CONFIG.confirmations * S)
+    assert predicted is not None
+    assert predicted.east_m == 500.0
+    later = range(CONFIG.confirmations + 1, 2 * CONFIG.confirmations)
+    assert [motion.agree(at(t_s, 500.0)) for t_s in later] == [False] * 3 + [True]
+
+
+def test_an_outlier_after_confirmation_changes_nothing() -> None:
+    motion = confirmed(until_s=4.0)
+    before = motion.predict(5 * S)
+    motion.disagree(at(5.0, 500.0))
+    assert motion.confirmed
+    assert motion.predict(5 * S) == before
+
+
+def test_after_the_coast_everything_is_earned_anew() -> None:
+    motion = confirmed(until_s=4.0)
+    last_ns = round((4.0 + CONFIG.max_coast_s) * S)
+    assert motion.predict(last_ns) is not None
+    assert motion.confirmed
+    assert motion.predict(last_ns + 1) is None
+    assert not motion.confirmed
+    assert not motion.agree(at(20.0))
+
+
+def test_time_that_goes_backwards_forgets_everything() -> None:
+    motion = confirmed(until_s=4.0)
+    assert motion.predict(4 * S - 1) is None
+    assert not motion.confirmed
+    assert motion.innovation(at(4.0)) is None

@@ -1,0 +1,403 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from geobridge.onboard.bundle import Bundle
+from geobridge.onboard.camera import Camera
+from geobridge.onboard.config import GateConfig, LocalizerConfig, PrepareConfig
+from geobridge.onboard.flightlogs.telemetry_csv import read_telemetry
+from geobridge.onboard.flightlogs.truth_csv import read_track
+from geobridge.onboard.frames.source import open_source
+from geobridge.onboard.geodesy import distance_m
+from geobridge.onboard.localization.localizer import STAGES, Localizer
+from geobridge.onboard.records import (
+    Attitude,
+    Fix,
+    Frame,
+    Image,
+    Prior,
+    Reason,
+    Rejection,
+    Telemetry,
+)
+from geobridge.onboard.retrieval.encoder import Encoder
+from geobridge.onboard.retrieval.imagery import ReferenceImagery
+from geobridge.onboard.retrieval.index import Index
+from geobridge.onboard.views import View
+
+S = 1_000_000_000
+CAMERA = Camera.from_hfov(320, 240, 70.0)
+CONFIG = LocalizerConfig()
+WRONG_M = 10.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame, what the autopilot said then, and where the vehicle was."""
+
+    frame: Frame
+    telemetry: Telemetry
+    lat_deg: float
+    lon_deg: float
+
+    def at(self, t_ns: int) -> Moment:
+        return replace(
+            self,
+            frame=replace(self.frame, t_capture_ns=t_ns),
+            telemetry=replace(self.telemetry, t_ns=t_ns),
+        )
+
+    def error_m(self, fix: Fix) -> float:
+        return distance_m(fix.lat_deg, fix.lon_deg, self.lat_deg, self.lon_deg)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """An opened bundle, from which a localizer is made in no time."""
+
+    bundle: Bundle
+    encoder: Encoder
+    index: Index
+    imagery: ReferenceImagery
+
+    def localizer(self, config: LocalizerConfig = CONFIG, **others: Any) -> Localizer:
+        encoder = others.pop("encoder", self.encoder)
+        manifest = self.bundle.manifest
+        return Localizer(manifest, encoder, self.index, self.imagery, CAMERA, config, **others)
+
+
+def moments(folder: Path) -> Iterator[Moment]:
+    samples, track = read_telemetry(folder / "telemetry.csv"), read_track(folder / "truth.csv")
+    for frame in open_source(str(folder / "flight.mp4")):
+        truth = track.at(frame.t_capture_ns)
+        assert truth is not None
+        yield Moment(frame, samples.at(frame.t_capture_ns), *truth)
+
+
+@pytest.fixture(scope="module")
+def parts(rehearsal: Path) -> Parts:
+    bundle = Bundle.open(rehearsal / "bundle")
+    encoder = Encoder.open(bundle, View.DRONE, "onnxruntime", "fp32")
+    return Parts(bundle, encoder, Index.open(bundle), ReferenceImagery.open(bundle))
+
+
+@pytest.fixture(scope="module")
+def flight(rehearsal: Path) -> list[Moment]:
+    return list(moments(rehearsal / "flight"))
+
+
+@pytest.fixture(scope="module")
+def known(parts: Parts, flight: list[Moment]) -> Moment:
+    """A moment in which retrieval and verification succeed without any history."""
+    for moment in flight:
+        result = parts.localizer().handle(moment.frame, moment.telemetry)
+        if isinstance(result, Rejection) and result.reason is Reason.UNCONFIRMED:
+            return moment
+    raise AssertionError("not one frame of the flight is verified")
+
+
+def reason_of(localizer: Localizer, moment: Moment) -> Reason:
+    result = localizer.handle(moment.frame, moment.telemetry)
+    assert isinstance(result, Rejection), result
+    assert result.t_capture_ns == moment.frame.t_capture_ns
+    assert "\n" not in result.detail
+    return result.reason
+
+
+def showing(moment: Moment, image: Image) -> Moment:
+    return replace(moment, frame=replace(moment.frame, image=image))
+
+
+def told(moment: Moment, **telemetry: Any) -> Moment:
+    return replace(moment, telemetry=replace(moment.telemetry, **telemetry))
+
+
+def test_a_flight_gives_true_fixes_after_confirmation(parts: Parts, flight: list[Moment]) -> None:
+    localizer, fixes, seen = parts.localizer(), [], []
+    for moment in flight:
+        result = localizer.handle(moment.frame, moment.telemetry)
+        seen.append(result.reason if isinstance(result, Rejection) else None)
+        if isinstance(result, Fix):
+            fixes.append((moment, result))
+            assert moment.error_m(result) < WRONG_M
+            assert result.t_capture_ns == moment.frame.t_capture_ns
+            assert result.alt_amsl_m == moment.telemetry.alt_amsl_m
+            assert result.velocity_east_m_s == moment.telemetry.velocity_east_m_s
+    before = seen[: seen.index(None)]
+    assert before.count(Reason.UNCONFIRMED) == CONFIG.filter.confirmations - 1
+    assert len(fixes) > len(flight) / 2
+    assert np.median([moment.error_m(fix) for moment, fix in fixes]) < 5.0
+
+
+def test_stated_accuracy_holds_every_known_error(parts: Parts, flight: list[Moment]) -> None:
+    localizer, accuracy = parts.localizer(), parts.bundle.manifest.accuracy
+    results = [localizer.handle(moment.frame, moment.telemetry) for moment in flight]
+    for moment, result in zip(flight, results, strict=True):
+        if isinstance(result, Fix):
+            height_m = moment.telemetry.height_agl_m or math.nan
+            lever_m = height_m * math.tan(math.radians(CONFIG.prepare.attitude_accuracy_deg))
+            stated = (accuracy.registration_m, accuracy.alignment_m, lever_m)
+            assert result.horiz_accuracy_m == pytest.approx(math.hypot(*stated))
+
+
+def test_the_supporting_place_is_where_the_frame_looks(parts: Parts, flight: list[Moment]) -> None:
+    localizer, spacing_m = parts.localizer(), parts.bundle.manifest.coverage.spacing_m
+    results = [localizer.handle(moment.frame, moment.telemetry) for moment in flight]
+    fixes = [result for result in results if isinstance(result, Fix)]
+    for fix in fixes:
+        place = parts.index.places[fix.place]
+        away_m = distance_m(fix.lat_deg, fix.lon_deg, place["lat_deg"], place["lon_deg"])
+        assert away_m < CONFIG.verify.search_m * math.sqrt(2) + spacing_m
+
+
+def test_the_same_flight_gives_the_same_bits(parts: Parts, flight: list[Moment]) -> None:
+    first, second = (
+        [localizer.handle(moment.frame, moment.telemetry) for moment in flight[:15]]
+        for localizer in (parts.localizer(), parts.localizer())
+    )
+    assert first == second
+
+
+PICTURES: dict[str, Callable[[Image], npt.NDArray[Any]]] = {
+    "black": np.zeros_like,
+    "one grey": lambda image: np.full_like(image, 130),
+    "wrong size": lambda image: image[:-1],
+    "grey levels only": lambda image: image[..., 0],
+    "with alpha": lambda image: np.dstack([image, image[..., :1]]),
+    "floating point": lambda image: image.astype(float),
+    "empty": lambda image: image[:0],
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_bad_picture(parts: Parts, known: Moment, name: str) -> None:
+    picture: Any = PICTURES[name](known.frame.image)
+    assert reason_of(parts.localizer(), showing(known, picture)) is Reason.BAD_IMAGE
+
+
+BAD_TELEMETRY = [
+    ({"attitude": None}, Reason.NO_ATTITUDE),
+    ({"attitude": Attitude(math.nan, 0.0, 0.0)}, Reason.NO_ATTITUDE),
+    ({"attitude": Attitude(0.0, 0.0, math.inf)}, Reason.NO_ATTITUDE),
+    ({"height_agl_m": None}, Reason.NO_HEIGHT),
+    ({"height_agl_m": math.nan}, Reason.NO_HEIGHT),
+    ({"height_agl_m": math.inf}, Reason.NO_HEIGHT),
+    ({"height_agl_m": 0.0}, Reason.NO_HEIGHT),
+    ({"height_agl_m": -110.0}, Reason.NO_HEIGHT),
+    ({"height_agl_m": 1e-200}, Reason.NO_HEIGHT),
+    ({"height_agl_m": 1e200}, Reason.NO_HEIGHT),
+    ({"t_ns": -S}, Reason.STALE_TELEMETRY),
+    ({"t_ns": 1000 * S}, Reason.STALE_TELEMETRY),
+    ({"attitude": Attitude(50.0, 0.0, 0.0)}, Reason.TILTED),
+    ({"attitude": Attitude(180.0, 0.0, 0.0)}, Reason.TILTED),
+    ({"height_agl_m": 15.0}, Reason.TOO_LITTLE_GROUND),
+    ({"prior": Prior(47.0, 8.5, 30.0)}, Reason.OUT_OF_AREA),
+]
+
+
+@pytest.mark.parametrize(("telemetry", "reason"), BAD_TELEMETRY)
+def test_bad_telemetry(
+    parts: Parts, known: Moment, telemetry: dict[str, Any], reason: Reason
+) -> None:
+    assert reason_of(parts.localizer(), told(known, **telemetry)) is reason
+
+
+@pytest.mark.parametrize(
+    "telemetry",
+    [
+        {"velocity_north_m_s": math.nan},
+        {"velocity_east_m_s": math.inf},
+        {"alt_amsl_m": math.nan},
+        {"prior": Prior(math.nan, 8.5, 30.0)},
+        {"prior": Prior(91.0, 8.5, 30.0)},
+        {"prior": Prior(47.4, 8.5, -1.0)},
+        {"prior": Prior(47.4, 8.5, math.inf)},
+        {"prior": Prior(47.4, 8.5, 1e12)},
+    ],
+)
+def test_what_telemetry_cannot_know_is_as_if_it_were_not_there(
+    parts: Parts, flight: list[Moment], telemetry: dict[str, Any]
+) -> None:
+    localizer, fixes = parts.localizer(), []
+    for moment in flight[:22]:
+        result = localizer.handle(moment.frame, replace(moment.telemetry, **telemetry))
+        if isinstance(result, Fix):
+            fixes.append(result)
+            assert moment.error_m(result) < WRONG_M
+            numbers = (result.alt_amsl_m, result.velocity_north_m_s, result.velocity_east_m_s)
+            assert all(number is None or math.isfinite(number) for number in numbers)
+    assert fixes
+
+
+def test_the_horizon_in_the_patch(parts: Parts, known: Moment) -> None:
+    localizer = parts.localizer(LocalizerConfig(prepare=PrepareConfig(max_tilt_deg=95.0)))
+    tilted = told(known, attitude=Attitude(0.0, 70.0, 0.0), height_agl_m=20.0)
+    assert reason_of(localizer, tilted) is Reason.TILTED
+
+
+@pytest.mark.parametrize("step_ns", [0, -1, -S])
+def test_frames_that_are_not_newer(parts: Parts, known: Moment, step_ns: int) -> None:
+    localizer, t_ns = parts.localizer(), known.frame.t_capture_ns
+    assert reason_of(localizer, known) is Reason.UNCONFIRMED
+    assert reason_of(localizer, known.at(t_ns + step_ns)) is Reason.OUT_OF_ORDER
+
+
+class Answers:
+    """An engine that always says the same."""
+
+    def __init__(self, descriptors: npt.NDArray[np.float32]) -> None:
+        self.descriptors = descriptors
+
+    def run(self, images: Image) -> npt.NDArray[np.float32]:
+        return self.descriptors
+
+
+@pytest.mark.parametrize(
+    "descriptors",
+    [np.full((1, 64), np.nan), np.full((1, 64), 0.25), np.zeros((1, 64)), np.full((1, 16), 0.25)],
+    ids=["nan", "too long", "zero", "another dimension"],
+)
+def test_an_encoder_that_answers_nonsense(
+    parts: Parts, known: Moment, descriptors: npt.NDArray[np.float64]
+) -> None:
+    engine = Answers(descriptors.astype(np.float32))
+    encoder = Encoder(engine, parts.encoder.preprocess, parts.encoder.dimension)
+    assert reason_of(parts.localizer(encoder=encoder), known) is Reason.BAD_DESCRIPTOR
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [
+        (GateConfig(min_score=1.0), Reason.LOW_SCORE),
+        (GateConfig(min_correlation=1.0), Reason.NOT_VERIFIED),
+        (GateConfig(min_peak_ratio=1e6), Reason.AMBIGUOUS),
+    ],
+)
+def test_what_the_gate_withholds(
+    parts: Parts, known: Moment, gate: GateConfig, reason: Reason
+) -> None:
+    localizer = parts.localizer(LocalizerConfig(gate=gate))
+    assert reason_of(localizer, known) is reason
+    assert localizer.filter.predict(known.frame.t_capture_ns) is None
+
+
+def test_another_land_never_gives_a_fix(parts: Parts, rehearsal: Path) -> None:
+    localizer, reasons = parts.localizer(), []
+    for moment in moments(rehearsal / "abroad"):
+        reasons.append(reason_of(localizer, moment))
+    assert len(reasons) > 30
+    assert Reason.NOT_VERIFIED in reasons
+
+
+def test_a_jump_before_confirmation_is_inconsistent_and_starts_anew(
+    parts: Parts, flight: list[Moment]
+) -> None:
+    verified = [
+        moment for moment in flight if reason_of(parts.localizer(), moment) is Reason.UNCONFIRMED
+    ]
+    here, there = verified[0], verified[-1]
+    assert distance_m(here.lat_deg, here.lon_deg, there.lat_deg, there.lon_deg) > 120.0
+    localizer = parts.localizer()
+    assert reason_of(localizer, here.at(S)) is Reason.UNCONFIRMED
+    assert reason_of(localizer, there.at(2 * S)) is Reason.INCONSISTENT
+    for second in range(2, CONFIG.filter.confirmations):
+        assert reason_of(localizer, told(there, **STILL).at((second + 1) * S)) is not None
+    result = localizer.handle(*still_at(there, CONFIG.filter.confirmations + 2))
+    assert isinstance(result, Fix)
+    assert there.error_m(result) < WRONG_M
+
+
+STILL = {"velocity_north_m_s": 0.0, "velocity_east_m_s": 0.0}
+
+
+def still_at(moment: Moment, second: int) -> tuple[Frame, Telemetry]:
+    now = told(moment, **STILL).at(second * S)
+    return now.frame, now.telemetry
+
+
+def test_a_kidnapped_drone_is_silent_and_then_right(parts: Parts, flight: list[Moment]) -> None:
+    """Confirmed, then all at once elsewhere while the autopilot notices nothing."""
+    verified = [
+        moment for moment in flight if reason_of(parts.localizer(), moment) is Reason.UNCONFIRMED
+    ]
+    here, there = verified[0], verified[-1]
+    localizer, before = parts.localizer(), CONFIG.filter.confirmations + 2
+    results = [localizer.handle(*still_at(here, second)) for second in range(1, before + 1)]
+    assert isinstance(results[-1], Fix)
+    silent_s = round(CONFIG.filter.max_coast_s) + CONFIG.filter.confirmations
+    after = [localizer.handle(*still_at(there, before + 1 + s)) for s in range(silent_s + 1)]
+    for result in after:
+        assert isinstance(result, Rejection) or there.error_m(result) < WRONG_M
+    assert isinstance(after[0], Rejection)
+    assert isinstance(after[-1], Fix)
+
+
+def test_velocity_that_contradicts_the_picture_is_inconsistent(parts: Parts, known: Moment) -> None:
+    localizer = parts.localizer()
+    for second in range(1, CONFIG.filter.confirmations + 1):
+        result = localizer.handle(*still_at(known, second))
+    assert isinstance(result, Fix)
+    racing = told(known, velocity_north_m_s=30.0, velocity_east_m_s=0.0)
+    seconds = CONFIG.filter.confirmations + 1
+    assert isinstance(localizer.handle(*vars_of(racing.at(seconds * S))), Fix)
+    reasons = reason_of(localizer, known.at((seconds + 1) * S))
+    assert reasons is Reason.INCONSISTENT
+
+
+def vars_of(moment: Moment) -> tuple[Frame, Telemetry]:
+    return moment.frame, moment.telemetry
+
+
+def test_a_prior_confines_the_search(parts: Parts, known: Moment) -> None:
+    prior = Prior(known.lat_deg, known.lon_deg, 5.0)
+    assert reason_of(parts.localizer(), told(known, prior=prior)) is Reason.UNCONFIRMED
+    aside = Prior(known.lat_deg + 200.0 / 111_000.0, known.lon_deg, 5.0)
+    elsewhere = reason_of(parts.localizer(), told(known, prior=aside))
+    assert elsewhere in (Reason.NOT_VERIFIED, Reason.AMBIGUOUS, Reason.OUT_OF_AREA)
+
+
+def test_stages_are_told_in_order_as_far_as_a_frame_comes(parts: Parts, known: Moment) -> None:
+    told_of: list[str] = []
+    localizer = parts.localizer(on_stage=told_of.append)
+    localizer.handle(known.frame, known.telemetry)
+    assert tuple(told_of) == STAGES
+    reason_of(localizer, told(known, attitude=None).at(10 * S))
+    assert tuple(told_of) == STAGES
+
+
+anything = st.none() | st.floats(allow_nan=True, allow_infinity=True)
+number = st.floats(allow_nan=True, allow_infinity=True)
+flying = st.builds(Attitude, st.floats(-40, 40), st.floats(-40, 40), st.floats(-720, 720))
+garbage = st.builds(
+    Telemetry,
+    t_ns=st.sampled_from([S, S + S // 10, 0, -(2**62), 2**62]),
+    attitude=st.none() | flying | st.builds(Attitude, number, number, number),
+    height_agl_m=anything | st.floats(1e-3, 1e5),
+    alt_amsl_m=anything,
+    velocity_north_m_s=anything,
+    velocity_east_m_s=anything,
+    prior=st.none() | st.builds(Prior, number, number, number),
+)
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(telemetry=garbage, seed=st.integers(0, 99), shows=st.sampled_from(["noise", "ground"]))
+def test_no_data_makes_it_raise_or_lie(
+    parts: Parts, known: Moment, telemetry: Telemetry, seed: int, shows: str
+) -> None:
+    noise = np.random.default_rng(seed).integers(0, 256, (240, 320, 3)).astype(np.uint8)
+    image = noise if shows == "noise" else known.frame.image
+    localizer = parts.localizer()
+    localizer.handle(*still_at(known, 0))
+    result = localizer.handle(Frame(image, S), telemetry)
+    assert isinstance(result, Rejection)

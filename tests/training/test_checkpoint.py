@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from geobridge.onboard.bundle import sha256
+from geobridge.onboard.config import load as load_config
+from geobridge.onboard.errors import DataError, GeobridgeError
+from geobridge.onboard.views import View
+from geobridge.training import checkpoint as checkpoints
+from geobridge.training.checkpoint import MODEL, OPTIMIZER, RECORD
+from geobridge.training.config import TrainConfig
+from geobridge.training.trainer import Trainer, train
+
+OVERRIDES = ["optim.workers=0", "optim.batch_size=8", "model.text.vocab_size=64"]
+
+
+def written(config: Path, *overrides: str, step: int = 4) -> tuple[Trainer, Path]:
+    """A network of random weights and its checkpoint."""
+    trainer = Trainer(load_config(TrainConfig, config, [*OVERRIDES, *overrides]))
+    with torch.no_grad():
+        for weight in trainer.model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    trainer.step = step
+    return trainer, trainer.save()
+
+
+@pytest.mark.parametrize("shared", ["true", "false"])
+def test_what_is_loaded_is_what_was_saved(shared: str, triples_config: Path) -> None:
+    trainer, path = written(triples_config, f"model.shared_image_towers={shared}")
+    found = checkpoints.read(path)
+    model, expected = checkpoints.load(found), trainer.model.eval()
+    assert (found.path, found.step, found.config) == (path, 4, trainer.settings)
+    assert found.model_sha256 == sha256(path / MODEL)
+    assert model.state_dict().keys() == expected.state_dict().keys()
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+    assert (model.images["drone"].tower is model.images["street"].tower) == (shared == "true")
+    pictures = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
+    street = model.encode_image(View.STREET, pictures)
+    assert torch.equal(street, expected.encode_image(View.STREET, pictures))
+
+
+def test_a_shared_tower_is_stored_once(triples_config: Path) -> None:
+    _, own = written(triples_config)
+    _, shared = written(triples_config, "model.shared_image_towers=true", step=5)
+    names = {name.split(".")[1] for name in load_file(shared / MODEL) if name[:7] == "images."}
+    assert names == {"drone"}
+    assert (shared / MODEL).stat().st_size < (own / MODEL).stat().st_size
+
+
+def test_the_record_is_json_that_says_all(triples_config: Path) -> None:
+    _, path = written(triples_config)
+    record = json.loads((path / RECORD).read_text())
+    assert (record["format_version"], record["step"]) == (1, 4)
+    assert record["config"]["preprocess"]["height_px"] == 32
+    assert record["sha256"] == {name: sha256(path / name) for name in (MODEL, OPTIMIZER)}
+
+
+def test_a_run_folder_stands_for_its_newest_checkpoint(triples_config: Path) -> None:
+    trainer, old = written(triples_config)
+    trainer.step = 12
+    new = trainer.save()
+    partial = new.with_name(".partial-step-00000020")
+    shutil.copytree(new, partial)
+    (new.parent / "step-00000016").mkdir()
+    assert checkpoints.checkpoints(new.parent) == [old, new]
+    assert checkpoints.read(new.parent).step == 12
+
+
+def test_only_the_newest_are_kept(triples_config: Path) -> None:
+    trainer, first = written(triples_config, "run.keep_checkpoints=3")
+    for step in (6, 8, 10, 12):
+        trainer.step = step
+        last = trainer.save()
+    assert sorted(p.name for p in last.parent.iterdir()) == [
+        f"step-{step:08d}" for step in (8, 10, 12)
+    ]
+    assert not first.exists()
+
+
+def test_a_step_saved_again_replaces_the_old_one(triples_config: Path) -> None:
+    trainer, path = written(triples_config)
+    with torch.no_grad():
+        trainer.model.log_scale.fill_(1.25)
+    assert trainer.save() == path
+    assert float(checkpoints.load(checkpoints.read(path)).log_scale.detach()) == 1.25
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def flip(data: bytes) -> bytes:
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+
+
+@pytest.mark.parametrize("name", [MODEL, OPTIMIZER])
+@pytest.mark.parametrize("damage", [flip, lambda data: data[:-1], lambda data: b""])
+def test_a_damaged_file_is_named(
+    name: str, damage: Callable[[bytes], bytes], triples_config: Path
+) -> None:
+    _, path = written(triples_config)
+    (path / name).write_bytes(damage((path / name).read_bytes()))
+    with pytest.raises(DataError, match=rf"^{path / name}: truncated or changed since"):
+        checkpoints.read(path)
+    with pytest.raises(DataError, match=rf"^{path / name}: truncated or changed since"):
+        train(triples_config, OVERRIDES)
+
+
+@pytest.mark.parametrize("name", [MODEL, OPTIMIZER])
+def test_a_missing_file_is_named(name: str, triples_config: Path) -> None:
+    _, path = written(triples_config)
+    (path / name).unlink()
+    with pytest.raises(DataError, match=rf"^{path / name}: missing$"):
+        checkpoints.read(path)
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DataError, match=rf"^{path}: not a checkpoint, {RECORD}: No such file"):
+            checkpoints.read(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("format_version", 2, "format_version 2, this version reads 1"),
+        ("format_version", None, "format_version None"),
+        ("step", "4", "step is no whole number"),
+        ("sha256", None, "sha256 must name"),
+        ("sha256", {MODEL: "0" * 64}, "sha256 must name"),
+        ("config", {}, "model: Field required"),
+        ("config", None, "Input should be"),
+        ("config", [], "Input should be"),
+    ],
+)
+def test_a_record_of_other_content_is_refused(
+    key: str, value: object, problem: str, triples_config: Path
+) -> None:
+    _, path = written(triples_config)
+    record = json.loads((path / RECORD).read_text())
+    (path / RECORD).write_text(json.dumps(record | {key: value}))
+    with pytest.raises(GeobridgeError, match=rf"^{path / RECORD}: .*{problem}") as caught:
+        checkpoints.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def complaint(path: Path) -> str | None:
+    try:
+        checkpoints.read(path)
+    except GeobridgeError as error:
+        return str(error)
+    return None
+
+
+def test_no_flipped_bit_of_the_record_is_a_crash(triples_config: Path) -> None:
+    _, path = written(triples_config)
+    data, complaints = (path / RECORD).read_bytes(), []
+    places = range(0, len(data), 7)
+    for at in places:
+        (path / RECORD).write_bytes(data[:at] + bytes([data[at] ^ 0x11]) + data[at + 1 :])
+        if (text := complaint(path)) is not None:
+            complaints.append(text)
+    assert len(complaints) > 0.8 * len(places)
+    assert all(text.startswith(str(path)) and "\n" not in text for text in complaints)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda w: w.pop("log_scale"), "lacks log_scale"),
+        (lambda w: w.update(extra=torch.zeros(1)), "has an unknown extra"),
+        (lambda w: w.update(log_scale=torch.zeros(2)), r"log_scale is \(2,\), the model's is \(\)"),
+    ],
+)
+def test_weights_of_another_model_are_refused(
+    change: Callable[[dict[str, torch.Tensor]], object], problem: str, triples_config: Path
+) -> None:
+    _, path = written(triples_config)
+    weights = load_file(path / MODEL)
+    change(weights)
+    save_file(weights, path / MODEL)
+    seal(path)
+    with pytest.raises(DataError, match=rf"^{path / MODEL}: does not fit the model: {problem}$"):
+        checkpoints.load(checkpoints.read(path))
+
+
+def test_weights_that_are_none_are_refused(triples_config: Path) -> None:
+    _, path = written(triples_config)
+    (path / MODEL).write_bytes(b"these are no weights")
+    seal(path)
+    with pytest.raises(DataError, match=rf"^{path / MODEL}: not a safetensors file"):
+        checkpoints.load(checkpoints.read(path))
+
+
+def seal(path: Path) -> None:
+    """Let the record tell what the files are now."""
+    record = json.loads((path / RECORD).read_text())
+    record["sha256"] = {name: sha256(path / name) for name in (MODEL, OPTIMIZER)}
+    (path / RECORD).write_text(json.dumps(record))
