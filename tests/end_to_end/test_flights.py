@@ -30,8 +30,9 @@ def test_bundle_to_report_by_the_commands_alone(rehearsal: Path, tmp_path: Path)
     flight = rehearsal / "flight"
     pack: list[Any] = ["pack", rehearsal / "map.tif", "--encoders", rehearsal / "encoders"]
     fly: list[Any] = ["replay", flight / "flight.mp4", "--telemetry", flight / "telemetry.csv"]
+    fly += ["--truth", flight / "truth.csv"]
     commands = [
-        [*pack, "-o", bundle, "--registration-m", "1", "--licence", "CC0"],
+        [*pack, "-o", bundle, "--registration-m", "1", "--licence", "CC0", "--spacing-m", "20"],
         ["verify", bundle],
         [*fly, "--bundle", bundle, "-o", out, "--config", tmp_path / "flight.toml", "--json"],
     ]

@@ -14,11 +14,17 @@ from hypothesis import strategies as st
 
 from geobridge.onboard.bundle import Bundle
 from geobridge.onboard.camera import Camera
-from geobridge.onboard.config import GateConfig, LocalizerConfig, PrepareConfig
+from geobridge.onboard.config import (
+    FilterConfig,
+    GateConfig,
+    LocalizerConfig,
+    PrepareConfig,
+    RetrieveConfig,
+)
 from geobridge.onboard.flightlogs.telemetry_csv import read_telemetry
 from geobridge.onboard.flightlogs.truth_csv import read_track
 from geobridge.onboard.frames.source import open_source
-from geobridge.onboard.geodesy import distance_m
+from geobridge.onboard.geodesy import LocalFrame, distance_m
 from geobridge.onboard.localization.localizer import STAGES, Localizer
 from geobridge.onboard.records import (
     Attitude,
@@ -33,6 +39,9 @@ from geobridge.onboard.records import (
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.index import Index
+from geobridge.onboard.simulation.flight import Pose, render_frame
+from geobridge.onboard.simulation.orthophoto import SUMMER_NOON, render_orthophoto
+from geobridge.onboard.simulation.world import make_world
 from geobridge.onboard.views import View
 
 S = 1_000_000_000
@@ -97,6 +106,13 @@ def flight(rehearsal: Path) -> list[Moment]:
 
 
 @pytest.fixture(scope="module")
+def flown(parts: Parts, flight: list[Moment]) -> list[Fix | Rejection]:
+    """What the flight gives with the default settings."""
+    localizer = parts.localizer()
+    return [localizer.handle(moment.frame, moment.telemetry) for moment in flight]
+
+
+@pytest.fixture(scope="module")
 def known(parts: Parts, flight: list[Moment]) -> Moment:
     """A moment in which retrieval and verification succeed without any history."""
     for moment in flight:
@@ -122,27 +138,29 @@ def told(moment: Moment, **telemetry: Any) -> Moment:
     return replace(moment, telemetry=replace(moment.telemetry, **telemetry))
 
 
-def test_a_flight_gives_true_fixes_after_confirmation(parts: Parts, flight: list[Moment]) -> None:
-    localizer, fixes, seen = parts.localizer(), [], []
-    for moment in flight:
-        result = localizer.handle(moment.frame, moment.telemetry)
-        seen.append(result.reason if isinstance(result, Rejection) else None)
+def test_a_flight_gives_true_fixes_after_confirmation(
+    flight: list[Moment], flown: list[Fix | Rejection]
+) -> None:
+    errors_m = []
+    for moment, result in zip(flight, flown, strict=True):
+        assert result.t_capture_ns == moment.frame.t_capture_ns
         if isinstance(result, Fix):
-            fixes.append((moment, result))
-            assert moment.error_m(result) < WRONG_M
-            assert result.t_capture_ns == moment.frame.t_capture_ns
+            errors_m.append(moment.error_m(result))
             assert result.alt_amsl_m == moment.telemetry.alt_amsl_m
             assert result.velocity_east_m_s == moment.telemetry.velocity_east_m_s
-    before = seen[: seen.index(None)]
+    reasons = [result.reason if isinstance(result, Rejection) else None for result in flown]
+    before = reasons[: reasons.index(None)]
     assert before.count(Reason.UNCONFIRMED) == CONFIG.filter.confirmations - 1
-    assert len(fixes) > len(flight) / 2
-    assert np.median([moment.error_m(fix) for moment, fix in fixes]) < 5.0
+    assert len(errors_m) > len(flight) / 2
+    assert np.median(errors_m) < 5.0
+    assert max(errors_m) < WRONG_M
 
 
-def test_stated_accuracy_holds_every_known_error(parts: Parts, flight: list[Moment]) -> None:
-    localizer, accuracy = parts.localizer(), parts.bundle.manifest.accuracy
-    results = [localizer.handle(moment.frame, moment.telemetry) for moment in flight]
-    for moment, result in zip(flight, results, strict=True):
+def test_stated_accuracy_holds_every_known_error(
+    parts: Parts, flight: list[Moment], flown: list[Fix | Rejection]
+) -> None:
+    accuracy = parts.bundle.manifest.accuracy
+    for moment, result in zip(flight, flown, strict=True):
         if isinstance(result, Fix):
             height_m = moment.telemetry.height_agl_m or math.nan
             lever_m = height_m * math.tan(math.radians(CONFIG.prepare.attitude_accuracy_deg))
@@ -150,22 +168,31 @@ def test_stated_accuracy_holds_every_known_error(parts: Parts, flight: list[Mome
             assert result.horiz_accuracy_m == pytest.approx(math.hypot(*stated))
 
 
-def test_the_supporting_place_is_where_the_frame_looks(parts: Parts, flight: list[Moment]) -> None:
-    localizer, spacing_m = parts.localizer(), parts.bundle.manifest.coverage.spacing_m
-    results = [localizer.handle(moment.frame, moment.telemetry) for moment in flight]
-    fixes = [result for result in results if isinstance(result, Fix)]
-    for fix in fixes:
-        place = parts.index.places[fix.place]
-        away_m = distance_m(fix.lat_deg, fix.lon_deg, place["lat_deg"], place["lon_deg"])
-        assert away_m < CONFIG.verify.search_m * math.sqrt(2) + spacing_m
-
-
-def test_the_same_flight_gives_the_same_bits(parts: Parts, flight: list[Moment]) -> None:
-    first, second = (
-        [localizer.handle(moment.frame, moment.telemetry) for moment in flight[:15]]
-        for localizer in (parts.localizer(), parts.localizer())
+def test_a_tilted_camera_is_supported_by_the_place_it_sees(parts: Parts) -> None:
+    """Not by the place below the vehicle, 63 m away, though that is a candidate too."""
+    world, attitude = make_world(seed=7, size_m=400.0), Attitude(0.0, 30.0, 0.0)
+    pose = Pose(0.0, 10.0, -50.0, 110.0, attitude, 0.0, 0.0)
+    picture = render_frame(render_orthophoto(world, SUMMER_NOON), world, CAMERA, pose)
+    lat_deg, lon_deg = (float(x) for x in LocalFrame(47.4, 8.5).to_geodetic([10.0, -50.0]))
+    seen = Telemetry(0, attitude, 110.0, None, 0.0, 0.0, Prior(lat_deg, lon_deg, 20.0))
+    moment = Moment(Frame(picture, 0), seen, lat_deg, lon_deg)
+    filtering = FilterConfig(confirmations=1, confirmation_span_s=0.0)
+    config = LocalizerConfig(filter=filtering, retrieve=RetrieveConfig(top_k=256))
+    fix = parts.localizer(config).handle(moment.frame, moment.telemetry)
+    assert isinstance(fix, Fix), fix
+    assert moment.error_m(fix) < 3.0
+    lat_deg, lon_deg = LocalFrame(47.4, 8.5).to_geodetic(
+        [10.0, -50.0 + 110.0 * math.tan(math.pi / 6)]
     )
-    assert first == second
+    place = parts.index.places[fix.place]
+    assert distance_m(place["lat_deg"], place["lon_deg"], float(lat_deg), float(lon_deg)) < 20.0
+
+
+def test_the_same_flight_gives_the_same_bits(
+    parts: Parts, flight: list[Moment], flown: list[Fix | Rejection]
+) -> None:
+    localizer = parts.localizer()
+    assert [localizer.handle(m.frame, m.telemetry) for m in flight[:15]] == flown[:15]
 
 
 PICTURES: dict[str, Callable[[Image], npt.NDArray[Any]]] = {

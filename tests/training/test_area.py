@@ -20,7 +20,7 @@ from geobridge.training.datasets.area import AreaSource, cut
 Draw = Callable[..., npt.NDArray[np.uint8]]
 Write = Callable[..., Path]
 
-CALM = {
+CALM: dict[str, Any] = {
     "position_jitter_m": 0.0,
     "tilt_deg": 0.0,
     "attitude_error_deg": 0.0,
@@ -63,13 +63,14 @@ def test_a_batch_has_both_views_of_every_place(area_map: Path) -> None:
     batch = source(area_map).batch(5)
     assert set(batch.images) == {View.DRONE, View.SATELLITE}
     for view, pictures in batch.images.items():
-        assert (pictures.shape, pictures.dtype) == ((6, SIZE_PX, SIZE_PX, 3), np.uint8)
+        assert pictures.shape == (6, SIZE_PX, SIZE_PX, 3)
+        assert pictures.dtype == np.uint8
         assert batch.present[view].all()
     assert batch.texts == ("",) * 6
 
 
 def test_places_of_a_batch_keep_their_distance(area_map: Path) -> None:
-    drawn = []
+    drawn: list[list[Any]] = []
 
     class Watched(AreaSource):
         def pair(self, centre_px: Any, rng: np.random.Generator) -> Any:
@@ -118,7 +119,7 @@ def test_drone_and_tile_are_not_shifted_on_the_average(
         {"height_error": 0.3},
     ],
 )
-def test_every_error_tells(error: dict[str, float], area_map: Path) -> None:
+def test_every_error_tells(error: dict[str, Any], area_map: Path) -> None:
     wrong = source(area_map, footprint_m=64.0, **(CALM | error))
     rng = np.random.default_rng(7)
     scores = [correlation(*wrong.pair(rng.uniform(90, 210, 2), rng)) for _ in range(8)]
@@ -170,7 +171,7 @@ def test_a_square_beyond_the_edge_is_black_and_invalid() -> None:
     "keys", [{"min_separation_m": 500.0}, {"footprint_m": 5000.0}, {"min_valid_fraction": 1.0}]
 )
 def test_a_map_too_small_for_a_batch_is_refused(
-    keys: dict[str, float], texture: Draw, write_raster: Write, tmp_path: Path
+    keys: dict[str, Any], texture: Draw, write_raster: Write, tmp_path: Path
 ) -> None:
     path = write_raster(tmp_path / "small.tif", texture(60))
     with pytest.raises(DataError, match=r"small\.tif: room for \d places .* batch_size is 6"):

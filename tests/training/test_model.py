@@ -99,7 +99,9 @@ def test_pixels_are_normalised_inside_the_model() -> None:
     shifted = build_model(config(), Preprocess(32, 32, mean=(0.2,) * 3, std=(0.5,) * 3)).eval()
     pictures = images(2, 32, 32)
     pixels = (pictures.permute(0, 3, 1, 2) / 255.0 - 0.2) / 0.5
-    expected = torch.nn.functional.normalize(plain.images["drone"].tower(pixels), dim=-1)
+    expected = torch.nn.functional.normalize(
+        plain.images["drone"].get_submodule("tower")(pixels), dim=-1
+    )
     torch.testing.assert_close(shifted.encode_image(View.DRONE, pictures), expected)
 
 
@@ -158,7 +160,7 @@ def local_model(folder: Path, weights: dict[str, torch.Tensor]) -> str:
 
 def assert_loaded(model: GeoBridge, weights: dict[str, torch.Tensor]) -> None:
     for view in View:
-        tower = model.images[view.value].tower.state_dict()
+        tower = model.images[view.value].get_submodule("tower").state_dict()
         assert {f"visual.{name}" for name in tower} == {n for n in weights if n[:7] == "visual."}
         assert all(torch.equal(t, weights[f"visual.{name}"]) for name, t in tower.items())
     assert model.text is not None

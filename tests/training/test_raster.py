@@ -42,7 +42,7 @@ def centroid(values: Array) -> Array:
     """Row and column of the middle of what is bright."""
     bright = np.clip(values.astype(float) - 60, 0, None)
     rows, columns = np.indices(bright.shape)
-    return np.array([(rows * bright).sum(), (columns * bright).sum()]) / bright.sum()
+    return np.array([np.average(rows, weights=bright), np.average(columns, weights=bright)])
 
 
 @pytest.mark.parametrize("turn_deg", [0.0, 30.0])
@@ -141,12 +141,13 @@ def test_transparent_and_missing_parts_are_masked_and_stain_nothing(
     tmp_path: Path, write_raster: Write
 ) -> None:
     image = np.full((60, 60, 3), 180, np.uint8)
-    image[:, :30] = 0
-    alpha = np.where(image[..., :1] > 0, 255, 0).astype(np.uint8)
-    rgba = np.concatenate([image, alpha], axis=2)
+    black, white = image.copy(), image.copy()
+    black[:, :30], white[:, :30] = 0, 255
+    alpha = np.where(black[..., :1] > 0, 255, 0).astype(np.uint8)
+    rgba = np.concatenate([white, alpha], axis=2)
     transparent = write_raster(tmp_path / "alpha.tif", rgba, photometric="RGB", ALPHA="YES")
-    marked = write_raster(tmp_path / "nodata.tif", image, nodata=0)
-    collar = write_raster(tmp_path / "collar.tif", image)
+    marked = write_raster(tmp_path / "nodata.tif", white, nodata=255)
+    collar = write_raster(tmp_path / "collar.tif", black)
     for path in (transparent, marked, collar):
         picture, valid = middle(path)
         assert not valid[:, :23].any(), path

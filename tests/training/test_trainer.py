@@ -98,6 +98,7 @@ def later_checkpoint(process: subprocess.Popen[str], run: Path, step: int) -> No
         time.sleep(0.002)
 
 
+@pytest.mark.slow
 def test_a_process_killed_and_interrupted_loses_at_most_the_interval(
     area_config: Path, start: Start, same_weights: Same
 ) -> None:
@@ -212,8 +213,8 @@ def test_a_loss_that_is_no_number_stops_with_its_step(area_config: Path) -> None
 def test_a_gradient_that_is_no_number_leaves_the_weights(area_config: Path) -> None:
     settings = load(TrainConfig, area_config)
     trainer, batch = Trainer(settings), one_batch(settings)
-    weight = next(trainer.model.images["drone"].tower.parameters())
-    weight.register_hook(lambda gradient: gradient * math.inf)
+    weight = next(trainer.model.images["drone"].parameters())
+    weight.register_hook(lambda gradient: gradient * math.inf)  # type: ignore[no-untyped-call]
     before = weight.detach().clone()
     with pytest.raises(DataError, match=r"^step 0: loss is \d.*, gradient norm (nan|inf)"):
         trainer.train_step(batch)
@@ -274,6 +275,7 @@ def test_area_needs_both_its_towers(area_config: Path) -> None:
         train(area_config, overrides)
 
 
+@pytest.mark.slow
 def test_an_unknown_key_is_named_by_its_path(area_config: Path, start: Start) -> None:
     process = start(area_config, "optim.learning_rte=1e-3")
     out, log = process.communicate(timeout=60)

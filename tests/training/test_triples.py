@@ -193,6 +193,7 @@ def test_tokens_stand_for_the_texts_there_are(triples_config: Path, folder: Path
     assert (silent.tokens, silent.text_present) == (None, None)
 
 
+@pytest.mark.slow
 def test_a_worker_names_a_broken_picture_in_one_line(triples_config: Path, folder: Path) -> None:
     path = folder / "train" / "drone" / "007.jpg"
     path.write_bytes(b"no picture at all")
@@ -215,6 +216,7 @@ def test_a_batch_that_shares_nothing_is_refused(triples_config: Path, folder: Pa
         train(triples_config, overrides)
 
 
+@pytest.mark.slow
 def test_three_towers_and_text_learn_through_the_command(
     triples_config: Path, start: Callable[..., Any]
 ) -> None:
