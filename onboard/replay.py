@@ -63,7 +63,7 @@ def replay(
     rate_hz: float | None = None,
     overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Localize every frame of a recording; the figures of summary.json that a person asks for first.
+    """Localize every frame of a recording; the figures of summary.json a person asks for first.
 
     Args:
         frames: a video file or a folder of pictures.

@@ -55,7 +55,9 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flight/   in autumn    encoders/  exported, fp32 and fp16
     abroad/   another world, at the same coordinates      bundle/    of map.tif
     """
-    import torch
+    for name in ("onnxscript", "onnxruntime", "rasterio"):
+        pytest.importorskip(name)
+    torch = pytest.importorskip("torch")
 
     from geobridge.export.demo import write_geotiff
     from geobridge.export.encoders import export

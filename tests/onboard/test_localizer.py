@@ -138,6 +138,12 @@ def told(moment: Moment, **telemetry: Any) -> Moment:
     return replace(moment, telemetry=replace(moment.telemetry, **telemetry))
 
 
+def hovering(moment: Moment, second: int) -> tuple[Frame, Telemetry]:
+    """The same picture again, of a vehicle that says it stands still."""
+    now = told(moment, velocity_north_m_s=0.0, velocity_east_m_s=0.0).at(second * S)
+    return now.frame, now.telemetry
+
+
 def test_a_flight_gives_true_fixes_after_confirmation(
     flight: list[Moment], flown: list[Fix | Rejection]
 ) -> None:
@@ -338,18 +344,12 @@ def test_a_jump_before_confirmation_is_inconsistent_and_starts_anew(
     assert reason_of(localizer, here.at(S)) is Reason.UNCONFIRMED
     assert reason_of(localizer, there.at(2 * S)) is Reason.INCONSISTENT
     for second in range(2, CONFIG.filter.confirmations):
-        assert reason_of(localizer, told(there, **STILL).at((second + 1) * S)) is not None
-    result = localizer.handle(*still_at(there, CONFIG.filter.confirmations + 2))
+        result = localizer.handle(*hovering(there, second + 1))
+        assert isinstance(result, Rejection)
+        assert result.reason is Reason.UNCONFIRMED
+    result = localizer.handle(*hovering(there, CONFIG.filter.confirmations + 2))
     assert isinstance(result, Fix)
     assert there.error_m(result) < WRONG_M
-
-
-STILL = {"velocity_north_m_s": 0.0, "velocity_east_m_s": 0.0}
-
-
-def still_at(moment: Moment, second: int) -> tuple[Frame, Telemetry]:
-    now = told(moment, **STILL).at(second * S)
-    return now.frame, now.telemetry
 
 
 def test_a_kidnapped_drone_is_silent_and_then_right(parts: Parts, flight: list[Moment]) -> None:
@@ -359,10 +359,10 @@ def test_a_kidnapped_drone_is_silent_and_then_right(parts: Parts, flight: list[M
     ]
     here, there = verified[0], verified[-1]
     localizer, before = parts.localizer(), CONFIG.filter.confirmations + 2
-    results = [localizer.handle(*still_at(here, second)) for second in range(1, before + 1)]
+    results = [localizer.handle(*hovering(here, second)) for second in range(1, before + 1)]
     assert isinstance(results[-1], Fix)
     silent_s = round(CONFIG.filter.max_coast_s) + CONFIG.filter.confirmations
-    after = [localizer.handle(*still_at(there, before + 1 + s)) for s in range(silent_s + 1)]
+    after = [localizer.handle(*hovering(there, before + 1 + s)) for s in range(silent_s + 1)]
     for result in after:
         assert isinstance(result, Rejection) or there.error_m(result) < WRONG_M
     assert isinstance(after[0], Rejection)
@@ -372,17 +372,13 @@ def test_a_kidnapped_drone_is_silent_and_then_right(parts: Parts, flight: list[M
 def test_velocity_that_contradicts_the_picture_is_inconsistent(parts: Parts, known: Moment) -> None:
     localizer = parts.localizer()
     for second in range(1, CONFIG.filter.confirmations + 1):
-        result = localizer.handle(*still_at(known, second))
+        result = localizer.handle(*hovering(known, second))
     assert isinstance(result, Fix)
     racing = told(known, velocity_north_m_s=30.0, velocity_east_m_s=0.0)
-    seconds = CONFIG.filter.confirmations + 1
-    assert isinstance(localizer.handle(*vars_of(racing.at(seconds * S))), Fix)
-    reasons = reason_of(localizer, known.at((seconds + 1) * S))
-    assert reasons is Reason.INCONSISTENT
-
-
-def vars_of(moment: Moment) -> tuple[Frame, Telemetry]:
-    return moment.frame, moment.telemetry
+    now = racing.at((CONFIG.filter.confirmations + 1) * S)
+    assert isinstance(localizer.handle(now.frame, now.telemetry), Fix)
+    later = known.at((CONFIG.filter.confirmations + 2) * S)
+    assert reason_of(localizer, later) is Reason.INCONSISTENT
 
 
 def test_a_prior_confines_the_search(parts: Parts, known: Moment) -> None:
@@ -425,6 +421,6 @@ def test_no_data_makes_it_raise_or_lie(
     noise = np.random.default_rng(seed).integers(0, 256, (240, 320, 3)).astype(np.uint8)
     image = noise if shows == "noise" else known.frame.image
     localizer = parts.localizer()
-    localizer.handle(*still_at(known, 0))
+    localizer.handle(*hovering(known, 0))
     result = localizer.handle(Frame(image, S), telemetry)
     assert isinstance(result, Rejection)
