@@ -27,7 +27,8 @@ def structure(image: Image, valid: Mask) -> tuple[Field, Field]:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     smooth = cv2.GaussianBlur(grey, (0, 0), _BLUR_PX)
     right, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
-    strength = cv2.magnitude(right, down)
+    # not cv2.magnitude: its last bit depends on where in memory the pictures happen to lie
+    strength = np.sqrt(right * right + down * down)
     around = cv2.blur(strength, (_NEIGHBOURHOOD_PX, _NEIGHBOURHOOD_PX)) + _NOISE_LEVEL
     weight = np.minimum(strength / around, _MAX_WEIGHT) / np.maximum(strength**2, 1e-3)
     mask = cv2.erode(valid, np.ones((5, 5), np.uint8), borderValue=0).astype(np.float32)

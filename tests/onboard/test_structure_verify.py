@@ -256,3 +256,15 @@ def test_the_peak_is_found_between_pixels(row: float, column: float) -> None:
     surface = (1.0 - 0.01 * ((rows - row) ** 2 + (columns - column) ** 2)).astype(np.float32)
     _, found_row, found_column = peak(surface)
     assert (found_row, found_column) == pytest.approx((row, column), abs=1e-3)
+
+
+def test_structure_does_not_depend_on_where_in_memory_it_works() -> None:
+    rng = np.random.default_rng(3)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (202, 202, 3), dtype=np.uint8), (0, 0), 2.0)
+    valid = np.ones((202, 202), np.uint8)
+    first, _ = structure(image, valid)
+    moved = []
+    for _ in range(60):
+        moved = [*moved[-15:], np.empty(int(rng.integers(1, 400_000)), np.uint8)]
+        again, _ = structure(image, valid)
+        assert np.array_equal(again, first)
