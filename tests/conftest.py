@@ -18,9 +18,9 @@ settings.load_profile("repeatable")
 # An encoder that tells the places of a 400 m world apart, after seconds on two cores.
 TRAINING = (
     "run.checkpoint_every_steps=1000",
-    "optim.steps=110",
+    "optim.steps=180",
     "optim.batch_size=32",
-    "optim.learning_rate=3e-3",
+    "optim.learning_rate=2e-3",
     "optim.warmup_steps=10",
     'optim.precision="fp32"',
     'optim.device="cpu"',

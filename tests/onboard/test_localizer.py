@@ -156,7 +156,7 @@ def test_a_flight_gives_true_fixes_after_confirmation(
             assert result.velocity_east_m_s == moment.telemetry.velocity_east_m_s
     reasons = [result.reason if isinstance(result, Rejection) else None for result in flown]
     before = reasons[: reasons.index(None)]
-    assert before.count(Reason.UNCONFIRMED) == CONFIG.filter.confirmations - 1
+    assert before.count(Reason.UNCONFIRMED) >= CONFIG.filter.confirmations - 1
     assert len(errors_m) > len(flight) / 2
     assert np.median(errors_m) < 5.0
     assert max(errors_m) < WRONG_M
