@@ -13,8 +13,7 @@ import hnswlib
 import numpy as np
 import numpy.typing as npt
 
-from geobridge.onboard import durable
-from geobridge.onboard.bundle import MANIFEST, file_entry
+from geobridge.onboard.bundle import file_entry, write_manifest
 from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.manifest import (
@@ -29,7 +28,6 @@ from geobridge.onboard.manifest import (
     KnownAnswersEntry,
     Manifest,
     Role,
-    manifest_bytes,
 )
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
@@ -99,7 +97,7 @@ def assemble(plan: Plan, parts: Parts, exported: Path, folder: Path) -> None:
             save(answers.descriptors, descriptors, "known_descriptors")
             known.append(answers)
     manifest = _manifest(plan, parts, tuple(encoders), index, tuple(known), tuple(files))
-    durable.write_bytes(folder / MANIFEST, manifest_bytes(manifest))
+    write_manifest(folder, manifest)
 
 
 def build_index(

@@ -1,6 +1,7 @@
 """The bundle on disk: what a planner prepares, a pilot carries, and nobody may change.
 
     manifest.json                       everything below, with size and sha256 of every file
+    manifest.sha256                     hex digest of the raw bytes of manifest.json
     manifest.sig                        reserved: Ed25519 over the raw bytes of manifest.json
     encoders/<view>.<precision>.onnx    uint8 [N, H, W, 3] RGB -> float32 [N, D], unit rows
     reference/places.npy                structured rows, see PLACE; in spatial order
@@ -9,8 +10,8 @@
     reference/imagery/<row>_<col>.png   RGBA squares of the reference imagery, alpha 0 without data
     known_answers/<view>.{images,descriptors}.npy   pictures, and what the encoder must answer
 
-Nothing but the manifest is parsed before its hash is checked; a file that the manifest does not
-name is a reason to refuse.
+The digest beside the manifest finds damage; forgery is the signature's to find. Nothing is parsed
+before its hash is checked, and a file that the manifest does not name is a reason to refuse.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import durable
 from .errors import BundleError
 from .manifest import (
     EncoderEntry,
@@ -29,12 +31,15 @@ from .manifest import (
     KnownAnswersEntry,
     Manifest,
     Role,
+    manifest_bytes,
     parse_manifest,
 )
 from .views import View
 
-MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+MANIFEST, SEAL, SIGNATURE = "manifest.json", "manifest.sha256", "manifest.sig"
 MAX_MANIFEST_BYTES = 64 << 20
+MAX_DISAGREEMENT_M = 0.05
+"""Between a place's latitude and longitude and its east and north."""
 
 PLACE = np.dtype(
     [
@@ -87,9 +92,13 @@ class Bundle:
     def places(self) -> npt.NDArray[Any]:
         """[N] rows of `PLACE`."""
         rows = self._array("places", PLACE, (self.manifest.descriptor.count,))
-        if not all(np.isfinite(rows[name]).all() for name in ("east_m", "north_m", "footprint_m")):
+        enu_m = self.manifest.coverage.frame.to_enu(rows["lat_deg"], rows["lon_deg"])
+        stated_m = np.column_stack([rows["east_m"], rows["north_m"]])
+        agree = np.abs(enu_m - stated_m) <= MAX_DISAGREEMENT_M
+        if not (agree.all() and np.isfinite(rows["footprint_m"]).all()):
             raise BundleError(
-                f"{self.path}: reference/places.npy holds positions that are not finite"
+                f"{self.path}: reference/places.npy: positions that are not finite, or"
+                " whose latitude and longitude lie elsewhere than their east and north"
             )
         return rows
 
@@ -131,7 +140,7 @@ class Bundle:
     def _load(self, path: str) -> npt.NDArray[Any]:
         try:
             return np.asanyarray(np.load(self.path / path, mmap_mode="r", allow_pickle=False))
-        except (OSError, ValueError) as error:
+        except Exception as error:  # numpy parses the header as Python, which fails in many ways
             raise BundleError(f"{self.path / path}: not a plain array: {error}") from None
 
     def _check_files(self) -> None:
@@ -140,7 +149,7 @@ class Bundle:
             relative = path.relative_to(self.path).as_posix()
             if path.is_symlink():
                 raise BundleError(f"{path}: links are not allowed in a bundle")
-            if path.is_file() and relative not in named | {MANIFEST, SIGNATURE}:
+            if not path.is_dir() and relative not in named | {MANIFEST, SEAL, SIGNATURE}:
                 raise BundleError(f"{path}: not named in {MANIFEST}")
         for entry in self.manifest.files:
             check_file(self.path, entry)
@@ -158,6 +167,8 @@ def check_file(folder: Path, entry: FileEntry) -> None:
     """
     path = folder / entry.path
     try:
+        if not path.is_file():
+            raise BundleError(f"{path}: missing, or not a file")
         size = path.stat().st_size
         if size != entry.size_bytes:
             raise BundleError(f"{path}: {size} bytes, the manifest says {entry.size_bytes}")
@@ -186,8 +197,22 @@ def file_entry(folder: Path, path: Path, role: Role) -> FileEntry:
 def _read_manifest(folder: Path) -> bytes:
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise BundleError(f"{path}: larger than {MAX_MANIFEST_BYTES >> 20} MiB")
-        return path.read_bytes()
+        if not path.is_file() or path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise BundleError(f"{folder}: not a bundle, {MANIFEST} is missing or not a small file")
+        raw, seal = path.read_bytes(), (folder / SEAL).read_bytes()
     except OSError as error:
-        raise BundleError(f"{folder}: not a bundle, {MANIFEST}: {error.strerror}") from None
+        raise BundleError(f"{error.filename}: {error.strerror}") from None
+    if seal != _seal(raw):
+        raise BundleError(f"{path}: changed since it was packed, {SEAL} differs")
+    return raw
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest and the digest beside it."""
+    raw = manifest_bytes(manifest)
+    durable.write_bytes(folder / MANIFEST, raw)
+    durable.write_bytes(folder / SEAL, _seal(raw))
+
+
+def _seal(raw: bytes) -> bytes:
+    return hashlib.sha256(raw).hexdigest().encode() + b"\n"

@@ -105,7 +105,8 @@ class PrepareConfig(Section):
 class RetrieveConfig(Section):
     """How candidates are found."""
 
-    top_k: Annotated[int, Field(ge=1, le=256)] = 20
+    top_k: Annotated[int, Field(ge=1, le=1024)] = 100
+    """So many because the neighbours of a place fill the first ranks, and rivals lie behind."""
     engine: Literal["onnxruntime"] = "onnxruntime"
     precision: Literal["fp32", "fp16"] = "fp32"
     prior_sigmas: Positive = 4.0
@@ -116,12 +117,12 @@ class VerifyConfig(Section):
     """Alignment of the frame with the reference imagery by correlation of structure."""
 
     windows: Annotated[int, Field(ge=1, le=16)] = 3
-    """Separate neighbourhoods among the candidates that are tried."""
+    """Separate neighbourhoods among the candidates that are tried, and must lose clearly."""
     footprint_ratio: Annotated[float, Field(ge=1, le=4)] = 1.35
     """Side of the ground square that is aligned, in reference footprints."""
-    search_m: Positive = 40.0
+    search_m: Annotated[float, Field(gt=0, le=1000)] = 40.0
     """How far from a candidate's centre the frame is looked for."""
-    heading_search_deg: NonNegative = 8.0
+    heading_search_deg: Annotated[float, Field(ge=0, le=45)] = 8.0
     scale_search: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     exclusion_m: Positive = 10.0
     """A second peak counts as another place from this distance on."""
@@ -137,6 +138,8 @@ class FilterConfig(Section):
     velocity_accuracy_m_s: Positive = 1.5
     unknown_speed_m_s: Positive = 25.0
     """What the vehicle may fly where telemetry gives no velocity."""
+    baseline_s: Positive = 6.0
+    """Positions must also agree with dead reckoning over this time, not only from the last one."""
     max_coast_s: Positive = 5.0
     """Silence after which everything is earned anew."""
 
@@ -146,6 +149,9 @@ class GateConfig(Section):
 
     min_score: Annotated[float, Field(ge=-1, le=1)] = 0.2
     min_correlation: Fraction = 0.2
+    """For a position that continues a confirmed track."""
+    min_correlation_untracked: Fraction = 0.3
+    """For the first ones: wrong matches under a wrong heading or height reach up to 0.27."""
     min_peak_ratio: Annotated[float, Field(ge=1)] = 1.3
     """Best correlation of structure against the best one elsewhere in the search."""
     max_innovation_sigmas: Positive = 4.0
@@ -251,7 +257,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    except ValueError as error:  # not TOML, not UTF-8, or a number beyond all bounds
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, beyond all bounds
         raise ConfigError(f"{path}: not TOML: {error}") from None
 
 
@@ -262,7 +268,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"override {override!r}: expected table.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text
     table = tree
     for depth, part in enumerate(parts[:-1], start=1):

@@ -90,6 +90,7 @@ class Daemon:
             self._stopped.wait()
         except KeyboardInterrupt:
             log.info("stopping")
+        self._ignore_signals()
         self.stop()
         self.source.close()
         for thread in threads:
@@ -99,6 +100,12 @@ class Daemon:
             self._publish(time.monotonic_ns())
         if self._failure is not None:
             raise self._failure
+
+    def _ignore_signals(self) -> None:
+        """Nothing may cut short the word that the last fix is withdrawn."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
 
     def stop(self) -> None:
         """End `run` from another thread."""
@@ -185,8 +192,9 @@ def run(config_path: Path, overrides: Sequence[str] = ()) -> None:
     """
     config = load(RunConfig, config_path, overrides)
     with ExitStack() as opened:
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        opened.callback(signal.signal, signal.SIGTERM, before)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.signal(number, signal.default_int_handler)
+            opened.callback(signal.signal, number, before)
         daemon = _assemble(config, opened)
         log.info("flying: %s, fixes to %s", config.source.frames, config.link.address)
         try:

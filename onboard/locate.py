@@ -6,6 +6,7 @@ For a person, not for an autopilot: nothing is verified, and what is not known a
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from .records import Candidate, Image
 from .retrieval.encoder import Encoder
 from .retrieval.index import Index
 from .views import View
+
+log = logging.getLogger(__name__)
 
 HEADING_STEP_DEG = 15.0
 DEPTH = 500
@@ -51,6 +54,7 @@ def locate(
     encoder = Encoder.open(opened, View.DRONE, "onnxruntime", "fp32")
     index, footprint_m = Index.open(opened), opened.manifest.coverage.footprint_m
     photo = read_picture(image)
+    log.warning("candidates only: nothing is verified, and every map has a most similar place")
     found: list[tuple[Candidate, float, float]] = []
     for heading, width_m in _hypotheses(photo, footprint_m, ground_width_m, heading_deg):
         pixels = _north_up(photo, heading, width_m, footprint_m, encoder)

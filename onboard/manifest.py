@@ -31,6 +31,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FlatPath = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-zA-Z0-9_][a-zA-Z0-9_.\-]*){1,3}$")]
 
 
+MAX_FOOTPRINT_PX = 4096
+
+
 class FileEntry(Section):
     """One file of the bundle, by its path below the folder."""
 
@@ -89,7 +92,7 @@ class IndexEntry(Section):
 class ImageryEntry(Section):
     """The reference imagery: a grid of squares, row 0 at the north edge, column 0 at the west."""
 
-    gsd_m: Positive
+    gsd_m: Annotated[float, Field(ge=0.01, le=100)]
     tile_px: Annotated[int, Field(ge=16, le=4096)]
     west_m: float
     north_m: float
@@ -192,6 +195,8 @@ def _check_names(manifest: Manifest, where: str) -> None:
     doubled = [path for path, times in Counter(paths).items() if times > 1]
     if doubled:
         raise BundleError(f"{where}: files: {doubled[0]} is entered twice")
+    if manifest.coverage.footprint_m / manifest.imagery.gsd_m > MAX_FOOTPRINT_PX:
+        raise BundleError(f"{where}: coverage.footprint_m is more than {MAX_FOOTPRINT_PX} px wide")
     wanted: list[str] = [encoder.path for encoder in manifest.encoders]
     wanted += [
         p for answers in manifest.known_answers for p in (answers.images, answers.descriptors)

@@ -77,6 +77,7 @@ class Reason(str, Enum):
     """Why a frame gave no fix."""
 
     BAD_IMAGE = "bad_image"
+    FROZEN = "frozen"
     NO_ATTITUDE = "no_attitude"
     NO_HEIGHT = "no_height"
     STALE_TELEMETRY = "stale_telemetry"

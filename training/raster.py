@@ -5,6 +5,7 @@ Only the windows asked for are read, so a mosaic may be larger than memory.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,9 @@ class Grid:
     gsd_m: float
     width_px: int
     height_px: int
+
+
+logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # what GDAL says stands in our error
 
 
 class Raster:

@@ -7,6 +7,7 @@ nobody has: the filter predicts and compares, and leaves the measurement as it i
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 from ..config import FilterConfig
@@ -26,50 +27,56 @@ class Position:
     velocity_north_m_s: float | None
 
 
+@dataclass(frozen=True)
+class _Step:
+    """An agreed position, and how far dead reckoning alone had come since the filter began."""
+
+    position: Position
+    travelled_east_m: float
+    travelled_north_m: float
+
+
 class MotionFilter:
-    """The last position that agreed with those before it, and how many agreed."""
+    """The positions that agreed with each other lately, and how many did."""
 
     def __init__(self, config: FilterConfig) -> None:
         self.config = config
-        self._last: Position | None = None
+        self._steps: deque[_Step] = deque()
         self._agreed = 0
         self._since_ns = 0
 
     def predict(self, t_ns: int) -> Position | None:
         """Where the vehicle should be now; None when nothing is known any more."""
-        if self._last is None:
+        if not self._steps:
             return None
-        elapsed_s = (t_ns - self._last.t_ns) * _NS
+        elapsed_s = (t_ns - self._steps[-1].position.t_ns) * _NS
         if not 0.0 <= elapsed_s <= self.config.max_coast_s:
             self.reset()
             return None
-        east, north = self._last.velocity_east_m_s, self._last.velocity_north_m_s
-        known = east is not None and north is not None
-        spread = self.config.velocity_accuracy_m_s if known else self.config.unknown_speed_m_s
-        return Position(
-            t_ns,
-            self._last.east_m + (east or 0.0) * elapsed_s,
-            self._last.north_m + (north or 0.0) * elapsed_s,
-            math.hypot(self._last.sigma_m, spread * elapsed_s),
-            east,
-            north,
-        )
+        return self._reckon(self._steps[-1], t_ns)
 
     def innovation(self, measured: Position) -> float | None:
-        """Distance between measurement and prediction in their common sigmas, or None."""
-        predicted = self.predict(measured.t_ns)
-        if predicted is None:
+        """Distance from dead reckoning in common sigmas, or None when nothing is known.
+
+        The larger of two: from the last position, and from the oldest of the baseline. A picture
+        that stands still while the vehicle flies passes the first for ever and fails the second.
+        """
+        if self.predict(measured.t_ns) is None:
             return None
-        distance_m = math.hypot(
-            measured.east_m - predicted.east_m, measured.north_m - predicted.north_m
-        )
-        return distance_m / math.hypot(measured.sigma_m, predicted.sigma_m)
+        oldest = self._reckon(self._steps[0], measured.t_ns)
+        latest = self._reckon(self._steps[-1], measured.t_ns)
+        return max(_sigmas(measured, oldest), _sigmas(measured, latest))
 
     def agree(self, measured: Position) -> bool:
         """Take a consistent measurement; True once enough have agreed for long enough."""
         if self._agreed == 0:
             self._since_ns = measured.t_ns
-        self._last, self._agreed = measured, self._agreed + 1
+        east_m, north_m = self._travelled(measured.t_ns)
+        self._steps.append(_Step(measured, east_m, north_m))
+        baseline_ns = self.config.baseline_s / _NS
+        while measured.t_ns - self._steps[0].position.t_ns > baseline_ns:
+            self._steps.popleft()
+        self._agreed += 1
         return self.confirmed
 
     def disagree(self, measured: Position) -> None:
@@ -81,10 +88,48 @@ class MotionFilter:
     @property
     def confirmed(self) -> bool:
         """Whether positions may be published."""
-        span_s = 0.0 if self._last is None else (self._last.t_ns - self._since_ns) * _NS
+        if not self._steps:
+            return False
+        span_s = (self._steps[-1].position.t_ns - self._since_ns) * _NS
         enough = self._agreed >= self.config.confirmations
         return enough and span_s >= self.config.confirmation_span_s
 
     def reset(self) -> None:
         """Forget everything."""
-        self._last, self._agreed, self._since_ns = None, 0, 0
+        self._steps.clear()
+        self._agreed, self._since_ns = 0, 0
+
+    def _travelled(self, t_ns: int) -> tuple[float, float]:
+        """Metres east and north by velocity alone since the filter began, up to a time."""
+        if not self._steps:
+            return 0.0, 0.0
+        last = self._steps[-1]
+        elapsed_s = (t_ns - last.position.t_ns) * _NS
+        east_m_s = last.position.velocity_east_m_s or 0.0
+        north_m_s = last.position.velocity_north_m_s or 0.0
+        return (
+            last.travelled_east_m + east_m_s * elapsed_s,
+            last.travelled_north_m + north_m_s * elapsed_s,
+        )
+
+    def _reckon(self, start: _Step, t_ns: int) -> Position:
+        """Dead reckoning from an earlier position over all that was flown since."""
+        at, newest = start.position, self._steps[-1].position
+        east_m, north_m = self._travelled(t_ns)
+        known = newest.velocity_east_m_s is not None and newest.velocity_north_m_s is not None
+        spread = self.config.velocity_accuracy_m_s if known else self.config.unknown_speed_m_s
+        return Position(
+            t_ns,
+            at.east_m + east_m - start.travelled_east_m,
+            at.north_m + north_m - start.travelled_north_m,
+            math.hypot(at.sigma_m, spread * (t_ns - at.t_ns) * _NS),
+            newest.velocity_east_m_s,
+            newest.velocity_north_m_s,
+        )
+
+
+def _sigmas(measured: Position, predicted: Position) -> float:
+    distance_m = math.hypot(
+        measured.east_m - predicted.east_m, measured.north_m - predicted.north_m
+    )
+    return distance_m / math.hypot(measured.sigma_m, predicted.sigma_m)

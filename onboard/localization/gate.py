@@ -8,26 +8,31 @@ from dataclasses import dataclass
 from ..config import GateConfig
 from ..records import Reason
 
+MAX_COSINE = 1.01
+"""A cosine above is no cosine."""
+
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a position: the retrieval's cosine, the alignment, the motion."""
+    """What speaks for a position: the retrieval's cosine, the alignment, the motion.
+
+    `tracking`: earlier positions are confirmed, and this one only has to continue them.
+    """
 
     score: float
     correlation: float
     peak_ratio: float
     innovation_sigmas: float | None
+    tracking: bool
 
 
 def gate(evidence: Evidence, config: GateConfig) -> tuple[Reason, str] | None:
     """The first reason to withhold, with its figures; None where there is none."""
-    if not evidence.score >= config.min_score:
-        return Reason.LOW_SCORE, f"score {evidence.score:.3f} below {config.min_score:g}"
-    if not evidence.correlation >= config.min_correlation:
-        return (
-            Reason.NOT_VERIFIED,
-            f"correlation {evidence.correlation:.3f} below {config.min_correlation:g}",
-        )
+    if not config.min_score <= evidence.score <= MAX_COSINE:
+        return Reason.LOW_SCORE, f"score {evidence.score:.3f}, at least {config.min_score:g} needed"
+    needed = config.min_correlation if evidence.tracking else config.min_correlation_untracked
+    if not needed <= evidence.correlation <= MAX_COSINE:
+        return Reason.NOT_VERIFIED, f"correlation {evidence.correlation:.3f} below {needed:g}"
     if not evidence.peak_ratio >= config.min_peak_ratio:
         return (
             Reason.AMBIGUOUS,

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
@@ -60,18 +62,21 @@ class Localizer:
         self.local = self.coverage.frame
         self.filter = MotionFilter(config.filter)
         self._on_stage = on_stage
-        self._last_ns: int | None = None
+        self._last: Frame | None = None
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
         t_ns = frame.t_capture_ns
-        if self._last_ns is not None and t_ns <= self._last_ns:
+        last = self._last
+        if last is not None and t_ns <= last.t_capture_ns:
             return Rejection(t_ns, Reason.OUT_OF_ORDER, "frame is not newer than the last one")
-        self._last_ns = t_ns
         telemetry = trusted(telemetry)
         prepared = prepare(frame, telemetry, self.camera, self.config.prepare)
         if isinstance(prepared, Rejection):
             return prepared
+        self._last = frame
+        if last is not None and np.array_equal(frame.image, last.image):
+            return Rejection(t_ns, Reason.FROZEN, "the same picture to the last bit as before")
         found = self.retrieve(prepared, t_ns, self._expected(telemetry, t_ns))
         if isinstance(found, Rejection):
             return found
@@ -149,7 +154,11 @@ class Localizer:
         measured = self._position(aligned, prepared, telemetry, t_ns)
         nearest = self._supporting(found, aligned)
         evidence = Evidence(
-            nearest.score, aligned.correlation, aligned.peak_ratio, self.filter.innovation(measured)
+            nearest.score,
+            aligned.correlation,
+            aligned.peak_ratio,
+            self.filter.innovation(measured),
+            self.filter.confirmed,
         )
         refusal = gate(evidence, self.config.gate)
         if refusal is not None:

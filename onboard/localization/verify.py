@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..config import VerifyConfig
@@ -27,7 +28,7 @@ class Alignment:
 
     `east_m`, `north_m`: the vehicle in the local plane. `heading_error_deg`, `scale_error`: what
     the telemetry's heading and height were off by. `correlation` in -1..1 at the best place,
-    `peak_ratio` against the best other place.
+    `peak_ratio` against the best other place of any window.
     """
 
     east_m: float
@@ -37,6 +38,9 @@ class Alignment:
     correlation: float
     peak_ratio: float
 
+
+WINDOW_SPACING = 1.5
+"""Distance of windows in search radii: neighbours of the best candidate are not another place."""
 
 Rectifier = Callable[[float, float], Patch | None]
 """Patch of the frame for a heading error in degrees and a relative error of scale."""
@@ -61,21 +65,22 @@ def verify(
     side_px = template.patch.image.shape[0] + 2 * round(config.search_m / gsd_m)
     windows = [
         Window.make(imagery, centre, side_px)
-        for centre in separate(centres_m, config.search_m / 2, config.windows)
+        for centre in separate(centres_m, WINDOW_SPACING * config.search_m, config.windows)
     ]
     turns = [0.0, -config.heading_search_deg, config.heading_search_deg]
     tried = [(turn, 0.0) for turn in dict.fromkeys(turns)]
-    best = _best(rectify, windows, tried, config)
-    if best is None:
+    found = _align_all(rectify, windows, tried, config)
+    if not found:
         return None
+    best = max(found, key=_correlation)
+    contrast = _against_rivals(best[0], [each[0] for each in found], config.exclusion_m)
     half, scale = config.heading_search_deg / 2, config.scale_search
     for turn, stretch in ((half, scale), (half / 2, scale / 2)):
         heading, size, window = best[1], best[2], best[3]
         around = [(heading + turn, size), (heading - turn, size)]
         around += [(heading, size + stretch), (heading, size - stretch)]
-        better = _best(rectify, [window], around, config)
-        best = max(filter(None, [best, better]), key=lambda found: found[0].correlation)
-    return best[0]
+        best = max([best, *_align_all(rectify, [window], around, config)], key=_correlation)
+    return replace(best[0], peak_ratio=min(best[0].peak_ratio, contrast))
 
 
 def separate(
@@ -123,12 +128,30 @@ class Window:
 _Found = tuple[Alignment, float, float, Window]
 
 
-def _best(
+def _correlation(found: _Found) -> float:
+    return found[0].correlation
+
+
+def _against_rivals(best: Alignment, found: Sequence[Alignment], exclusion_m: float) -> float:
+    """How much better the best place matches than the best one elsewhere, in any window."""
+    rivals = [
+        each.correlation
+        for each in found
+        if math.hypot(each.east_m - best.east_m, each.north_m - best.north_m) > exclusion_m
+    ]
+    return _ratio(best.correlation, max(rivals, default=0.0))
+
+
+def _ratio(best: float, other: float) -> float:
+    return best / other if other > 1e-6 else float(best > 0) * 1e3
+
+
+def _align_all(
     rectify: Rectifier,
     windows: Sequence[Window],
     hypotheses: Sequence[tuple[float, float]],
     config: VerifyConfig,
-) -> _Found | None:
+) -> list[_Found]:
     found: list[_Found] = []
     for heading_deg, scale in hypotheses:
         template = Template.make(rectify, heading_deg, scale)
@@ -137,7 +160,7 @@ def _best(
         for window in windows:
             aligned = align(template, window, heading_deg, scale, config.exclusion_m)
             found.append((aligned, heading_deg, scale, window))
-    return max(found, key=lambda each: each[0].correlation, default=None)
+    return found
 
 
 def align(
@@ -155,5 +178,5 @@ def align(
         heading_error_deg=heading_deg,
         scale_error=scale,
         correlation=top,
-        peak_ratio=top / other if other > 1e-6 else float(top > 0) * 1e3,
+        peak_ratio=_ratio(top, other),
     )

@@ -73,6 +73,8 @@ class Encoder:
             if len(images) == 0:
                 break
             answers = self.encode([self.prepare(np.asarray(image)) for image in images])
+            if not np.all(np.abs(np.linalg.norm(expected, axis=1) - 1.0) <= NORM_TOLERANCE):
+                raise BundleError(f"{bundle.path / entry.descriptors}: not of unit length")
             worst = float(np.min(np.sum(answers * expected, axis=1)))
             if worst >= MIN_KNOWN_COSINE:
                 return

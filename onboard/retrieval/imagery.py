@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -32,7 +33,11 @@ class ReferenceImagery:
 
     @classmethod
     def open(cls, bundle: Bundle) -> ReferenceImagery:
-        """The imagery of an opened, hence hash-checked, bundle."""
+        """The imagery of an opened, hence hash-checked, bundle; every tile is decoded once.
+
+        Raises:
+            BundleError: a tile that is not one.
+        """
         named = {file.path for file in bundle.manifest.files if file.role == "imagery"}
         size = bundle.manifest.imagery.tile_px
 
@@ -41,11 +46,16 @@ class ReferenceImagery:
             if path not in named:
                 return None
             tile = cv2.imread(str(bundle.path / path), cv2.IMREAD_UNCHANGED)
-            if tile is None or tile.shape != (size, size, 4):
-                raise BundleError(f"{bundle.path / path}: not a {size} px RGBA tile")
+            if tile is None or tile.shape != (size, size, 4) or tile.dtype != np.uint8:
+                return None  # lost since the bundle was opened: nothing is known there
             return np.asarray(cv2.cvtColor(tile, cv2.COLOR_BGRA2RGBA), np.uint8)
 
-        return cls(bundle.manifest.imagery, read_tile)
+        imagery = cls(bundle.manifest.imagery, read_tile)
+        for path in sorted(named):
+            row, column = (int(part) for part in Path(path).stem.split("_"))
+            if path != tile_path(row, column) or read_tile(row, column) is None:
+                raise BundleError(f"{bundle.path / path}: not a {size} px RGBA tile")
+        return imagery
 
     def read(
         self, east_m: float, north_m: float, size_px: int

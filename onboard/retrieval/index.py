@@ -52,6 +52,7 @@ class Index:
         self.centres_m = np.column_stack([places["east_m"], places["north_m"]])
         self._cells = np.floor(self.centres_m / CELL_M).astype(np.int64)
         self._check_rows()
+        self._check_descriptors()
         self._extent = self._cells.min(axis=0), self._cells.max(axis=0)
         self._all = descriptors.astype(np.float32) if len(places) <= EXACT_UP_TO else None
         self._graph = None
@@ -145,6 +146,14 @@ class Index:
             )
             for row, place, score in zip(rows[best], found, scores[best], strict=True)
         ]
+
+    def _check_descriptors(self) -> None:
+        for start in range(0, len(self.descriptors), 65_536):
+            part = np.asarray(self.descriptors[start : start + 65_536], np.float32)
+            if not np.all(np.abs(np.linalg.norm(part, axis=1) - 1.0) <= 1e-2):
+                raise BundleError(
+                    "reference/descriptors.npy holds rows that are not of unit length"
+                )
 
     def _check_rows(self) -> None:
         if not np.isin(self.places["view"], list(_VIEWS)).all():

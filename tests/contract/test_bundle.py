@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from geobridge.onboard.bundle import MANIFEST, PLACE, SIGNATURE, Bundle, sha256
+from geobridge.onboard.bundle import MANIFEST, PLACE, SEAL, SIGNATURE, Bundle, sha256
+from geobridge.onboard.bundle import write_manifest as seal_manifest
 from geobridge.onboard.errors import BundleError
-from geobridge.onboard.manifest import manifest_bytes
+from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.preprocess import Preprocess
 from geobridge.onboard.views import View
 
@@ -40,6 +41,8 @@ def write_files(folder: Path) -> None:
         (folder / path).write_bytes(rng.bytes(90))
     places = np.zeros(COUNT, PLACE)
     places["east_m"], places["footprint_m"] = np.arange(COUNT) * 40.0, 150.0
+    there = np.column_stack([places["east_m"], places["north_m"]])
+    places["lat_deg"], places["lon_deg"] = LocalFrame(33.6425, 72.9925).to_geodetic(there)
     np.save(folder / "reference/places.npy", places)
     descriptors = rng.normal(size=(COUNT, DIMENSION)).astype(np.float16)
     np.save(folder / "reference/descriptors.npy", descriptors)
@@ -123,7 +126,13 @@ def manifest(folder: Path) -> Tree:
 
 
 def write_manifest(folder: Path, tree: Tree) -> None:
-    (folder / MANIFEST).write_text(json.dumps(tree, indent=1))
+    seal(folder, json.dumps(tree, indent=1).encode())
+
+
+def seal(folder: Path, raw: bytes) -> None:
+    """Any bytes for a manifest, with the digest that belongs to them."""
+    (folder / MANIFEST).write_bytes(raw)
+    (folder / SEAL).write_text(hashlib.sha256(raw).hexdigest() + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +175,8 @@ def test_a_whole_bundle_opens(folder: Path) -> None:
 
 def test_what_is_written_reads_back_the_same(folder: Path) -> None:
     before = Bundle.open(folder).manifest
-    (folder / MANIFEST).write_bytes(manifest_bytes(before))
+    (folder / MANIFEST).unlink()
+    seal_manifest(folder, before)
     assert Bundle.open(folder).manifest == before
 
 
@@ -185,18 +195,29 @@ def test_one_changed_byte_anywhere_is_refused(seed: int, packed: Path, tmp_path:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_a_damaged_manifest_never_ends_in_a_traceback(seed: int, folder: Path) -> None:
-    """Its own integrity is the signature's matter; here nothing but BundleError may come out."""
+def test_a_damaged_manifest_is_refused(seed: int, folder: Path) -> None:
     rng = np.random.default_rng(1000 + seed)
     content = bytearray((folder / MANIFEST).read_bytes())
     for at in rng.integers(0, len(content), 1 + seed % 3):
         content[at] ^= int(rng.integers(1, 256))
     (folder / MANIFEST).write_bytes(content)
-    try:
-        bundle = Bundle.open(folder)
-    except BundleError:
-        return
-    assert {entry.path for entry in bundle.manifest.files} == set(FILES)
+    assert f"{MANIFEST}: changed since it was packed" in refusal(folder)
+
+
+def test_a_damaged_or_missing_seal_is_refused(folder: Path) -> None:
+    seal_text = (folder / SEAL).read_bytes()
+    for wrong in (seal_text[:-1], b"", seal_text.upper(), seal_text + b"\n"):
+        (folder / SEAL).write_bytes(wrong)
+        assert SEAL in refusal(folder)
+    (folder / SEAL).unlink()
+    assert SEAL in refusal(folder)
+
+
+def test_places_whose_coordinates_contradict_each_other_are_refused(folder: Path) -> None:
+    places = np.load(folder / "reference/places.npy")
+    places["lat_deg"] += 1e-5
+    with pytest.raises(BundleError, match="lie elsewhere than their east and north"):
+        repacked(folder, "reference/places.npy", places).places()
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -206,7 +227,7 @@ def test_a_missing_a_shorter_and_a_longer_file_are_refused(path: str, folder: Pa
         (folder / path).write_bytes(wrong)
         assert f"{path}: {len(wrong)} bytes, the manifest says {len(content)}" in refusal(folder)
     (folder / path).unlink()
-    assert f"{path}: No such file" in refusal(folder)
+    assert f"{path}: missing, or not a file" in refusal(folder)
     (folder / path).mkdir()
     assert f"{path}: " in refusal(folder)
 
@@ -314,7 +335,7 @@ def test_a_file_entered_twice_is_refused(folder: Path) -> None:
 def test_loose_json_is_refused(before: str, after: str, complaint: str, folder: Path) -> None:
     text = (folder / MANIFEST).read_text()
     assert before in text
-    (folder / MANIFEST).write_text(text.replace(before, after, 1))
+    seal(folder, text.replace(before, after, 1).encode())
     assert complaint in refusal(folder)
 
 
@@ -324,7 +345,7 @@ def test_loose_json_is_refused(before: str, after: str, complaint: str, folder: 
     ids=lambda content: repr(content[:8]),
 )
 def test_what_is_no_manifest_at_all_is_refused(content: bytes, folder: Path) -> None:
-    (folder / MANIFEST).write_bytes(content)
+    seal(folder, content)
     assert MANIFEST in refusal(folder)
 
 

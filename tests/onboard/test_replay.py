@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from geobridge.onboard.bundle import MANIFEST, sha256
+from geobridge.onboard.bundle import MANIFEST, SEAL, sha256
 from geobridge.onboard.flightlogs.truth_csv import read_track
 from geobridge.onboard.geodesy import distance_m
 
@@ -198,7 +199,9 @@ def test_a_manifest_that_promises_something_else(
 ) -> None:
     tree = json.loads((copied / MANIFEST).read_text())
     change(tree)
-    (copied / MANIFEST).write_text(json.dumps(tree))
+    raw = json.dumps(tree).encode()
+    (copied / MANIFEST).write_bytes(raw)
+    (copied / SEAL).write_text(hashlib.sha256(raw).hexdigest() + "\n")
     line = complaint(*arguments(rehearsal / "flight", copied, tmp_path / "out"))
     assert str(copied) in line
     assert problem in line
