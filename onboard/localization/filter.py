@@ -10,6 +10,8 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..config import FilterConfig
 
 _NS = 1e-9
@@ -65,7 +67,8 @@ class MotionFilter:
             return None
         oldest = self._reckon(self._steps[0], measured.t_ns)
         latest = self._reckon(self._steps[-1], measured.t_ns)
-        return max(_sigmas(measured, oldest), _sigmas(measured, latest))
+        # unlike max, numpy's keeps NaN, and NaN is not consistent with anything
+        return float(np.max([_sigmas(measured, oldest), _sigmas(measured, latest)]))
 
     def agree(self, measured: Position) -> bool:
         """Take a consistent measurement; True once enough have agreed for long enough."""

@@ -39,6 +39,9 @@ class Alignment:
     peak_ratio: float
 
 
+CLOSE = 1.5
+"""A rival this near to the best match is looked at as closely as the best."""
+
 WINDOW_SPACING = 1.5
 """Distance of windows in search radii: neighbours of the best candidate are not another place."""
 
@@ -72,15 +75,16 @@ def verify(
     found = _align_all(rectify, windows, tried, config)
     if not found:
         return None
-    best = max(found, key=_correlation)
-    contrast = _against_rivals(best[0], [each[0] for each in found], config.exclusion_m)
-    half, scale = config.heading_search_deg / 2, config.scale_search
-    for turn, stretch in ((half, scale), (half / 2, scale / 2)):
-        heading, size, window = best[1], best[2], best[3]
-        around = [(heading + turn, size), (heading - turn, size)]
-        around += [(heading, size + stretch), (heading, size - stretch)]
-        best = max([best, *_align_all(rectify, [window], around, config)], key=_correlation)
-    return replace(best[0], peak_ratio=min(best[0].peak_ratio, contrast))
+    best, rival = _best_and_rival(found, config.exclusion_m)
+    refined = _refine(rectify, best, config)
+    if rival is None:
+        return refined[0]
+    contrast = _ratio(_correlation(best), _correlation(rival))
+    if contrast < CLOSE:  # the telemetry's heading may be wrong for both: refine the rival too
+        other = _refine(rectify, rival, config)
+        if _apart_m(other, refined) > config.exclusion_m:
+            contrast = _ratio(_correlation(refined), _correlation(other))
+    return replace(refined[0], peak_ratio=min(refined[0].peak_ratio, contrast))
 
 
 def separate(
@@ -132,14 +136,27 @@ def _correlation(found: _Found) -> float:
     return found[0].correlation
 
 
-def _against_rivals(best: Alignment, found: Sequence[Alignment], exclusion_m: float) -> float:
-    """How much better the best place matches than the best one elsewhere, in any window."""
-    rivals = [
-        each.correlation
-        for each in found
-        if math.hypot(each.east_m - best.east_m, each.north_m - best.north_m) > exclusion_m
-    ]
-    return _ratio(best.correlation, max(rivals, default=0.0))
+def _apart_m(a: _Found, b: _Found) -> float:
+    return math.hypot(a[0].east_m - b[0].east_m, a[0].north_m - b[0].north_m)
+
+
+def _best_and_rival(found: Sequence[_Found], exclusion_m: float) -> tuple[_Found, _Found | None]:
+    """The best match, and the best one of another place in any window."""
+    best = max(found, key=_correlation)
+    elsewhere = [each for each in found if _apart_m(each, best) > exclusion_m]
+    return best, max(elsewhere, key=_correlation, default=None)
+
+
+def _refine(rectify: Rectifier, start: _Found, config: VerifyConfig) -> _Found:
+    """Smaller and smaller steps of heading and scale around a match."""
+    half, scale = config.heading_search_deg / 2, config.scale_search
+    best = start
+    for turn, stretch in ((half, scale), (half / 2, scale / 2)):
+        _, heading, size, window = best
+        around = [(heading + turn, size), (heading - turn, size)]
+        around += [(heading, size + stretch), (heading, size - stretch)]
+        best = max([best, *_align_all(rectify, [window], around, config)], key=_correlation)
+    return best
 
 
 def _ratio(best: float, other: float) -> float:

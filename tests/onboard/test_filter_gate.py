@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from geobridge.onboard.config import FilterConfig, GateConfig
 from geobridge.onboard.localization.filter import MotionFilter, Position
-from geobridge.onboard.localization.gate import Evidence, gate
+from geobridge.onboard.localization.gate import MAX_COSINE, Evidence, gate
 from geobridge.onboard.records import Reason
 
 S = 1_000_000_000
 CONFIG = FilterConfig()
 GATE = GateConfig()
-GOOD = Evidence(score=0.6, correlation=0.4, peak_ratio=1.8, innovation_sigmas=1.0)
+GOOD = Evidence(0.6, correlation=0.4, peak_ratio=1.8, innovation_sigmas=1.0, tracking=True)
 
 
 def at(
@@ -33,17 +33,19 @@ def confirmed(until_s: float = 4.0) -> MotionFilter:
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
-evidence = st.builds(Evidence, numbers, numbers, numbers, st.none() | numbers)
+evidence = st.builds(Evidence, numbers, numbers, numbers, st.none() | numbers, st.booleans())
 near = st.floats(-1.0, 6.0)
-likely = st.builds(Evidence, near, near, near, st.none() | near)
+cosine = st.floats(-0.5, 1.2)
+likely = st.builds(Evidence, cosine, cosine, near, st.none() | near, st.booleans())
 
 
 @given(evidence | likely)
 def test_the_gate_passes_what_reaches_every_threshold_and_nothing_else(found: Evidence) -> None:
     innovation = found.innovation_sigmas
+    needed = GATE.min_correlation if found.tracking else GATE.min_correlation_untracked
     reaches = (
-        found.score >= GATE.min_score
-        and found.correlation >= GATE.min_correlation
+        GATE.min_score <= found.score <= MAX_COSINE
+        and needed <= found.correlation <= MAX_COSINE
         and found.peak_ratio >= GATE.min_peak_ratio
         and (innovation is None or innovation <= GATE.max_innovation_sigmas)
     )
@@ -58,8 +60,14 @@ def test_nan_anywhere_withholds(found: Evidence, field: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason", "detail"),
     [
-        ({"score": 0.1}, Reason.LOW_SCORE, "score 0.100 below 0.2"),
+        ({"score": 0.1}, Reason.LOW_SCORE, "score 0.100, at least 0.2 needed"),
+        ({"score": 91.9}, Reason.LOW_SCORE, "score 91.900"),
         ({"correlation": 0.15}, Reason.NOT_VERIFIED, "correlation 0.150 below 0.2"),
+        (
+            {"correlation": 0.25, "tracking": False},
+            Reason.NOT_VERIFIED,
+            "correlation 0.250 below 0.3",
+        ),
         ({"peak_ratio": 1.2}, Reason.AMBIGUOUS, "peak ratio 1.20 below 1.3"),
         ({"innovation_sigmas": 4.5}, Reason.INCONSISTENT, "4.5 sigma from the predicted position"),
     ],
@@ -74,11 +82,12 @@ def test_every_threshold_has_its_reason(
 
 
 def test_exactly_the_threshold_is_enough() -> None:
-    least = Evidence(
-        GATE.min_score, GATE.min_correlation, GATE.min_peak_ratio, GATE.max_innovation_sigmas
-    )
+    ratio, sigmas = GATE.min_peak_ratio, GATE.max_innovation_sigmas
+    least = Evidence(GATE.min_score, GATE.min_correlation, ratio, sigmas, tracking=True)
     assert gate(least, GATE) is None
     assert gate(replace(least, innovation_sigmas=None), GATE) is None
+    first = replace(least, correlation=GATE.min_correlation_untracked, tracking=False)
+    assert gate(first, GATE) is None
 
 
 def test_confirmation_needs_the_count() -> None:
@@ -160,3 +169,24 @@ def test_time_that_goes_backwards_forgets_everything() -> None:
     assert motion.predict(4 * S - 1) is None
     assert not motion.confirmed
     assert motion.innovation(at(4.0)) is None
+
+
+def test_a_place_that_stands_still_while_the_vehicle_flies_is_found_out() -> None:
+    motion = MotionFilter(CONFIG)
+    innovations = []
+    for tick in range(40):
+        stuck = Position(tick * S // 5, 0.0, 0.0, 5.8, 12.0, 0.0)
+        innovations.append(motion.innovation(stuck))
+        motion.agree(stuck)
+    steps = [value for value in innovations if value is not None]
+    assert steps[0] < 1.0  # one frame's step says nothing
+    assert steps[-1] > GATE.max_innovation_sigmas
+
+
+def test_a_place_that_moves_as_the_velocity_says_stays_consistent_for_ever() -> None:
+    motion = MotionFilter(CONFIG)
+    for tick in range(200):
+        moving = Position(tick * S // 5, 12.0 * tick / 5, 0.0, 5.8, 12.0, 0.0)
+        innovation = motion.innovation(moving)
+        assert innovation is None or innovation < 1e-6
+        motion.agree(moving)

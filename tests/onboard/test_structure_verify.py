@@ -79,7 +79,7 @@ def find(frame: Prepared, imagery: ReferenceImagery, *near_m: tuple[float, float
 def is_confident(aligned: Alignment) -> bool:
     figures = aligned.correlation, aligned.peak_ratio
     assert np.isfinite([*vars(aligned).values()]).all()
-    return gate(Evidence(1.0, *figures, None), GateConfig()) is None
+    return gate(Evidence(1.0, *figures, None, tracking=True), GateConfig()) is None
 
 
 def off_m(aligned: Alignment, east_m: float, north_m: float) -> float:
