@@ -60,9 +60,12 @@ class Moment:
     lon_deg: float
 
     def at(self, t_ns: int) -> Moment:
+        """The same view at another time; no two exposures are equal to the last bit."""
+        image = self.frame.image.copy()
+        image[0, 0, 0] = t_ns // 100_000_000 % 256
         return replace(
             self,
-            frame=replace(self.frame, t_capture_ns=t_ns),
+            frame=replace(self.frame, image=image, t_capture_ns=t_ns),
             telemetry=replace(self.telemetry, t_ns=t_ns),
         )
 
@@ -312,7 +315,7 @@ def test_an_encoder_that_answers_nonsense(
     ("gate", "reason"),
     [
         (GateConfig(min_score=1.0), Reason.LOW_SCORE),
-        (GateConfig(min_correlation=1.0), Reason.NOT_VERIFIED),
+        (GateConfig(min_correlation_untracked=1.0), Reason.NOT_VERIFIED),
         (GateConfig(min_peak_ratio=1e6), Reason.AMBIGUOUS),
     ],
 )
@@ -379,6 +382,20 @@ def test_velocity_that_contradicts_the_picture_is_inconsistent(parts: Parts, kno
     assert isinstance(localizer.handle(now.frame, now.telemetry), Fix)
     later = known.at((CONFIG.filter.confirmations + 2) * S)
     assert reason_of(localizer, later) is Reason.INCONSISTENT
+
+
+def test_a_frozen_picture_is_no_evidence(parts: Parts, known: Moment) -> None:
+    localizer = parts.localizer()
+    for second in range(1, CONFIG.filter.confirmations + 1):
+        result = localizer.handle(*hovering(known, second))
+    assert isinstance(result, Fix)
+    stuck, telemetry = hovering(known, CONFIG.filter.confirmations + 1)
+    assert isinstance(localizer.handle(stuck, telemetry), Fix)
+    for second in range(CONFIG.filter.confirmations + 2, CONFIG.filter.confirmations + 6):
+        again = replace(stuck, t_capture_ns=second * S)
+        result = localizer.handle(again, replace(telemetry, t_ns=second * S))
+        assert isinstance(result, Rejection)
+        assert result.reason is Reason.FROZEN
 
 
 def test_a_prior_confines_the_search(parts: Parts, known: Moment) -> None:
