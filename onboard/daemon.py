@@ -12,8 +12,8 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -90,22 +90,16 @@ class Daemon:
             self._stopped.wait()
         except KeyboardInterrupt:
             log.info("stopping")
-        self._ignore_signals()
-        self.stop()
-        self.source.close()
-        for thread in threads:
-            thread.join(JOIN_S)
-        self.publisher.withdraw()
-        with suppress(LinkError):  # raised below, if the link is what failed
-            self._publish(time.monotonic_ns())
+        with _undisturbed():
+            self.stop()
+            self.source.close()
+            for thread in threads:
+                thread.join(JOIN_S)
+            self.publisher.withdraw()
+            with suppress(LinkError):  # raised below, if the link is what failed
+                self._publish(time.monotonic_ns())
         if self._failure is not None:
             raise self._failure
-
-    def _ignore_signals(self) -> None:
-        """Nothing may cut short the word that the last fix is withdrawn."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)
 
     def stop(self) -> None:
         """End `run` from another thread."""
@@ -181,6 +175,20 @@ class Daemon:
             outcomes, self._outcomes = self._outcomes, Counter()
         counts = ", ".join(f"{count} {kind}" for kind, count in outcomes.most_common())
         log.info("frames in %d s: %s", REPORT_NS // NS_PER_S, counts or "none")
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No second signal may cut short the word that the last fix is withdrawn."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run(config_path: Path, overrides: Sequence[str] = ()) -> None:

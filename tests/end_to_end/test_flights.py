@@ -42,7 +42,7 @@ def test_bundle_to_report_by_the_commands_alone(rehearsal: Path, tmp_path: Path)
     assert json.loads(told[2])["fixes"] > 20
     lines = [json.loads(line) for line in (out / "fixes.jsonl").read_text().splitlines()]
     unconfirmed = [line for line in lines if "unconfirmed" in json.dumps(line)]
-    assert len(unconfirmed) == 2
+    assert len(unconfirmed) >= 2
     assert max(line["error_m"] for line in lines if "fix" in line) < 10.0
 
 
