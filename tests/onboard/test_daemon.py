@@ -296,6 +296,17 @@ def test_sigterm_ends_a_flight_cleanly(flight: Path, peer: Any) -> None:
     assert fix_types(peer)[-1] == 1
 
 
+def test_a_second_signal_does_not_cut_the_last_word(flight: Path, peer: Any) -> None:
+    with started(flight, peer) as process:
+        assert peer.recv_match(type="GPS_INPUT", blocking=True, timeout=20.0) is not None
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=10.0)
+    assert "Traceback" not in log
+    assert fix_types(peer)[-1] == 1
+
+
 def test_frames_that_fail_in_flight_exit_with_1_and_one_line(flight: Path, peer: Any) -> None:
     with started(flight, peer, crash_at=3) as process:
         _, log = process.communicate(timeout=20.0)
