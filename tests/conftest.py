@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 from collections.abc import Callable
 from importlib.resources import as_file, files
@@ -10,6 +11,9 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+
+# A shell starts its background jobs with SIGINT ignored, and so would every process of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every machine and every run; a slow machine is no failure.
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
