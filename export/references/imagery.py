@@ -12,7 +12,7 @@ import numpy as np
 from geobridge.onboard import durable
 from geobridge.onboard.manifest import ImageryEntry
 from geobridge.onboard.records import Image, Mask
-from geobridge.onboard.retrieval.imagery import tile_path
+from geobridge.onboard.retrieval.imagery import read_tile, tile_path
 from geobridge.training.raster import Raster
 
 TILE_PX = 256
@@ -43,14 +43,7 @@ def write_imagery(raster: Raster, folder: Path) -> ImageryEntry:
 def tile_reader(folder: Path, tile_px: int) -> Callable[[int, int], Image | None]:
     """Reads tiles that `write_imagery` wrote: [T, T, 4] RGBA, or None where there is none."""
 
-    def read(row: int, column: int) -> Image | None:
-        path = folder / tile_path(row, column)
-        if not path.is_file():
-            return None
-        tile = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        return None if tile is None else np.asarray(cv2.cvtColor(tile, cv2.COLOR_BGRA2RGBA))
-
-    return read
+    return lambda row, column: read_tile(folder / tile_path(row, column), tile_px)
 
 
 def _png(image: Image, valid: Mask) -> bytes:

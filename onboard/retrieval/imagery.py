@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -16,11 +17,20 @@ from ..manifest import ImageryEntry
 from ..records import Image, Mask
 
 CACHED_TILES = 256
+TILE_NAME = re.compile(r"reference/imagery/[0-9]{5,}_[0-9]{5,}\.png")
 
 
 def tile_path(row: int, column: int) -> str:
     """Where a tile lies in a bundle."""
     return f"reference/imagery/{row:05d}_{column:05d}.png"
+
+
+def read_tile(path: Path, size_px: int) -> Image | None:
+    """[T, T, 4] RGBA of a tile file; None where there is none of that size."""
+    tile = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+    if tile is None or tile.shape != (size_px, size_px, 4) or tile.dtype != np.uint8:
+        return None
+    return np.asarray(cv2.cvtColor(tile, cv2.COLOR_BGRA2RGBA), np.uint8)
 
 
 class ReferenceImagery:
@@ -41,21 +51,16 @@ class ReferenceImagery:
         named = {file.path for file in bundle.manifest.files if file.role == "imagery"}
         size = bundle.manifest.imagery.tile_px
 
-        def read_tile(row: int, column: int) -> Image | None:
-            path = tile_path(row, column)
-            if path not in named:
-                return None
-            tile = cv2.imread(str(bundle.path / path), cv2.IMREAD_UNCHANGED)
-            if tile is None or tile.shape != (size, size, 4) or tile.dtype != np.uint8:
-                return None  # lost since the bundle was opened: nothing is known there
-            return np.asarray(cv2.cvtColor(tile, cv2.COLOR_BGRA2RGBA), np.uint8)
-
-        imagery = cls(bundle.manifest.imagery, read_tile)
         for path in sorted(named):
-            row, column = (int(part) for part in Path(path).stem.split("_"))
-            if path != tile_path(row, column) or read_tile(row, column) is None:
+            if not TILE_NAME.fullmatch(path) or read_tile(bundle.path / path, size) is None:
                 raise BundleError(f"{bundle.path / path}: not a {size} px RGBA tile")
-        return imagery
+
+        def read_named(row: int, column: int) -> Image | None:
+            path = tile_path(row, column)
+            # a tile lost since the check: nothing is known there
+            return read_tile(bundle.path / path, size) if path in named else None
+
+        return cls(bundle.manifest.imagery, read_named)
 
     def read(
         self, east_m: float, north_m: float, size_px: int
