@@ -20,6 +20,7 @@ from .errors import GeobridgeError
 
 EXTRAS = {
     "matplotlib": "replay",
+    "numba": "sim",
     "onnx": "export",
     "onnxruntime": "cpu",
     "onnxscript": "export",

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..camera import Camera, Matrix
 from ..records import Attitude, Image
-from .raster import Field, Floats
+from .land.raster import Field, Floats
 
 _BEYOND = (118, 116, 110)
 """What a frame shows off the map and above the horizon: grey ground."""

@@ -20,8 +20,8 @@ from ..errors import DataError
 from ..geodesy import LocalFrame
 from ..records import Attitude, Image
 from .exposure import Optics, look, sense, smear
-from .geometry import dense, length_m, walk
-from .raster import Floats
+from .land.geometry import dense, length_m, walk
+from .land.raster import Floats
 from .world import World
 
 _GRAVITY_M_S2 = 9.81

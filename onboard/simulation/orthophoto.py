@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from ..errors import DataError
 from ..records import Image
-from .colours import paint
-from .palette import Season
-from .raster import Field
-from .relief import BOX, Relief, Rows, Species
+from .land.colours import paint
+from .land.palette import Season
+from .land.raster import Field
+from .land.relief import BOX, Relief, Rows, Species
 from .world import World
 
 _CAR_COLOURS = (

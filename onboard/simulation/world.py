@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 
 from ..errors import DataError
-from .buildings import build_up
-from .construction import Site, rows
-from .ground import DECK_M, Ground, Surface, paint_ground
-from .layout import Layout, plan_land
-from .plants import plant
-from .raster import Bytes, Grid
-from .relief import Relief, Rows
+from .land.buildings import build_up
+from .land.construction import Site, rows
+from .land.ground import DECK_M, Ground, Surface, paint_ground
+from .land.layout import Layout, plan_land
+from .land.plants import plant
+from .land.raster import Bytes, Grid
+from .land.relief import Relief, Rows
 
 MIN_SIZE_M, MAX_SIZE_PX = 100.0, 16_384
 

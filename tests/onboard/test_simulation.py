@@ -26,7 +26,7 @@ from geobridge.onboard.simulation.flight import (
     render_frame,
     write_flight,
 )
-from geobridge.onboard.simulation.ground import Ground
+from geobridge.onboard.simulation.land.ground import Ground
 from geobridge.onboard.simulation.orthophoto import (
     AUTUMN_OVERCAST,
     SUMMER_NOON,

@@ -18,7 +18,7 @@ from .palette import (
 )
 from .raster import Bytes, Field, noise
 from .relief import Relief, Rows, Shape, Species
-from .world import World
+from ..world import World
 
 _PAINT = np.float32(0.9)
 _SHALLOW = np.array([0.10, 0.11, 0.06], np.float32)

@@ -1,0 +1,1 @@
+"""A vehicle that flies a route: its motion, its sensors, and the records it leaves."""

@@ -1,0 +1,1 @@
+"""The land of a world: its plan, its ground, and what stands on it."""

@@ -1,0 +1,1 @@
+"""Every view of a world, by tracing rays through one scene."""
