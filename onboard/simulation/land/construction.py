@@ -163,4 +163,5 @@ def _box(
     seam_m: float = 0.0,
 ) -> tuple[object, ...]:
     red, green, blue = (min(level, 255) / 255.0 for level in colour)
-    return (*centre_m, angle % math.tau, *size_m, rise_m, int(shape), seam_m, (red, green, blue))
+    rgb = (red, green, blue)
+    return (*centre_m, angle % math.tau, *size_m, rise_m, int(shape), seam_m, rgb, 0, 0.0)

@@ -24,6 +24,20 @@ class Shape(IntEnum):
     ROUND = 3
 
 
+class Facade(IntEnum):
+    """What the walls of a box look like."""
+
+    PLAIN = 0
+    HOUSE = 1
+    FLATS = 2
+    SHOPS = 3
+    GLASS = 4
+    HALL = 5
+    BRICK = 6
+    DECK = 7
+    """A bridge: its top shows the ground's own picture, its sides are concrete."""
+
+
 class Species(IntEnum):
     """What a crown looks like over the year."""
 
@@ -44,11 +58,13 @@ BOX = np.dtype(
         ("shape", "u1"),
         ("seam_m", "<f4"),
         ("colour", "<f4", (3,)),
+        ("facade", "u1"),
+        ("base_amsl_m", "<f4"),
     ]
 )
 """A part of a building or a small thing: its length runs along `angle_rad` (from east,
-anticlockwise), as a ridge does; height of the eaves, rise from there to the ridge, distance between
-seams of the roof (0: none), colour as sRGB in 0..1."""
+anticlockwise), as a ridge does; height of the eaves above `base_amsl_m`, rise from there to the
+ridge, distance between seams of the roof (0: none), colour of the roof as sRGB in 0..1."""
 
 CROWN = np.dtype(
     [
@@ -58,6 +74,7 @@ CROWN = np.dtype(
         ("height_m", "<f4"),
         ("species", "u1"),
         ("tint", "<f4"),
+        ("base_amsl_m", "<f4"),
     ]
 )
 """A tree: `tint` in -1..1 tells it from its neighbours."""
