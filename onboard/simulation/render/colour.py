@@ -1,0 +1,341 @@
+"""The light that comes along a ray: what it meets, in the sun, under the sky, through the air."""
+
+from __future__ import annotations
+
+import math
+
+from ..land.ground import Ground
+from ..land.relief import Facade, Shape
+from .compiled import compiled
+from .day import Light
+from .facade import wall_colour
+from .hit import MISS, hash01, height_at
+from .noise import cloud_at, value_noise
+from .scene import (
+    BOX_BASE,
+    BOX_COS,
+    BOX_EAST,
+    BOX_EAVES,
+    BOX_FACADE,
+    BOX_HALF_LENGTH,
+    BOX_HALF_WIDTH,
+    BOX_NORTH,
+    BOX_RED,
+    BOX_SEAM,
+    BOX_SHAPE,
+    BOX_SIN,
+    CROWN_BASE,
+    CROWN_HEIGHT,
+    CROWN_RED,
+    Scene,
+    Texture,
+)
+from .trace import BOX, CROWN, GROUND, OUTSIDE, SKY, trace
+
+UNDER_DECK = 128
+_WATER = int(Ground.WATER)
+_ROUGHEST = int(Ground.FOREST)
+_DECK = int(Facade.DECK)
+_FLAT = int(Shape.FLAT)
+_LAMP_CELL_M = 4.0
+_CLOUD_BASE_M = 1500.0
+
+Seen = tuple[float, float, float, float, int, int]
+"""Linear red, green, blue; distance in metres; kind and index of what was met."""
+
+
+@compiled
+def texel(texture: Texture, east_m: float, north_m: float, width_m: float) -> tuple[float, float, float]:
+    """The ground's colour, sRGB in 0..1, averaged over about `width_m`."""
+    finer = width_m / texture.gsd_m
+    level = 0
+    if finer > 1.0:
+        level = min(int(math.log2(finer) + 0.5), texture.levels.shape[0] - 1)
+    first = texture.levels[level, 0]
+    height, width = texture.levels[level, 1], texture.levels[level, 2]
+    pixel_m = texture.gsd_m * (1 << level)
+    column = min(max((east_m - texture.west_m) / pixel_m - 0.5, 0.0), width - 1.001)
+    row = min(max((texture.north_m - north_m) / pixel_m - 0.5, 0.0), height - 1.001)
+    left, top = int(column), int(row)
+    x, y = column - left, row - top
+    a = first + top * width + left
+    b = a + width
+    wa, wb, wc, wd = (1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y
+    t = texture.texels
+    scale = 1.0 / 255.0
+    red = (t[a, 0] * wa + t[a + 1, 0] * wb + t[b, 0] * wc + t[b + 1, 0] * wd) * scale
+    green = (t[a, 1] * wa + t[a + 1, 1] * wb + t[b, 1] * wc + t[b + 1, 1] * wd) * scale
+    blue = (t[a, 2] * wa + t[a + 1, 2] * wb + t[b, 2] * wc + t[b + 1, 2] * wd) * scale
+    return red, green, blue
+
+
+@compiled
+def cover_at(scene: Scene, east_m: float, north_m: float) -> int:
+    """What the ground is made of; 128 more below a bridge."""
+    height, width = scene.cover.shape
+    column = int((east_m - scene.texture.west_m) / scene.texture.gsd_m)
+    row = int((scene.texture.north_m - north_m) / scene.texture.gsd_m)
+    return int(scene.cover[min(max(row, 0), height - 1), min(max(column, 0), width - 1)])
+
+
+@compiled
+def lamp_at(scene: Scene, east_m: float, north_m: float) -> float:
+    """Light of street lamps on the ground, 0..1."""
+    height, width = scene.lamps.shape
+    column = (east_m - scene.texture.west_m) / _LAMP_CELL_M - 0.5
+    row = (scene.texture.north_m - north_m) / _LAMP_CELL_M - 0.5
+    if not (0.0 <= column < width - 1 and 0.0 <= row < height - 1):
+        return 0.0
+    left, top = int(column), int(row)
+    x, y = column - left, row - top
+    upper = scene.lamps[top, left] * (1 - x) + scene.lamps[top, left + 1] * x
+    lower = scene.lamps[top + 1, left] * (1 - x) + scene.lamps[top + 1, left + 1] * x
+    return float((upper * (1 - y) + lower * y) / 255.0)
+
+
+@compiled
+def sky_colour(light: Light, dx: float, dy: float, dz: float) -> tuple[float, float, float]:
+    """The sky in a direction: deep above, pale at the horizon, bright around the sun, clouds."""
+    up = math.sqrt(max(dz, 0.0))
+    towards = dx * light.sun_east + dy * light.sun_north + dz * light.sun_up
+    glow = max(towards, 0.0) ** 24 * 0.25 * light.sun[0]
+    red = light.horizon[0] + (light.zenith[0] - light.horizon[0]) * up + glow
+    green = light.horizon[1] + (light.zenith[1] - light.horizon[1]) * up + glow
+    blue = light.horizon[2] + (light.zenith[2] - light.horizon[2]) * up + 0.8 * glow
+    if light.broken_clouds > 0.0 and dz > 0.02:
+        reach = _CLOUD_BASE_M / dz
+        cloud = cloud_at(dx * reach, dy * reach, light.broken_clouds, light.cloud_seed)
+        cloud *= min(1.0, 12.0 * dz)
+        white = 0.9 * (light.sky[1] + 0.6 * light.sun[1])
+        red, green = red + (white - red) * cloud, green + (white - green) * cloud
+        blue += (white - blue) * cloud
+    return red, green, blue
+
+
+@compiled
+def look_along(
+    scene: Scene,
+    light: Light,
+    ox: float,
+    oy: float,
+    oz: float,
+    dx: float,
+    dy: float,
+    dz: float,
+    width_m: float,
+    spread: float,
+    haze: float,
+) -> Seen:
+    """What is seen along a ray that is `width_m` wide at its origin and `spread` wider per metre.
+
+    `haze` is the extinction per metre.
+    """
+    at, kind, index, nx, ny, nz = trace(scene, light.bare, False, ox, oy, oz, dx, dy, dz)
+    if kind == SKY:
+        red, green, blue = sky_colour(light, dx, dy, dz)
+        return red, green, blue, MISS, SKY, 0
+    x, y, z = ox + dx * at, oy + dy * at, oz + dz * at
+    wide = width_m + spread * at
+    mirror, glow = 0.0, 0.0
+    if kind == GROUND:
+        nx, ny, nz = _slope(scene, x, y)
+        stretched = wide / math.sqrt(max(-(dx * nx + dy * ny + dz * nz), 0.06))
+        red, green, blue, mirror = _ground(scene, light, x, y, stretched)
+        if mirror > 0.0:
+            facing = max(-(dx * nx + dy * ny + dz * nz), 0.0)
+            ripple = 0.04 if wide < 2.0 else 0.015
+            nx += ripple * (value_noise(x * 1.3, y * 1.3, 3) - 0.5)
+            ny += ripple * (value_noise(x * 1.3, y * 1.3, 4) - 0.5)
+            mirror *= 0.03 + 0.97 * (1.0 - facing) ** 5
+    elif kind == BOX:
+        red, green, blue, glow = _box(scene, index, x, y, z, nx, ny, nz, wide)
+    elif kind == CROWN:
+        red, green, blue = _crown(scene, index, x, y, z, nz)
+    else:
+        red, green, blue = _outside(x, y)
+    red, green, blue = red * red, green * green, blue * blue
+    sun_r, sun_g, sun_b = _sunlight(scene, light, kind, x, y, z, nx, ny, nz)
+    above = 0.62 + 0.38 * nz
+    lamp = 0.0
+    if light.lamps > 0.0:
+        lamp = 0.30 * light.lamps * lamp_at(scene, x, y) * (0.5 + 0.5 * abs(nz))
+    red *= sun_r + light.sky[0] * above + 1.0 * lamp
+    green *= sun_g + light.sky[1] * above + 0.78 * lamp
+    blue *= sun_b + light.sky[2] * above + 0.45 * lamp
+    if glow > 0.0 and light.lamps > 0.0:
+        red, green, blue = red + 0.50 * glow, green + 0.38 * glow, blue + 0.2 * glow
+    if mirror > 0.0:
+        rx, ry, rz = _reflect(dx, dy, dz, nx, ny, nz)
+        sky_r, sky_g, sky_b = sky_colour(light, rx, ry, rz)
+        red, green = red + (sky_r - red) * mirror, green + (sky_g - green) * mirror
+        blue += (sky_b - blue) * mirror
+    clear = math.exp(-haze * at)
+    return (
+        red * clear + light.horizon[0] * (1.0 - clear),
+        green * clear + light.horizon[1] * (1.0 - clear),
+        blue * clear + light.horizon[2] * (1.0 - clear),
+        at,
+        kind,
+        index,
+    )
+
+
+@compiled
+def _reflect(
+    dx: float, dy: float, dz: float, nx: float, ny: float, nz: float
+) -> tuple[float, float, float]:
+    twice = 2.0 * (dx * nx + dy * ny + dz * nz)
+    return dx - twice * nx, dy - twice * ny, abs(dz - twice * nz)
+
+
+@compiled
+def _slope(scene: Scene, x: float, y: float) -> tuple[float, float, float]:
+    """The ground's normal."""
+    step = 0.5 * scene.ground.spacing_m
+    ground = scene.ground
+    east = (height_at(ground, x - step, y) - height_at(ground, x + step, y)) / (2.0 * step)
+    north = (height_at(ground, x, y - step) - height_at(ground, x, y + step)) / (2.0 * step)
+    length = math.sqrt(east * east + north * north + 1.0)
+    return east / length, north / length, 1.0 / length
+
+
+@compiled
+def _sunlight(
+    scene: Scene,
+    light: Light,
+    kind: int,
+    x: float,
+    y: float,
+    z: float,
+    nx: float,
+    ny: float,
+    nz: float,
+) -> tuple[float, float, float]:
+    """The direct light on a surface: none in shadow."""
+    facing = nx * light.sun_east + ny * light.sun_north + nz * light.sun_up
+    if kind == CROWN:  # leaves let light through
+        facing = 0.35 * light.sun_up + 0.65 * max(facing, 0.0)
+    if facing <= 0.0 or light.sun[1] <= 0.0:
+        return 0.0, 0.0, 0.0
+    if light.broken_clouds > 0.0:
+        reach = (_CLOUD_BASE_M - z) / light.sun_up
+        cloud = cloud_at(
+            x + light.sun_east * reach,
+            y + light.sun_north * reach,
+            light.broken_clouds,
+            light.cloud_seed,
+        )
+        facing *= 1.0 - 0.85 * cloud
+    lift = 0.6 if kind == CROWN else 0.03
+    met = trace(
+        scene,
+        light.bare,
+        True,
+        x + nx * lift + light.sun_east * lift,
+        y + ny * lift + light.sun_north * lift,
+        z + nz * lift + light.sun_up * lift,
+        light.sun_east,
+        light.sun_north,
+        light.sun_up,
+    )
+    if met[1] != SKY:
+        through = 0.12 if met[1] == CROWN else 0.0
+        facing *= through
+    return light.sun[0] * facing, light.sun[1] * facing, light.sun[2] * facing
+
+
+@compiled
+def _ground(
+    scene: Scene, light: Light, x: float, y: float, wide: float
+) -> tuple[float, float, float, float]:
+    """The ground's colour, and how much it mirrors."""
+    red, green, blue = texel(scene.texture, x, y, wide)
+    cover = cover_at(scene, x, y)
+    if cover >= UNDER_DECK:
+        cover -= UNDER_DECK
+        red, green, blue = 0.20, 0.25, 0.24
+    mirror = 1.0 if cover == _WATER else 0.0
+    if mirror == 0.0 and wide < 0.5 * scene.texture.gsd_m:
+        grain = 0.22 if cover <= _ROUGHEST else 0.10
+        fine = value_noise(x * 2.3, y * 2.3, 21) + value_noise(x * 9.0, y * 9.0, 22)
+        if wide < 0.06:
+            fine += value_noise(x * 40.0, y * 40.0, 23) - 0.5
+        shade = 1.0 + grain * (fine - 1.0)
+        red, green, blue = red * shade, green * shade, blue * shade
+    if light.wet > 0.0 and mirror == 0.0:
+        dark = 1.0 - 0.28 * light.wet
+        red, green, blue = red * dark, green * dark, blue * dark
+        if cover > _ROUGHEST:
+            mirror = 0.5 * light.wet * min(max(3.0 * value_noise(x / 6.0, y / 6.0, 31) - 1.0, 0.1), 1.0)
+    return red, green, blue, mirror
+
+
+@compiled
+def _box(
+    scene: Scene,
+    index: int,
+    x: float,
+    y: float,
+    z: float,
+    nx: float,
+    ny: float,
+    nz: float,
+    wide: float,
+) -> tuple[float, float, float, float]:
+    """Roof or wall of a box, and its light at night."""
+    boxes = scene.boxes
+    red, green = float(boxes[index, BOX_RED]), float(boxes[index, BOX_RED + 1])
+    blue = float(boxes[index, BOX_RED + 2])
+    cos, sin = float(boxes[index, BOX_COS]), float(boxes[index, BOX_SIN])
+    east, north = x - float(boxes[index, BOX_EAST]), y - float(boxes[index, BOX_NORTH])
+    along, across = east * cos + north * sin, north * cos - east * sin
+    facade = int(boxes[index, BOX_FACADE])
+    if nz < 0.2:
+        u = north * nx - east * ny
+        up = z - float(boxes[index, BOX_BASE])
+        return wall_colour(facade, index, red, green, blue, u + 100.0, up, wide)
+    if facade == _DECK:
+        red, green, blue = texel(scene.texture, x, y, wide)
+        return red, green, blue, 0.0
+    light = 0.95 + 0.1 * value_noise(along * 0.5, across * 0.5, index)
+    seam = float(boxes[index, BOX_SEAM])
+    if seam > 0.0 and wide < seam:
+        light *= 0.9 if along - seam * math.floor(along / seam) < 0.35 else 1.02
+    if int(boxes[index, BOX_SHAPE]) == _FLAT:
+        edge = min(
+            float(boxes[index, BOX_HALF_LENGTH]) - abs(along),
+            float(boxes[index, BOX_HALF_WIDTH]) - abs(across),
+        )
+        tall = boxes[index, BOX_EAVES] - boxes[index, BOX_BASE] > 5.0
+        if tall and edge < 0.5:
+            light *= 1.16
+    elif wide < 0.15:
+        rows = value_noise(along * 4.0, across * 3.0, index + 7)
+        light *= 0.92 + 0.16 * rows
+    return red * light, green * light, blue * light, 0.0
+
+
+@compiled
+def _crown(
+    scene: Scene, index: int, x: float, y: float, z: float, nz: float
+) -> tuple[float, float, float]:
+    """Leaves, darker low in the crown; bark."""
+    crowns = scene.crowns
+    depth = (z - float(crowns[index, CROWN_BASE])) / float(crowns[index, CROWN_HEIGHT])
+    if nz == 0.0:
+        return 0.30, 0.25, 0.20
+    leaf = 0.8 + 0.4 * hash01(int(x * 2.5), int(y * 2.5), int(z * 2.5) + index)
+    light = (0.55 + 0.45 * min(max(depth, 0.0), 1.0)) * leaf
+    return (
+        float(crowns[index, CROWN_RED]) * light,
+        float(crowns[index, CROWN_RED + 1]) * light,
+        float(crowns[index, CROWN_RED + 2]) * light,
+    )
+
+
+@compiled
+def _outside(x: float, y: float) -> tuple[float, float, float]:
+    """Land beyond the map: patches of fields."""
+    patch = hash01(int(math.floor(x / 210.0 + y / 900.0)), int(math.floor(y / 170.0)), 41)
+    broad = value_noise(x / 800.0, y / 800.0, 42)
+    return 0.36 + 0.14 * patch, 0.40 + 0.10 * patch * broad, 0.27 + 0.10 * patch

@@ -1,0 +1,167 @@
+"""The first thing along a ray: down the pyramid of heights where the ray may meet something, up
+again where it cannot (maximum mipmaps: Tevs, Ihrke, Seidel 2008)."""
+
+from __future__ import annotations
+
+import math
+
+from .compiled import compiled
+from .hit import MISS, meet_box, meet_crown, meet_ground
+from .scene import (
+    BOX_EAST,
+    BOX_NORTH,
+    BOX_REACH,
+    BOX_TOP,
+    CROWN_BASE,
+    CROWN_EAST,
+    CROWN_HEIGHT,
+    CROWN_NORTH,
+    CROWN_RADIUS,
+    Scene,
+)
+
+SKY, GROUND, BOX, CROWN, OUTSIDE = 0, 1, 2, 3, 4
+
+Met = tuple[float, int, int, float, float, float]
+"""Distance in metres, kind, index of the box or crown, normal east, north, up."""
+
+_STEP_M = 1e-4
+
+
+@compiled
+def trace(
+    scene: Scene,
+    bare: bool,
+    any_hit: bool,
+    ox: float,
+    oy: float,
+    oz: float,
+    dx: float,
+    dy: float,
+    dz: float,
+) -> Met:
+    """What a ray from (ox, oy, oz) in the unit direction (dx, dy, dz) meets first.
+
+    `bare`: broadleaved trees have no leaves. `any_hit`: the first thing found is good enough, as
+    for shadows.
+    """
+    size_m = scene.leaf_m * scene.across
+    near, far = 0.0, MISS
+    if abs(dx) > 1e-9:
+        one, other = (scene.west_m - ox) / dx, (scene.west_m + size_m - ox) / dx
+        near, far = max(near, min(one, other)), min(far, max(one, other))
+    elif not 0.0 < ox - scene.west_m < size_m:
+        far = -1.0
+    if abs(dy) > 1e-9:
+        one, other = (scene.south_m - oy) / dy, (scene.south_m + size_m - oy) / dy
+        near, far = max(near, min(one, other)), min(far, max(one, other))
+    elif not 0.0 < oy - scene.south_m < size_m:
+        far = -1.0
+    highest = scene.tops[scene.tops.size - 1]
+    if dz < 0.0:
+        near = max(near, (highest - oz) / dz)
+    elif oz + dz * near > highest:
+        far = -1.0
+    elif dz > 1e-9:
+        far = min(far, (highest - oz) / dz)
+    flat = math.hypot(dx, dy)
+    level_top = scene.level_starts.size - 2
+    level = 0 if any_hit or flat * 8.0 < -dz else min(2, level_top)
+    into_x = 1.0 / dx if abs(dx) > 1e-9 else MISS
+    into_y = 1.0 / dy if abs(dy) > 1e-9 else MISS
+    side_x, side_y = (1 if into_x > 0.0 else 0), (1 if into_y > 0.0 else 0)
+    west, south = ox - scene.west_m, oy - scene.south_m
+    at = near + _STEP_M
+    while at < far:
+        cell_m = scene.leaf_m * (1 << level)
+        cells = scene.across >> level
+        column = int(math.floor((west + dx * at) / cell_m))
+        row = int(math.floor((south + dy * at) / cell_m))
+        if not (0 <= column < cells and 0 <= row < cells):
+            break
+        leave = min(
+            far,
+            ((column + side_x) * cell_m - west) * into_x,
+            ((row + side_y) * cell_m - south) * into_y,
+        )
+        leave = max(leave, at)
+        top = scene.tops[scene.level_starts[level] + row * cells + column]
+        if min(oz + dz * at, oz + dz * leave) > top:
+            at = leave + _STEP_M
+            level = min(level + 1, level_top)
+        elif level > 0:
+            level -= 1
+        else:
+            met = _trace_leaf(
+                scene, row * cells + column, bare, any_hit, ox, oy, oz, dx, dy, dz, at, leave
+            )
+            if met[1] != SKY:
+                return met
+            at = leave + _STEP_M
+    return _meet_outside(scene, ox, oy, oz, dx, dy, dz, max(at, 0.0))
+
+
+@compiled
+def _trace_leaf(
+    scene: Scene,
+    leaf: int,
+    bare: bool,
+    any_hit: bool,
+    ox: float,
+    oy: float,
+    oz: float,
+    dx: float,
+    dy: float,
+    dz: float,
+    near: float,
+    far: float,
+) -> Met:
+    """The first thing in one leaf, between two distances."""
+    best, kind, index = far, SKY, 0
+    bx, by, bz = 0.0, 0.0, 1.0
+    lowest = min(oz + dz * near, oz + dz * far)
+    level2 = dx * dx + dy * dy
+    for entry in range(scene.first[leaf], scene.first[leaf + 1]):
+        item = scene.solids[entry]
+        if item >= 0:
+            east, north = scene.boxes[item, BOX_EAST] - ox, scene.boxes[item, BOX_NORTH] - oy
+            reach, top = scene.boxes[item, BOX_REACH], scene.boxes[item, BOX_TOP]
+        else:
+            k = -1 - item
+            east, north = scene.crowns[k, CROWN_EAST] - ox, scene.crowns[k, CROWN_NORTH] - oy
+            reach = scene.crowns[k, CROWN_RADIUS]
+            top = scene.crowns[k, CROWN_BASE] + scene.crowns[k, CROWN_HEIGHT]
+        if lowest > top:
+            continue
+        closest = near
+        if level2 > 1e-12:
+            closest = min(max((east * dx + north * dy) / level2, near), best)
+        away_east, away_north = east - dx * closest, north - dy * closest
+        if away_east * away_east + away_north * away_north > reach * reach:
+            continue
+        if item >= 0:
+            at, nx, ny, nz = meet_box(scene.boxes, item, ox, oy, oz, dx, dy, dz)
+        else:
+            at, nx, ny, nz = meet_crown(scene.crowns, -1 - item, bare, ox, oy, oz, dx, dy, dz)
+        if at < best and at > 1e-3:
+            best, bx, by, bz = at, nx, ny, nz
+            kind, index = (BOX, item) if item >= 0 else (CROWN, -1 - item)
+            if any_hit:
+                return best, kind, index, bx, by, bz
+    at = meet_ground(scene.ground, ox, oy, oz, dx, dy, dz, near, best)
+    if at < MISS:
+        return at, GROUND, 0, 0.0, 0.0, 1.0
+    return best, kind, index, bx, by, bz
+
+
+@compiled
+def _meet_outside(
+    scene: Scene, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, near: float
+) -> Met:
+    """Beyond the map lies level land."""
+    if dz < -1e-6:
+        at = (scene.outside_amsl_m - oz) / dz
+        if at >= near - 1.0:
+            return at, OUTSIDE, 0, 0.0, 0.0, 1.0
+        return near, OUTSIDE, 0, 0.0, 0.0, 1.0
+    return MISS, SKY, 0, 0.0, 0.0, 1.0
