@@ -30,14 +30,14 @@ from .scene import (
     Scene,
     Texture,
 )
-from .trace import BOX, CROWN, GROUND, OUTSIDE, SKY, trace
+from .trace import BOX, CROWN, GROUND, SKY, trace
 
 UNDER_DECK = 128
 _WATER = int(Ground.WATER)
 _ROUGHEST = int(Ground.FOREST)
 _DECK = int(Facade.DECK)
 _FLAT = int(Shape.FLAT)
-_LAMP_CELL_M = 4.0
+LAMP_CELL_M = 4.0
 _CLOUD_BASE_M = 1500.0
 
 Seen = tuple[float, float, float, float, int, int]
@@ -45,7 +45,9 @@ Seen = tuple[float, float, float, float, int, int]
 
 
 @compiled
-def texel(texture: Texture, east_m: float, north_m: float, width_m: float) -> tuple[float, float, float]:
+def texel(
+    texture: Texture, east_m: float, north_m: float, width_m: float
+) -> tuple[float, float, float]:
     """The ground's colour, sRGB in 0..1, averaged over about `width_m`."""
     finer = width_m / texture.gsd_m
     level = 0
@@ -82,8 +84,8 @@ def cover_at(scene: Scene, east_m: float, north_m: float) -> int:
 def lamp_at(scene: Scene, east_m: float, north_m: float) -> float:
     """Light of street lamps on the ground, 0..1."""
     height, width = scene.lamps.shape
-    column = (east_m - scene.texture.west_m) / _LAMP_CELL_M - 0.5
-    row = (scene.texture.north_m - north_m) / _LAMP_CELL_M - 0.5
+    column = (east_m - scene.texture.west_m) / LAMP_CELL_M - 0.5
+    row = (scene.texture.north_m - north_m) / LAMP_CELL_M - 0.5
     if not (0.0 <= column < width - 1 and 0.0 <= row < height - 1):
         return 0.0
     left, top = int(column), int(row)
@@ -266,7 +268,9 @@ def _ground(
         dark = 1.0 - 0.28 * light.wet
         red, green, blue = red * dark, green * dark, blue * dark
         if cover > _ROUGHEST:
-            mirror = 0.5 * light.wet * min(max(3.0 * value_noise(x / 6.0, y / 6.0, 31) - 1.0, 0.1), 1.0)
+            mirror = (
+                0.5 * light.wet * min(max(3.0 * value_noise(x / 6.0, y / 6.0, 31) - 1.0, 0.1), 1.0)
+            )
     return red, green, blue, mirror
 
 
@@ -336,6 +340,6 @@ def _crown(
 @compiled
 def _outside(x: float, y: float) -> tuple[float, float, float]:
     """Land beyond the map: patches of fields."""
-    patch = hash01(int(math.floor(x / 210.0 + y / 900.0)), int(math.floor(y / 170.0)), 41)
+    patch = hash01(math.floor(x / 210.0 + y / 900.0), math.floor(y / 170.0), 41)
     broad = value_noise(x / 800.0, y / 800.0, 42)
     return 0.36 + 0.14 * patch, 0.40 + 0.10 * patch * broad, 0.27 + 0.10 * patch

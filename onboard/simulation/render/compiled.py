@@ -14,7 +14,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def compiled(function: F) -> F:
     """Runs on one core; others may run beside it."""
-    made: F = numba.njit(cache=True, nogil=True, fastmath=True, _nrt=False, forceinline=True)(function)
+    made: F = numba.njit(cache=True, nogil=True, fastmath=True, _nrt=False, forceinline=True)(
+        function
+    )
     return made
 
 

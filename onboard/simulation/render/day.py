@@ -72,7 +72,9 @@ WINTER_MORNING = Day(
     cars_moved=0.7, small_changes=0.2, seed=1,
 )  # fmt: skip
 BROKEN_CLOUDS = Day(broken_clouds=0.4, sun_azimuth_deg=200.0, sun_elevation_deg=48.0, seed=4)
-HAZE = Day(visibility_m=1_200.0, overcast=0.3, sun_azimuth_deg=110.0, sun_elevation_deg=30.0, seed=5)
+HAZE = Day(
+    visibility_m=1_200.0, overcast=0.3, sun_azimuth_deg=110.0, sun_elevation_deg=30.0, seed=5
+)
 RAIN = Day(
     season=Season.AUTUMN, overcast=1.0, rain=0.8, visibility_m=1_800.0, sun_elevation_deg=25.0,
     cars_moved=0.7, seed=6,

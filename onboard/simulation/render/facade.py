@@ -41,7 +41,7 @@ def wall_colour(
         floor_m, pitch_m, wide, tall = 3.5, 1.5, 0.88, 0.72
     elif kind == _HALL:
         floor_m, pitch_m, wide, tall = 6.0, 7.0, 0.55, 0.16
-    floor, bay = int(math.floor(up_m / floor_m)), int(math.floor(along_m / pitch_m))
+    floor, bay = math.floor(up_m / floor_m), math.floor(along_m / pitch_m)
     v, u = up_m / floor_m - floor, along_m / pitch_m - bay
     if kind == _SHOPS and floor == 0:
         wide, tall = 0.86, 0.72
@@ -93,7 +93,7 @@ def _weather(
     if kind == _HALL and width_m < 0.5:
         light *= 0.93 if along_m - math.floor(along_m) < 0.3 else 1.0
     elif kind == _BRICK and width_m < 0.06:
-        course = int(math.floor(up_m / 0.075))
+        course = math.floor(up_m / 0.075)
         joint = up_m / 0.075 - course < 0.13
         light *= 1.12 if joint else 0.9 + 0.2 * hash01(int(along_m / 0.24), course, 12)
     return red * light, green * light, blue * light

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+from ..land.raster import Field
+from ..land.relief import Facade, Shape, Species
 from .compiled import compiled
 from .scene import (
     BOX_BASE,
@@ -28,8 +30,6 @@ from .scene import (
     CROWN_SPECIES,
     Heights,
 )
-from ..land.relief import Facade, Shape, Species
-from ..land.raster import Field
 
 MISS = 1e30
 _FLAT, _GABLE, _HIP, _ROUND = (int(shape) for shape in Shape)
@@ -233,14 +233,16 @@ def meet_crown(
     px, py = ox - float(crowns[k, CROWN_EAST]), oy - float(crowns[k, CROWN_NORTH])
     pz = oz - float(crowns[k, CROWN_BASE])
     if species == _CONIFER:
-        at, nx, ny, nz = _meet_cone(px, py, pz - height, dx, dy, dz, radius / (0.92 * height), height)
+        at, nx, ny, nz = _meet_cone(
+            px, py, pz - height, dx, dy, dz, radius / (0.92 * height), height
+        )
     else:
         half = 0.5 * height if species == _SHRUB else 0.36 * height
         middle = height - half
         at, nx, ny, nz = _meet_lumps(px, py, pz - middle, dx, dy, dz, radius, half, k)
         if bare and at < MISS:
             x, y, z = px + dx * at, py + dy * at, pz + dz * at
-            if hash01(int(math.floor(x * 5.0)), int(math.floor(y * 5.0)), int(z * 5.0) + k) > 0.45:
+            if hash01(math.floor(x * 5.0), math.floor(y * 5.0), int(z * 5.0) + k) > 0.45:
                 at = MISS
     trunk, tx, ty = _meet_trunk(px, py, pz, dx, dy, dz, 0.018 * height + 0.06, 0.6 * height)
     if trunk < at:
@@ -276,7 +278,11 @@ def _meet_lumps(
             size = 0.9 + 0.06 * lobes
     east, north, up = px + dx * at, py + dy * at, pz + dz * at
     cell = 0.28 * radius + 0.1
-    i, j, m = int(math.floor(east / cell)), int(math.floor(north / cell)), int(math.floor(up / cell))
+    i, j, m = (
+        math.floor(east / cell),
+        math.floor(north / cell),
+        math.floor(up / cell),
+    )
     nx = x * sx + (hash01(i, j, m + k) - 0.5) * 1.1 / radius
     ny = y * sy + (hash01(j, m, i + k) - 0.5) * 1.1 / radius
     nz = z * sz + (hash01(m, i, j + k) - 0.35) * 1.1 / radius
@@ -312,7 +318,7 @@ def _meet_cone(
         z = pz + dz * at
         if at > 1e-4 and -0.92 * height <= z <= 0.0:
             x, y = px + dx * at, py + dy * at
-            tier = hash01(int(math.floor(z * 1.1)), int(math.floor(4.0 * math.atan2(y, x))), 7)
+            tier = hash01(math.floor(z * 1.1), math.floor(4.0 * math.atan2(y, x)), 7)
             nz = slope * math.hypot(x, y) + (tier - 0.4) * 0.5 * slope * abs(z)
             length = math.sqrt(x * x + y * y + nz * nz) + 1e-9
             return at, x / length, y / length, nz / length

@@ -16,7 +16,7 @@ from .scene import Scene
 
 
 class Rendered(NamedTuple):
-    """[H, W, 3] linear light, [H, W] distance in metres (1e30: sky), [H, W] kind of what is seen."""
+    """[H, W, 3] linear light, [H, W] distance in metres (1e30: sky), [H, W] kind of thing seen."""
 
     light: Field
     distance_m: Field
@@ -103,7 +103,9 @@ def render_map(
             )
             _put(out, distance_m, kind, row, column, seen)
             for band in range(3):
-                out[row, column, band] += (1.1 * light.horizon[band] - out[row, column, band]) * haze
+                out[row, column, band] += (
+                    1.1 * light.horizon[band] - out[row, column, band]
+                ) * haze
             if light.broken_clouds > 0.0:
                 cloud = cloud_at(x, y, light.broken_clouds, light.cloud_seed)
                 white = 1.1 * (light.sky[1] + 0.7 * light.sun[1])

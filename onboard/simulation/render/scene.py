@@ -47,7 +47,7 @@ class Texture(NamedTuple):
 
 
 class Heights(NamedTuple):
-    """Nodes [h, w] of the ground's surface, the first at (`west_m`, `north_m`), bilinear between."""
+    """Nodes [h, w] of the ground, the first at (`west_m`, `north_m`), bilinear between."""
 
     alt_amsl_m: Field
     west_m: float
@@ -115,7 +115,9 @@ def build_scene(
     leaves = _Leaves(leaf_m, west_m, south_m, across)
     first, solids = leaves.lists(box_table, crown_table)
     tops, starts = leaves.pyramid(ground, box_table, crown_table, first, solids)
-    edge = np.concatenate([ground.alt_amsl_m[[0, -1]].ravel(), ground.alt_amsl_m[:, [0, -1]].ravel()])
+    edge = np.concatenate(
+        [ground.alt_amsl_m[[0, -1]].ravel(), ground.alt_amsl_m[:, [0, -1]].ravel()]
+    )
     return Scene(
         ground,
         texture,

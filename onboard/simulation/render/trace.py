@@ -75,8 +75,8 @@ def trace(
     while at < far:
         cell_m = scene.leaf_m * (1 << level)
         cells = scene.across >> level
-        column = int(math.floor((west + dx * at) / cell_m))
-        row = int(math.floor((south + dy * at) / cell_m))
+        column = math.floor((west + dx * at) / cell_m)
+        row = math.floor((south + dy * at) / cell_m)
         if not (0 <= column < cells and 0 <= row < cells):
             break
         leave = min(
