@@ -24,6 +24,7 @@ from .flightlogs.telemetry_csv import read_telemetry
 from .frames.device import CAMERA_PREFIX
 from .frames.paced import Paced
 from .frames.source import FrameSource, open_source
+from .frames.stream import STREAM_PREFIX
 from .localization.localizer import open_localizer
 from .mavlink.link import Link
 from .mavlink.outputs import Publisher
@@ -213,7 +214,7 @@ def run(config_path: Path, overrides: Sequence[str] = ()) -> None:
 
 
 def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
-    is_live = config.source.frames.startswith(CAMERA_PREFIX)
+    is_live = config.source.frames.startswith((CAMERA_PREFIX, STREAM_PREFIX))
     has_log = config.source.telemetry != "mavlink"
     if is_live and has_log:
         raise ConfigError("source.telemetry: a recording cannot go with a camera; use mavlink")
@@ -224,7 +225,9 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
     link = Link(config.link)
     opened.callback(link.close)
     camera = config.camera.camera(*source.size_px)
-    localizer = open_localizer(Path(config.bundle), config.localizer, camera)
+    localizer = open_localizer(
+        Path(config.bundle), config.localizer, camera, trusted_keys=config.trusted_keys
+    )
     autopilot = AutopilotTelemetry()
     telemetry: TelemetryAt = autopilot
     if not is_live:

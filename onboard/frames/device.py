@@ -11,6 +11,7 @@ import cv2
 
 from ..errors import DataError
 from ..records import Frame
+from .newest import Newest
 from .picture import rgb_from_bgr
 
 CAMERA_PREFIX = "camera:"
@@ -48,9 +49,7 @@ class CameraSource:
             capture.release()
             raise DataError(f"{name}: no such capture device, or it gives no picture")
         self._size_px = (picture.shape[1], picture.shape[0])
-        self._changed = threading.Condition()
-        self._newest: Frame | None = None
-        self._ended = False
+        self._newest = Newest()
         self._closing = False
         self._thread = threading.Thread(target=self._capture_all, name=name, daemon=True)
         self._thread.start()
@@ -61,24 +60,16 @@ class CameraSource:
         return self._size_px
 
     def __iter__(self) -> Iterator[Frame]:
-        while (frame := self._take()) is not None:
+        while (frame := self._newest.take()) is not None:
             yield frame
         if not self._closing:
             raise DataError(f"{self._name}: stopped giving pictures")
 
     def close(self) -> None:
         """End the iteration and let go of the device."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
+        self._closing = True
+        self._newest.end()
         self._thread.join(STOP_S)  # a stalled driver may hold the thread; it dies with the process
-
-    def _take(self) -> Frame | None:
-        """The newest frame not taken yet; waits for one, None after the last."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._newest or self._ended or self._closing)
-            frame, self._newest = self._newest, None
-            return frame
 
     def _capture_all(self) -> None:
         while not self._closing and self._capture.grab():
@@ -86,11 +77,6 @@ class CameraSource:
             found, picture = self._capture.retrieve()
             if not found:
                 break
-            frame = Frame(rgb_from_bgr(picture), t_capture_ns)
-            with self._changed:
-                self._newest = frame
-                self._changed.notify_all()
+            self._newest.put(Frame(rgb_from_bgr(picture), t_capture_ns))
         self._capture.release()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        self._newest.end()

@@ -9,6 +9,7 @@ from typing import Protocol
 from ..records import Frame
 from .device import CAMERA_PREFIX, open_camera
 from .folder import FolderSource
+from .stream import STREAM_PREFIX, StreamSource
 from .video import VideoSource
 
 
@@ -28,10 +29,10 @@ class FrameSource(Protocol):
 def open_source(
     frames: str, *, rate_hz: float | None = None, times_ns: Mapping[str, int] | None = None
 ) -> FrameSource:
-    """Open a video file, a folder of pictures, or `camera:N`.
+    """Open a video file, a folder of pictures, `camera:N`, or `stream:SOCKET`.
 
     Args:
-        frames: the path, or the number of the capture device.
+        frames: the path, the number of the capture device, or the socket of a capture program.
         rate_hz: pictures per second of a folder without `times_ns`.
         times_ns: when each picture of a folder was taken, by file name.
 
@@ -40,6 +41,8 @@ def open_source(
     """
     if frames.startswith(CAMERA_PREFIX):
         return open_camera(frames)
+    if frames.startswith(STREAM_PREFIX):
+        return StreamSource(frames)
     path = Path(frames)
     if path.is_dir():
         return FolderSource(path, rate_hz=rate_hz, times_ns=times_ns)
