@@ -1,39 +1,49 @@
-"""A world to fly over: flat ground with roads, a river, buildings, fields, trees; from a seed."""
+"""A world to fly in: land with hills, water, roads, towns, fields and woods, from a seed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
-import cv2
 import numpy as np
 
 from ..errors import DataError
+from ..geodesy import LocalFrame
+from .land.bridges import decks
 from .land.buildings import build_up
 from .land.construction import Site, rows
-from .land.ground import DECK_M, Ground, Surface, paint_ground
-from .land.layout import Layout, plan_land
+from .land.foundations import set_bases, settle, stand_on_decks
+from .land.ground import Surface, paint_ground
+from .land.landform import shape_land
+from .land.layout import plan_land
+from .land.plan import Layout
 from .land.plants import plant
-from .land.raster import Bytes, Grid
+from .land.raster import Grid
 from .land.relief import Relief, Rows
+from .land.terrain import Terrain
 
 MIN_SIZE_M, MAX_SIZE_PX = 100.0, 16_384
+SOMEWHERE = LocalFrame(47.4, 8.5)
 
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """A square of land, north up, its middle at (0, 0) metres east and north.
+    """A square of land, north up, its middle at (0, 0) metres east and north of `frame`'s origin.
 
-    Rasters are [H, W] with row 0 at the north edge. `layout` is the plan as vectors; `buildings`,
-    `clutter` (small things) and `cars` (places for one) are rows of `relief.BOX`, `crowns` rows of
-    `relief.CROWN`; `relief` holds the buildings and the crowns.
+    Rasters are [H, W] with row 0 at the north edge. `terrain` is the height of the ground, water
+    and cuttings included; `layout` is the plan as vectors; `buildings`, `decks` (bridges and their
+    piers), `clutter` (small things) and `cars` (places for one) are rows of `relief.BOX`, `crowns`
+    rows of `relief.CROWN`, all with the height of the ground they stand on.
     """
 
     seed: int
     grid: Grid
+    frame: LocalFrame
+    terrain: Terrain = field(repr=False)
     layout: Layout = field(repr=False)
     surface: Surface = field(repr=False)
-    relief: Relief = field(repr=False)
     buildings: Rows = field(repr=False)
+    decks: Rows = field(repr=False)
     crowns: Rows = field(repr=False)
     clutter: Rows = field(repr=False)
     cars: Rows = field(repr=False)
@@ -48,8 +58,18 @@ class World:
         """Side of a pixel."""
         return self.grid.gsd_m
 
+    @cached_property
+    def relief(self) -> Relief:
+        """The buildings and the crowns as heights above flat ground."""
+        relief = Relief.flat(self.grid)
+        relief.raise_boxes(self.buildings, 1, self.grid)
+        relief.grow_crowns(self.crowns, self.grid)
+        return relief
 
-def make_world(seed: int, size_m: float, gsd_m: float = 0.5) -> World:
+
+def make_world(
+    seed: int, size_m: float, gsd_m: float = 0.5, frame: LocalFrame = SOMEWHERE
+) -> World:
     """Make a world; the same arguments give the same bytes.
 
     Raises:
@@ -64,32 +84,17 @@ def make_world(seed: int, size_m: float, gsd_m: float = 0.5) -> World:
         raise DataError(f"size_m {size_m}: expected {MIN_SIZE_M:.0f} to {most_m:.0f} m")
     grid = Grid(round(size_m / gsd_m), gsd_m)
     layout = plan_land(seed, grid.size_m)
-    surface = paint_ground(layout, grid, seed)
+    shaped = shape_land(layout, seed)
+    spans = decks(layout.bridges, shaped)
+    surface = paint_ground(layout, spans, grid, seed)
     site = Site(grid, surface, np.random.default_rng([seed, 3]))
     build_up(layout, site)
-    relief = Relief.flat(grid)
-    relief.height_m[surface.deck] = DECK_M
-    buildings = rows(site.buildings)
-    relief.raise_boxes(buildings, 1, grid)
-    _lots(surface, site.lots, grid)
-    crowns = plant(layout, surface.cover, relief, grid, seed)
-    relief.grow_crowns(crowns, grid)
+    buildings, clutter, cars = rows(site.buildings), rows(site.clutter), rows(site.cars)
+    terrain = settle(shaped, buildings, spans, surface.cover, grid, layout.waters)
+    crowns = plant(layout, surface.cover, site.room, site.trees_m, grid, seed)
+    for things in (buildings, clutter, cars, crowns):
+        set_bases(things, terrain)
+    stand_on_decks(cars, spans)
     return World(
-        seed, grid, layout, surface, relief, buildings, crowns, rows(site.clutter), rows(site.cars)
+        seed, grid, frame, terrain, layout, surface, buildings, spans, crowns, clutter, cars
     )
-
-
-def _lots(surface: Surface, lots: Bytes, grid: Grid) -> None:
-    """Gardens fall to the nearest house; between most neighbours stands a hedge."""
-    _, nearest = cv2.distanceTransformWithLabels(
-        1 - lots, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP
-    )
-    edge = np.zeros(lots.shape, np.uint8)
-    for here, there in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-        grown = (nearest[here] + nearest[there]) % 3 > 0
-        edge[here] |= (nearest[here] != nearest[there]) & grown
-    size_px = max(1, round(1.0 / grid.gsd_m))
-    edge = np.asarray(cv2.dilate(edge, np.ones((size_px, size_px), np.uint8)), np.uint8)
-    gardens = surface.cover == Ground.YARD
-    surface.parcel[gardens] = surface.parcel.max() + nearest[gardens]
-    surface.cover[gardens & (edge > 0)] = Ground.HEDGE

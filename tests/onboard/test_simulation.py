@@ -108,11 +108,14 @@ class TestWorld:
         assert np.ptp(town.buildings["height_m"]) > 10.0
 
     def test_roundabout_lies_where_the_layout_says(self, world: World) -> None:
-        centre_m = world.layout.roundabout_m
+        assert world.layout.roundabouts
         turn = np.linspace(0.0, 2.0 * math.pi, 16)
-        ring = centre_m + 15.0 * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
-        assert world.grid.sample(world.surface.cover, centre_m) == Ground.PARK
-        assert np.all(world.grid.sample(world.surface.cover, ring) == Ground.ASPHALT)
+        for junction in world.layout.roundabouts:
+            ring_m = (junction.radius_m - 7.0) * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+            assert world.grid.sample(world.surface.cover, junction.at_m) == Ground.PARK
+            ring = world.grid.sample(world.surface.cover, junction.at_m + ring_m)
+            on_map = world.grid.contains(junction.at_m + ring_m)
+            assert np.all(ring[on_map] == Ground.ASPHALT)
 
     @pytest.mark.parametrize(
         ("seed", "size_m", "gsd_m", "named"),

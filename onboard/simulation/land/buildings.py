@@ -7,14 +7,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .cars import car_park, traffic
+from .cars import car_park, motorway_traffic, traffic
 from .construction import PAINTED, SHEET, TILE, Site, plant_room
 from .geometry import inset, long_axis, rectangle, unit
 from .ground import Ground
-from .houses import detached_houses, slabs, town_houses
-from .layout import Block, Layout, RoadKind, Use
+from .houses import detached_houses, slabs, towers, town_houses
+from .monuments import MONUMENTS, station
+from .plan import Block, Layout, RoadKind, TrunkKind, Use
 from .raster import Floats
-from .relief import Shape
+from .relief import Facade, Shape
+from .repeats import allotments, equal_rows, greenhouses, orchard, plantation, solar_park
 
 _SKYLIGHT = (214, 218, 216)
 _SILO = (188, 190, 188)
@@ -28,6 +30,11 @@ def build_up(layout: Layout, site: Site) -> None:
     for road in layout.roads:
         if road.kind is not RoadKind.TRACK:
             traffic(road, site)
+    for trunk in layout.trunks:
+        if trunk.kind is TrunkKind.MOTORWAY:
+            motorway_traffic(trunk, site)
+    for place in layout.stations:
+        station(place, layout.trunks, site)
 
 
 def halls(block: Block, site: Site) -> None:
@@ -64,12 +71,12 @@ def _hall(site: Site, centre_m: Floats, axis: float, wide_m: float, deep_m: floa
     rng, colour = site.rng, site.pick(SHEET)
     long_m, short_m = max(wide_m, deep_m), min(wide_m, deep_m)
     angle = axis if wide_m >= deep_m else axis + math.pi / 2.0
-    size = (long_m, short_m, rng.uniform(6.0, 12.0))
+    size = (long_m, short_m, rng.uniform(7.0, 13.0))
     if rng.random() < 0.45:
-        site.build(centre_m, angle, size, colour, seam_m=6.0)
+        site.build(centre_m, angle, size, colour, seam_m=6.0, facade=Facade.HALL)
         plant_room(site, centre_m, angle, size)
         return
-    site.build(centre_m, angle, size, colour, 2.2, Shape.GABLE, 3.0)
+    site.build(centre_m, angle, size, colour, 2.2, Shape.GABLE, 3.0, Facade.HALL)
     across = angle + math.pi / 2.0
     for along_m in np.arange(-0.42 * long_m, 0.42 * long_m, 8.0):
         for side in (-0.26, 0.26):
@@ -89,7 +96,7 @@ def farm(block: Block, site: Site) -> None:
         size = (rng.uniform(18.0, 32.0), rng.uniform(10.0, 14.0), 5.0)
         if site.fits(rectangle(centre_m, across, *size[:2])):
             colour = site.pick(TILE if rng.random() < 0.5 else SHEET)
-            site.build(centre_m, across, size, colour, 3.5, Shape.GABLE, 4.0)
+            site.build(centre_m, across, size, colour, 3.5, Shape.GABLE, 4.0, Facade.HALL)
     silo_m = middle + unit(axis + 0.8) * 27.0
     if site.fits(rectangle(silo_m, axis, 8.0, 8.0)):
         site.build(silo_m, axis, (7.0, 7.0, 12.0), _SILO, 2.0, Shape.ROUND)
@@ -98,8 +105,16 @@ def farm(block: Block, site: Site) -> None:
 _BUILDERS: dict[Use, Callable[[Block, Site], None]] = {
     Use.HOUSES: detached_houses,
     Use.PERIMETER: town_houses,
+    Use.ROWS: equal_rows,
     Use.SLABS: slabs,
+    Use.TOWERS: towers,
     Use.HALLS: halls,
     Use.FARM: farm,
     Use.CAR_PARK: car_park,
+    Use.ALLOTMENTS: allotments,
+    Use.SOLAR: solar_park,
+    Use.GREENHOUSES: greenhouses,
+    Use.ORCHARD: orchard,
+    Use.PLANTATION: plantation,
+    **MONUMENTS,
 }

@@ -9,12 +9,12 @@ import numpy as np
 from .construction import Site
 from .geometry import inset, length_m, long_axis, rectangle, unit, walk
 from .ground import Ground
-from .layout import Block, Road
 from .markings import paint_line
+from .plan import Block, Road, RoadKind, Trunk
 from .raster import Floats
 
 _BAY_M = 2.6
-_DRIVEN = (Ground.ASPHALT, Ground.STREET)
+_DRIVEN = np.array([kind in (Ground.ASPHALT, Ground.STREET) for kind in Ground])
 
 
 def car_park(block: Block, site: Site) -> None:
@@ -48,15 +48,26 @@ def bays(site: Site, centre_m: Floats, angle: float, reach_m: float) -> None:
 
 def traffic(road: Road, site: Site) -> None:
     """Cars and lorries that drive on the right; in streets, cars parked at the kerb."""
-    main = road.kind.bridges
+    main = road.kind in (RoadKind.HIGHWAY, RoadKind.COLLECTOR)
     step_m, aside_m = (26.0, 0.24) if main else (8.0, 0.33)
     for line_m in (road.line_m, road.line_m[::-1]):
-        stations = np.arange(14.0, length_m(line_m) - 14.0, step_m)
-        stations += site.rng.uniform(-0.15, 0.15, len(stations)) * step_m
-        points, angles = walk(line_m, stations)
-        right = np.stack([np.sin(angles), -np.cos(angles)], axis=-1)
-        points = points + right * aside_m * road.kind.width_m
-        driven = np.isin(site.grid.sample(site.surface.cover, points), _DRIVEN)
-        for point, angle in zip(points[driven], angles[driven], strict=True):
-            lorry = main and site.rng.random() < 0.12
-            site.park_car(point, float(angle), 9.5 if lorry else 4.4)
+        _column(site, line_m, step_m, aside_m * road.kind.width_m, 0.12 if main else 0.0)
+
+
+def motorway_traffic(trunk: Trunk, site: Site) -> None:
+    """Two lanes each way, most lorries in the outer ones."""
+    for line_m in (trunk.line_m, trunk.line_m[::-1]):
+        _column(site, line_m, 60.0, 4.6, 0.02)
+        _column(site, line_m, 42.0, 8.6, 0.4)
+
+
+def _column(site: Site, line_m: Floats, step_m: float, aside_m: float, lorry_share: float) -> None:
+    """Vehicles one after the other, to the right of a line, wherever that is a roadway."""
+    stations = np.arange(14.0, length_m(line_m) - 14.0, step_m)
+    stations += site.rng.uniform(-0.15, 0.15, len(stations)) * step_m
+    points, angles = walk(line_m, stations)
+    points = points + aside_m * np.stack([np.sin(angles), -np.cos(angles)], axis=-1)
+    driven = _DRIVEN[site.grid.sample(site.surface.cover, points).astype(int)]
+    lorries = site.rng.random(len(points)) < lorry_share
+    for point, angle, lorry in zip(points[driven], angles[driven], lorries[driven], strict=True):
+        site.park_car(point, float(angle), 9.5 if lorry else 4.4)

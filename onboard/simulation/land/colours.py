@@ -5,8 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ..world import World
 from .geometry import long_axis
 from .ground import Ground
+from .noise import Noise
 from .palette import (
     ROW_CONTRAST,
     TEXTURE,
@@ -16,35 +18,56 @@ from .palette import (
     crown_colours,
     ground_colours,
 )
-from .raster import Bytes, Field, noise
+from .raster import Bytes, Field
 from .relief import Relief, Rows, Shape, Species
-from ..world import World
 
 _PAINT = np.float32(0.9)
 _SHALLOW = np.array([0.10, 0.11, 0.06], np.float32)
+_HALO_M = 12.0
+"""How far from its own rows a band looks: shores and headlands are nearer."""
 
 
-def paint(world: World, relief: Relief, boxes: Rows, season: Season) -> Field:
-    """[H, W, 3] sRGB in 0..1 without light; `relief`, `boxes` may hold more than the world does."""
-    rng = np.random.default_rng([world.seed, 6])
-    broad, middle, fine = (noise(world.grid, rng, scale_m, 2) for scale_m in (70.0, 11.0, 1.6))
-    gardens = rng.standard_normal(int(world.surface.parcel.max()) + 1, np.float32)
-    shade = 0.2 * broad + 0.35 * _of_gardens(world, gardens)
-    colours = _ground(world.surface.cover, shade, middle, fine, season)
-    _water(colours, world)
-    _fields(colours, world, middle, fine, season)
-    _mow(colours, world)
-    white = world.surface.marking.astype(np.float32)[..., None] * np.float32(0.85 / 255.0)
+def ground_albedo(world: World, season: Season) -> Bytes:
+    """[H, W, 3] sRGB of the bare ground: cover, crops, water, paint; no boxes, crowns or light."""
+    texture = _Texture(world)
+    albedo = np.empty((*world.surface.cover.shape, 3), np.uint8)
+    for rows in world.grid.bands():
+        colours = np.clip(_band(world, texture, rows, season), 0.0, 1.0)
+        albedo[rows] = np.rint(colours * np.float32(255.0))
+    return albedo
+
+
+class _Texture:
+    """What is drawn once for a world: three grains, and how each crop, parcel, garden looks."""
+
+    def __init__(self, world: World) -> None:
+        rng = np.random.default_rng([world.seed, 6])
+        self.broad, self.middle, self.fine = (Noise(rng, scale, 2) for scale in (70.0, 11.0, 1.6))
+        self.garden = rng.standard_normal(int(world.surface.parcel.max()) + 1, np.float32)
+        count = len(world.layout.blocks) + 1
+        self.crop = rng.integers(len(ROW_CONTRAST), size=count)
+        self.row_m = np.maximum(rng.uniform(2.2, 4.5, count), 2.5 * world.gsd_m)
+        self.tint = rng.normal(1.0, 0.07, count)
+        blocks = world.layout.blocks
+        self.angle = np.array([0.0, *(long_axis(block.corners_m)[0] for block in blocks)])
+        grain = rng.standard_normal((512, 512), np.float32)
+        self.streaks = np.asarray(3.0 * cv2.GaussianBlur(grain, (0, 0), 1.0), np.float32)
+
+
+def _band(world: World, texture: _Texture, rows: slice, season: Season) -> Field:
+    """[h, W, 3] sRGB in 0..1 of some rows."""
+    cover, parcel = world.surface.cover[rows], world.surface.parcel[rows]
+    middle, fine = texture.middle.rows(world.grid, rows), texture.fine.rows(world.grid, rows)
+    shade = 0.2 * texture.broad.rows(world.grid, rows)
+    garden = np.isin(cover, (Ground.YARD, Ground.HEDGE))
+    shade[garden] += np.float32(0.35) * texture.garden[parcel[garden]]
+    colours = _ground(cover, shade, middle, fine, season)
+    _water(colours, cover, world, rows)
+    _fields(colours, world, texture, rows, (middle, fine), season)
+    _mow(colours, cover, world.gsd_m, rows.start)
+    white = world.surface.marking[rows].astype(np.float32)[..., None] * np.float32(0.85 / 255.0)
     colours += (_PAINT - colours) * white
-    _crowns(colours, world, relief, fine, season)
-    _roofs(colours, world, relief, boxes, middle, fine)
     return colours
-
-
-def _of_gardens(world: World, values: Field) -> Field:
-    """[H, W] one value for each garden, 0 elsewhere."""
-    garden = np.isin(world.surface.cover, (Ground.YARD, Ground.HEDGE))
-    return np.where(garden, values[world.surface.parcel], np.float32(0.0))
 
 
 def _ground(cover: Bytes, shade: Field, middle: Field, fine: Field, season: Season) -> Field:
@@ -57,59 +80,79 @@ def _ground(cover: Bytes, shade: Field, middle: Field, fine: Field, season: Seas
     return np.asarray(colours, np.float32)
 
 
-def _water(colours: Field, world: World) -> None:
+def _halo(world: World, rows: slice) -> tuple[slice, slice]:
+    """The rows with those near them, and where the rows lie in that."""
+    reach = round(_HALO_M / world.gsd_m) + 1
+    top = max(0, rows.start - reach)
+    around = slice(top, min(world.grid.size_px, rows.stop + reach))
+    return around, slice(rows.start - top, rows.stop - top)
+
+
+def _water(colours: Field, cover: Bytes, world: World, rows: slice) -> None:
     """Lighter where it is shallow, near the shore."""
-    water = world.surface.cover == Ground.WATER
-    shore_m = cv2.distanceTransform(water.astype(np.uint8), cv2.DIST_L2, 3)[water] * world.gsd_m
-    colours[water] += np.exp(-shore_m / 2.5)[:, None] * _SHALLOW
+    around, inner = _halo(world, rows)
+    wet = (world.surface.cover[around] == Ground.WATER).astype(np.uint8)
+    at = cover == Ground.WATER
+    if at.any():
+        shore_m = cv2.distanceTransform(wet, cv2.DIST_L2, 3)[inner][at] * world.gsd_m
+        colours[at] += np.exp(-shore_m / 2.5)[:, None] * _SHALLOW
 
 
-def _fields(colours: Field, world: World, middle: Field, fine: Field, season: Season) -> None:
+def _fields(
+    colours: Field,
+    world: World,
+    texture: _Texture,
+    rows: slice,
+    grain: tuple[Field, Field],
+    season: Season,
+) -> None:
     """Crops in rows along the parcel, wheel tracks every 18 m, headlands."""
-    rng = np.random.default_rng([world.seed, 7])
-    count = len(world.layout.blocks) + 1
-    crop = rng.integers(len(ROW_CONTRAST), size=count)
-    row_m = np.maximum(rng.uniform(2.2, 4.5, count), 2.5 * world.gsd_m)
-    tint = rng.normal(1.0, 0.07, count)
-    angle = np.array([0.0, *(long_axis(block.corners_m)[0] for block in world.layout.blocks)])
-
-    at = np.nonzero(world.surface.cover == Ground.FIELD)
-    parcel = world.surface.parcel[at]
-    east, north = at[1] * world.gsd_m, -at[0] * world.gsd_m
-    cos, sin = np.cos(angle)[parcel], np.sin(angle)[parcel]
+    at = np.nonzero(world.surface.cover[rows] == Ground.FIELD)
+    if not len(at[0]):
+        return
+    parcel = world.surface.parcel[rows][at]
+    middle, fine = grain[0][at], grain[1][at]
+    east, north = at[1] * world.gsd_m, -(at[0] + rows.start) * world.gsd_m
+    cos, sin = np.cos(texture.angle)[parcel], np.sin(texture.angle)[parcel]
     along, across = east * cos + north * sin, north * cos - east * sin
-    rows = np.array(ROW_CONTRAST)[crop[parcel]] * np.sin(2.0 * np.pi * across / row_m[parcel])
-    streaks = _streaks(along, across, rng)
-    share = np.clip(0.5 + rows + 0.3 * streaks + 0.3 * middle[at], 0.0, 1.0)[:, None]
+    crop = texture.crop[parcel]
+    ridges = np.array(ROW_CONTRAST)[crop] * np.sin(2.0 * np.pi * across / texture.row_m[parcel])
+    column, row = (along / 14.0 % 512.0).astype(int), (across / 0.9 % 512.0).astype(int)
+    streaks = texture.streaks[row % 512, column % 512]
+    share = np.clip(0.5 + ridges + 0.3 * streaks + 0.3 * middle, 0.0, 1.0)[:, None]
     wheels = np.abs(np.abs((across % 18.0) - 9.0) - 0.9) < 0.3
-    edge_m = cv2.distanceTransform(_inner_fields(world), cv2.DIST_L2, 3)[at] * world.gsd_m
-    light = tint[parcel] * (1.0 + 0.06 * fine[at]) * np.where(wheels, 0.86, 1.0)
-    light *= np.where(edge_m < 7.0, 0.94, 1.0)
+    light = texture.tint[parcel] * (1.0 + 0.06 * fine) * np.where(wheels, 0.86, 1.0)
+    light *= np.where(_edge_m(world, rows)[at] < 7.0, 0.94, 1.0)
     one, other = crop_colours(season).transpose(1, 0, 2)
-    colours[at] = (one[crop[parcel]] + (other - one)[crop[parcel]] * share) * light[:, None]
+    colours[at] = (one[crop] + (other - one)[crop] * share) * light[:, None]
 
 
-def _inner_fields(world: World) -> Bytes:
-    """[H, W] 1 in fields, 0 on their edges and elsewhere."""
-    parcel = world.surface.parcel
-    inner = (world.surface.cover == Ground.FIELD).astype(np.uint8)
+def _edge_m(world: World, rows: slice) -> Field:
+    """[h, W] distance to the edge of the field."""
+    around, inside = _halo(world, rows)
+    parcel = world.surface.parcel[around]
+    inner = (world.surface.cover[around] == Ground.FIELD).astype(np.uint8)
     inner[:, 1:] &= parcel[:, 1:] == parcel[:, :-1]
     inner[1:] &= parcel[1:] == parcel[:-1]
-    return np.asarray(inner, np.uint8)
+    far = cv2.distanceTransform(inner, cv2.DIST_L2, 3)[inside]
+    return np.asarray(far * world.gsd_m, np.float32)
 
 
-def _streaks(along_m: Field, across_m: Field, rng: np.random.Generator) -> Field:
-    """Noise drawn out along the rows."""
-    texture = cv2.GaussianBlur(rng.standard_normal((512, 512), np.float32), (0, 0), 1.0)
-    column, row = (along_m / 14.0) % 512.0, (across_m / 0.9) % 512.0
-    return 3.0 * np.asarray(texture[row.astype(int), column.astype(int)], np.float32)
-
-
-def _mow(colours: Field, world: World) -> None:
+def _mow(colours: Field, cover: Bytes, gsd_m: float, first_row: int) -> None:
     """Stripes of a mown pitch."""
-    at = np.nonzero(world.surface.cover == Ground.PITCH)
-    stripe = np.floor((at[1] + at[0]) * world.gsd_m / 8.0) % 2.0
+    at = np.nonzero(cover == Ground.PITCH)
+    stripe = np.floor((at[1] + at[0] + first_row) * gsd_m / 8.0) % 2.0
     colours[at] *= (0.95 + 0.1 * stripe)[:, None]
+
+
+def paint(world: World, relief: Relief, boxes: Rows, season: Season) -> Field:
+    """[H, W, 3] sRGB in 0..1 without light; `relief`, `boxes` may hold more than the world does."""
+    colours = ground_albedo(world, season).astype(np.float32) / np.float32(255.0)
+    texture, whole = _Texture(world), slice(0, world.grid.size_px)
+    fine = texture.fine.rows(world.grid, whole)
+    _crowns(colours, world, relief, fine, season)
+    _roofs(colours, world, relief, boxes, texture.middle.rows(world.grid, whole), fine)
+    return colours
 
 
 def _crowns(colours: Field, world: World, relief: Relief, fine: Field, season: Season) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from .geometry import rectangle, unit
-from .ground import DECK_M, Ground, Surface
+from .ground import Ground, Surface
 from .raster import Bytes, Floats, Grid
-from .relief import BOX, Rows, Shape
+from .relief import BOX, Facade, Rows, Shape
 
 Colour = tuple[int, int, int]
 Size = tuple[float, float, float]
@@ -54,44 +52,45 @@ _OPEN = (
 )
 
 
+BARRED, FREE, TAKEN = range(3)
+"""Values of `Site.room`."""
+
+
 @dataclass(eq=False)
 class Site:
-    """Collects boxes on a surface.
+    """Collects boxes on a surface; `room` [H, W] tells where building is allowed and not yet done.
 
-    `free` [H, W] is 1 where nothing stands and building is allowed; `lots` [H, W] is 1 on ground
-    that belongs to a house and 0 where the nearest house has it.
+    The heights of boxes stand above ground; what that is, is found when all are known.
     """
 
     grid: Grid
     surface: Surface
     rng: np.random.Generator
-    free: Bytes = field(init=False)
-    lots: Bytes = field(init=False)
+    room: Bytes = field(init=False)
+    gardens: int = field(init=False)
     buildings: list[tuple[object, ...]] = field(default_factory=list)
     clutter: list[tuple[object, ...]] = field(default_factory=list)
     cars: list[tuple[object, ...]] = field(default_factory=list)
+    trees_m: list[Floats] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.free = np.isin(self.surface.cover, _OPEN).astype(np.uint8)
-        self.lots = np.zeros_like(self.free)
+        self.room = np.array([kind in _OPEN for kind in Ground], np.uint8)[self.surface.cover]
+        self.room *= ~self.surface.deck
+        self.gardens = int(self.surface.parcel.max())
 
     def fits(self, outline_m: Floats) -> bool:
         """Whether a convex outline [K, 2] lies on free ground; what is off the map is free."""
-        window, mask = self._cut_out(outline_m)
-        return bool(np.all(self.free[window][mask]))
+        window, mask = self.grid.cut_out(outline_m)
+        return bool(np.all(self.room[window][mask] == FREE))
 
     def occupy(self, outline_m: Floats) -> None:
         """Nothing else will be built here."""
-        self.grid.fill(self.free, outline_m, 0)
+        self.grid.fill(self.room, outline_m, TAKEN)
 
     def pave(self, outline_m: Floats, cover: Ground) -> None:
         """Change the free ground within a convex outline."""
-        window, mask = self._cut_out(outline_m)
-        self.surface.cover[window][mask & (self.free[window] > 0)] = cover
-
-    def claim_lot(self, outline_m: Floats) -> None:
-        """Ground that belongs to one house."""
-        self.grid.fill(self.lots, outline_m, 1)
+        window, mask = self.grid.cut_out(outline_m)
+        self.surface.cover[window][mask & (self.room[window] == FREE)] = cover
 
     def build(
         self,
@@ -102,9 +101,10 @@ class Site:
         rise_m: float = 0.0,
         shape: Shape = Shape.FLAT,
         seam_m: float = 0.0,
+        facade: Facade = Facade.PLAIN,
     ) -> None:
         """Put up one part of a building; the caller has looked for room."""
-        self.buildings.append(_box(centre_m, angle, size_m, colour, rise_m, shape, seam_m))
+        self.buildings.append(_box(centre_m, angle, size_m, colour, rise_m, shape, seam_m, facade))
         self.occupy(rectangle(centre_m, angle, size_m[0] + 1.0, size_m[1] + 1.0))
 
     def scatter(self, centre_m: Floats, angle: float, size_m: Size, colour: Colour) -> None:
@@ -117,8 +117,7 @@ class Site:
     def park_car(self, centre_m: Floats, angle: float, length_m: float = 4.4) -> None:
         """A place where a car may stand."""
         if self.grid.contains(centre_m):
-            top_m = 1.0 + DECK_M * float(self.grid.sample(self.surface.deck, centre_m))
-            size_m = (length_m, 0.85 + 0.21 * length_m, top_m)
+            size_m = (length_m, 0.85 + 0.21 * length_m, 1.0)
             self.cars.append(_box(centre_m, angle, size_m, (0, 0, 0)))
 
     def pick(self, colours: tuple[Colour, ...]) -> Colour:
@@ -126,16 +125,6 @@ class Site:
         red, green, blue = colours[self.rng.integers(len(colours))]
         light = float(np.clip(self.rng.normal(1.0, 0.07), 0.8, 1.2))
         return round(red * light), round(green * light), round(blue * light)
-
-    def _cut_out(self, outline_m: Floats) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]]:
-        """The rows and columns around an outline, and which of their pixels lie inside it."""
-        points = self.grid.pixels(outline_m)
-        low = np.clip(np.floor(points.min(axis=0)), 0, self.grid.size_px).astype(int)
-        high = np.clip(np.ceil(points.max(axis=0)) + 1, 0, self.grid.size_px).astype(int)
-        mask = np.zeros(np.maximum(high - low, 0)[::-1], np.uint8)
-        if mask.size:
-            cv2.fillConvexPoly(mask, np.rint(points - low).astype(np.int32), 1)
-        return (slice(low[1], high[1]), slice(low[0], high[0])), mask > 0
 
 
 def plant_room(site: Site, centre_m: Floats, angle: float, size_m: Size) -> None:
@@ -161,7 +150,8 @@ def _box(
     rise_m: float = 0.0,
     shape: Shape = Shape.FLAT,
     seam_m: float = 0.0,
+    facade: Facade = Facade.PLAIN,
 ) -> tuple[object, ...]:
     red, green, blue = (min(level, 255) / 255.0 for level in colour)
     rgb = (red, green, blue)
-    return (*centre_m, angle % math.tau, *size_m, rise_m, int(shape), seam_m, rgb, 0, 0.0)
+    return (*centre_m, angle % math.tau, *size_m, rise_m, int(shape), seam_m, rgb, int(facade), 0.0)

@@ -18,6 +18,11 @@ def unit(angle: float) -> Floats:
     return np.array([math.cos(angle), math.sin(angle)])
 
 
+def angle_of(direction: Floats) -> float:
+    """The angle of a direction [2]."""
+    return math.atan2(direction[1], direction[0])
+
+
 def square(half_m: float, angle: float) -> Floats:
     """[4, 2] around the origin."""
     return rectangle(np.zeros(2), angle, 2.0 * half_m, 2.0 * half_m)
@@ -141,6 +146,18 @@ def walk(line_m: Floats, stations_m: Floats) -> tuple[Floats, Floats]:
     return at(stations_m), np.arctan2(ahead[:, 1], ahead[:, 0])
 
 
+def beside(line_m: Floats, aside_m: float | Floats) -> Floats:
+    """The line [K, 2] moved to its left, as a whole or by [K, 1]."""
+    ahead = np.gradient(line_m, axis=0)
+    left = np.stack([-ahead[:, 1], ahead[:, 0]], axis=-1)
+    return np.asarray(line_m + aside_m * (left / np.hypot(*ahead.T)[:, None]))
+
+
 def length_m(line_m: Floats) -> float:
     """Length of a line."""
     return float(np.hypot(*np.diff(line_m, axis=0).T).sum())
+
+
+def nearest_m(point_m: Floats, line_m: Floats) -> float:
+    """Distance from a point [2] to the nearest of points [K, 2]."""
+    return float(np.hypot(*(line_m - point_m).T).min())

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 
 from .cars import bays
 from .construction import BITUMEN, GLASS, POOL, TILE, TIMBER, Site, plant_room
 from .geometry import inset, length_m, long_axis, rectangle, unit, walk
 from .ground import Ground
-from .layout import Block
+from .plan import Block
 from .raster import Floats
-from .relief import Shape
+from .relief import Facade, Shape
 
 
 def detached_houses(block: Block, site: Site) -> None:
     """Houses along the street, each with a drive and a lot, some with a wing, a shed, a pool."""
-    rng = site.rng
+    rng, lots = site.rng, []
     for point, inward in _frontage(block, rng.uniform(15.0, 19.5), site):
         long_m, deep_m, gap_m = rng.uniform(9, 13), rng.uniform(8, 10.5), rng.uniform(3.0, 5.5)
         centre_m = _set_back(site, point, inward, (long_m, deep_m), gap_m)
         if centre_m is None:
             continue
         across = inward - math.pi / 2.0
-        site.claim_lot(rectangle(centre_m - unit(inward) * gap_m, inward, deep_m + gap_m, 5.0))
+        lots.append(rectangle(centre_m - unit(inward) * gap_m, inward, deep_m + gap_m, 5.0))
         _house(site, centre_m, across, (long_m, deep_m))
         beside_m = centre_m + unit(across) * rng.choice((-1.0, 1.0)) * (long_m / 2.0 + 1.9)
         front_m = beside_m - unit(inward) * (deep_m / 2.0 + gap_m / 2.0 - 1.0)
@@ -37,6 +38,31 @@ def detached_houses(block: Block, site: Site) -> None:
             site.scatter(behind_m, across, (8.0, 4.0, 0.1), site.pick(POOL))
         else:
             site.scatter(behind_m, across, (3.6, 2.6, 2.3), site.pick(TIMBER))
+    share_gardens(block, lots, site)
+
+
+def share_gardens(block: Block, lots: list[Floats], site: Site) -> None:
+    """The block's gardens fall to the nearest lot; between most neighbours stands a hedge."""
+    window, inside = site.grid.cut_out(block.outline_m)
+    cover, parcel = site.surface.cover[window], site.surface.parcel[window]
+    if not lots or not inside.any():
+        return
+    away = np.ones(inside.shape, np.uint8)
+    origin_px = np.array([window[1].start, window[0].start])
+    for lot_m in lots:
+        points = np.rint(site.grid.pixels(lot_m) - origin_px).astype(np.int32)
+        cv2.fillConvexPoly(away, points, 0)
+    _, nearest = cv2.distanceTransformWithLabels(away, cv2.DIST_L2, 5)
+    edge = np.zeros(away.shape, np.uint8)
+    for here, there in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+        grown = (nearest[here] + nearest[there]) % 3 > 0
+        edge[here] |= (nearest[here] != nearest[there]) & grown
+    size_px = max(1, round(1.0 / site.grid.gsd_m))
+    edge = np.asarray(cv2.dilate(edge, np.ones((size_px, size_px), np.uint8)), np.uint8)
+    gardens = inside & (cover == Ground.YARD)
+    parcel[gardens] = site.gardens + nearest[gardens]
+    cover[gardens & (edge > 0)] = Ground.HEDGE
+    site.gardens += int(nearest.max())
 
 
 def _frontage(block: Block, step_m: float, site: Site) -> list[tuple[Floats, float]]:
@@ -68,13 +94,15 @@ def _house(site: Site, centre_m: Floats, angle: float, size_m: tuple[float, floa
     long_m, deep_m = size_m
     if rng.random() < 0.25:
         angle, long_m, deep_m = angle + math.pi / 2.0, deep_m, long_m
-    site.build(centre_m, angle, (long_m, deep_m, eaves_m), colour, rise_m, shape)
+    site.build(
+        centre_m, angle, (long_m, deep_m, eaves_m), colour, rise_m, shape, facade=Facade.HOUSE
+    )
     across = angle + math.pi / 2.0
     if rng.random() < 0.4:
         wing_m = centre_m + unit(angle) * rng.uniform(-0.25, 0.25) * long_m
         reach_m = deep_m + rng.uniform(3.0, 6.0)
         wing = (reach_m, 0.6 * long_m, eaves_m)
-        site.build(wing_m, across, wing, colour, 0.9 * rise_m, shape)
+        site.build(wing_m, across, wing, colour, 0.9 * rise_m, shape, facade=Facade.HOUSE)
     elif rng.random() < 0.35 and shape is Shape.GABLE:
         panel_m = centre_m + unit(across) * rng.choice((-0.24, 0.24)) * deep_m
         panel = (0.55 * long_m, 0.3 * deep_m, eaves_m + 0.85 * rise_m)
@@ -107,13 +135,14 @@ def town_houses(block: Block, site: Site) -> None:
 
 def _town_house(site: Site, centre_m: Floats, angle: float, part_m: float) -> None:
     rng = site.rng
-    size = (part_m, rng.uniform(10.5, 12.5), rng.uniform(9.0, 16.0))
+    size = (part_m, rng.uniform(10.5, 12.5), rng.uniform(9.5, 16.0))
+    facade = (Facade.SHOPS, Facade.SHOPS, Facade.FLATS, Facade.BRICK)[rng.integers(4)]
     if rng.random() < 0.3:
-        site.build(centre_m, angle, size, site.pick(BITUMEN))
+        site.build(centre_m, angle, size, site.pick(BITUMEN), facade=facade)
         plant_room(site, centre_m, angle, size)
         return
     rise_m = rng.uniform(3.0, 4.5)
-    site.build(centre_m, angle, size, site.pick(TILE), rise_m, Shape.GABLE)
+    site.build(centre_m, angle, size, site.pick(TILE), rise_m, Shape.GABLE, facade=facade)
     for _ in range(rng.integers(1, 4)):
         along_m, across_m = rng.uniform(-0.4, 0.4) * part_m, rng.uniform(-3.0, 3.0)
         chimney_m = centre_m + unit(angle) * along_m + unit(angle + math.pi / 2.0) * across_m
@@ -121,21 +150,39 @@ def _town_house(site: Site, centre_m: Floats, angle: float, part_m: float) -> No
 
 
 def slabs(block: Block, site: Site) -> None:
-    """Parallel slabs or a row of towers in green, parked cars between."""
-    rng = site.rng
+    """Parallel slabs of equal flats in green, parked cars between."""
+    height_m = site.rng.uniform(13.0, 26.0)
+    _flats(block, site, ((0.8, 13.0), (0.5, 13.0)), 40.0, (height_m, height_m + 8.0), Facade.FLATS)
+
+
+def towers(block: Block, site: Site) -> None:
+    """High-rise towers in green."""
+    facade = Facade.GLASS if site.rng.random() < 0.4 else Facade.FLATS
+    _flats(block, site, ((24.0, 20.0), (18.0, 18.0)), 52.0, (40.0, 92.0), facade)
+
+
+def _flats(
+    block: Block,
+    site: Site,
+    plans: tuple[tuple[float, float], ...],
+    step_m: float,
+    heights_m: tuple[float, float],
+    facade: Facade,
+) -> None:
+    """Each as large as there is room for; a length of 1 or less is a share of the depth."""
+    rng, colour = site.rng, site.pick(BITUMEN)
     line = inset(block.corners_m, 14.0)
     if line is None:
         return
     axis, long_m, short_m = long_axis(line)
-    towers, colour = rng.random() < 0.3, site.pick(BITUMEN)
-    across, step_m = axis + math.pi / 2.0, 36.0 if towers else 40.0
-    plans = ((20.0, 18.0),) if towers else ((0.8 * short_m, 13.0), (0.5 * short_m, 13.0))
+    across = axis + math.pi / 2.0
     for along_m in np.arange(-long_m / 2.0 + 9.0, long_m / 2.0 - 5.0, step_m):
         centre_m = line.mean(axis=0) + unit(axis) * along_m
-        height_m = rng.uniform(28.0, 42.0) if towers else rng.uniform(14.0, 24.0)
-        for plan in plans:
+        height_m = rng.uniform(*heights_m)
+        for reach, wide_m in plans:
+            plan = (reach * short_m if reach <= 1.0 else reach, wide_m)
             if site.fits(rectangle(centre_m, across, *plan)):
-                site.build(centre_m, across, (*plan, height_m), colour)
+                site.build(centre_m, across, (*plan, height_m), colour, facade=facade)
                 plant_room(site, centre_m, across, (*plan, height_m))
                 break
         bays(site, centre_m + unit(axis) * step_m / 2.0, across, 0.7 * short_m)

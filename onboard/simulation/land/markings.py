@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .geometry import ellipse, length_m, long_axis, rectangle, unit, walk
-from .layout import Block, Layout, Road, RoadKind, Use
+from .geometry import beside, ellipse, length_m, long_axis, rectangle, unit, walk
+from .plan import Block, Layout, Road, RoadKind, TrunkKind, Use
 from .raster import Bytes, Floats, Grid
 
 _LINE_M = 0.3
@@ -39,13 +39,17 @@ def pitch_of(block: Block) -> Pitch:
 def paint_markings(layout: Layout, grid: Grid, rng: np.random.Generator) -> Bytes:
     """[H, W] share of each pixel under paint, 0..255."""
     marking = np.zeros((grid.size_px, grid.size_px), np.uint8)
-    main = [road for road in layout.roads if road.kind.bridges]
+    main = [r for r in layout.roads if r.kind in (RoadKind.HIGHWAY, RoadKind.COLLECTOR)]
     for road in main:
         _lanes(marking, road, grid)
+    for trunk in layout.trunks:
+        if trunk.kind is TrunkKind.MOTORWAY:
+            _motorway(marking, trunk.line_m, grid)
     for road in layout.roads:
         for end_m in (road.line_m[0], road.line_m[-1]):
             _clear(marking, end_m, road.kind.width_m / 2.0 + 5.0, grid)
-    _clear(marking, layout.roundabout_m, 26.0, grid)
+    for junction in layout.roundabouts:
+        _clear(marking, junction.at_m, junction.radius_m + 3.5, grid)
     for road in layout.roads:
         if road.kind is RoadKind.STREET:
             for line_m in (road.line_m, road.line_m[::-1]):
@@ -73,6 +77,17 @@ def _lanes(marking: Bytes, road: Road, grid: Grid) -> None:
         across = np.stack([-np.sin(angles), np.cos(angles)], axis=-1)
         for side in (-1.0, 1.0):
             paint_line(marking, points + side * across * (road.kind.width_m / 2.0 - 0.6), grid)
+
+
+def _motorway(marking: Bytes, line_m: Floats, grid: Grid) -> None:
+    """Edges of both carriageways, dashes between their lanes."""
+    half_m = TrunkKind.MOTORWAY.width_m / 2.0
+    for side in (-1.0, 1.0):
+        for aside_m in (2.2, half_m - 2.2):
+            paint_line(marking, beside(line_m, side * aside_m), grid)
+        lane_m = beside(line_m, side * (half_m + 0.2) / 2.0)
+        for start_m in np.arange(0.0, length_m(line_m) - 4.0, 18.0):
+            paint_line(marking, walk(lane_m, np.array([start_m, start_m + 6.0]))[0], grid)
 
 
 def _clear(marking: Bytes, centre_m: Floats, radius_m: float, grid: Grid) -> None:

@@ -33,6 +33,10 @@ _MINERAL: dict[Ground, _Pair] = {
     Ground.BARE: ((150, 124, 98), (184, 162, 132)),
     Ground.WATER: ((46, 62, 58), (60, 78, 72)),
     Ground.BRIDGE: ((176, 174, 168), (192, 190, 184)),
+    Ground.BALLAST: ((122, 112, 104), (142, 132, 122)),
+    Ground.SLEEPERS: ((92, 84, 78), (112, 102, 94)),
+    Ground.SAND: ((206, 192, 158), (222, 210, 180)),
+    Ground.ROCK: ((166, 158, 146), (202, 194, 180)),
 }
 _GREEN: dict[Ground, tuple[_Pair, _Pair, _Pair]] = {
     Ground.MEADOW: (
@@ -93,6 +97,10 @@ TEXTURE: dict[Ground, tuple[float, float]] = {
     Ground.YARD: (0.25, 0.11),
     Ground.HEDGE: (0.20, 0.2),
     Ground.BANK: (0.25, 0.14),
+    Ground.BALLAST: (0.10, 0.07),
+    Ground.SLEEPERS: (0.10, 0.05),
+    Ground.SAND: (0.12, 0.03),
+    Ground.ROCK: (0.30, 0.10),
 }
 """Share of the second colour that patches of 11 m add or take, strength of the finest grain."""
 TEXTURE_ELSE = (0.24, 0.08)

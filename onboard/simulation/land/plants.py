@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .geometry import length_m, long_axis, unit, walk
+from .construction import TAKEN
+from .geometry import length_m, unit, walk
 from .ground import Ground
-from .layout import Block, Layout, RoadKind, Use
-from .raster import Bytes, Floats, Grid, noise
-from .relief import CROWN, Relief, Rows, Species
+from .noise import Noise
+from .plan import Layout, RoadKind
+from .raster import Bytes, Floats, Grid
+from .relief import CROWN, Rows, Species
 
 _SPACING_M = 4.6
 
@@ -38,17 +39,24 @@ _BARRED = (
     Ground.CAR_PARK,
     Ground.FIELD,
     Ground.BRIDGE,
+    Ground.BALLAST,
+    Ground.SLEEPERS,
 )
 Flags = npt.NDArray[np.bool_]
 
 
-def plant(layout: Layout, cover: Bytes, relief: Relief, grid: Grid, seed: int) -> Rows:
-    """[T] `CROWN` rows that keep clear of buildings and carriageways."""
+def plant(
+    layout: Layout, cover: Bytes, room: Bytes, orchards_m: list[Floats], grid: Grid, seed: int
+) -> Rows:
+    """[T] `CROWN` rows that keep clear of carriageways and of what `room` (as `Site` has it) holds.
+
+    `orchards_m` are places [P, 2] where trees stand in straight rows.
+    """
     rng = np.random.default_rng([seed, 4])
     scattered_m = _scatter(cover, grid, rng)
-    places_m = np.concatenate([scattered_m, _planted(layout, rng)])
+    places_m = np.concatenate([scattered_m, _planted(layout, orchards_m, rng)])
     forest = grid.sample(cover, places_m) == Ground.FOREST
-    stands = grid.sample(noise(grid, rng, 90.0, 2), places_m)
+    stands = Noise(rng, 90.0, 2).at(places_m)
     in_row = np.arange(len(places_m)) >= len(scattered_m)
     species = _species(forest, in_row, stands, rng)
     crowns = np.zeros(len(places_m), CROWN)
@@ -56,21 +64,24 @@ def plant(layout: Layout, cover: Bytes, relief: Relief, grid: Grid, seed: int) -
     crowns["species"] = species
     crowns["tint"] = np.clip(rng.normal(0.0, 0.45, len(crowns)), -1.0, 1.0)
     crowns["radius_m"], crowns["height_m"] = _sizes(species, in_row, rng)
-    kept = crowns[_clear(crowns, cover, relief, grid)]
+    kept = crowns[_clear(crowns, cover, room, grid)]
     return np.asarray(kept[rng.permutation(len(kept))])
 
 
 def _scatter(cover: Bytes, grid: Grid, rng: np.random.Generator) -> Floats:
     """Places on a shaken lattice, kept by the ground they fall on and a noise that clumps them."""
     count = math.ceil(grid.size_m / _SPACING_M) + 1
-    east, north = np.meshgrid(np.arange(count), np.arange(count))
-    lattice = np.stack([east, north], axis=-1).reshape(-1, 2) * _SPACING_M - grid.size_m / 2.0
-    places_m = lattice + rng.uniform(-0.48, 0.48, lattice.shape) * _SPACING_M
     density = np.array([_DENSITY.get(kind, 0.0) for kind in Ground])
-    here = density[grid.sample(cover, places_m).astype(int)]
-    clumps = grid.sample(noise(grid, rng, 38.0, 2), places_m)
-    share = np.where(here > 0.9, here, here * np.exp(1.4 * clumps - 0.7))
-    return np.asarray(places_m[rng.random(len(places_m)) < share])
+    clumps = Noise(rng, 38.0, 2)
+    parts = []
+    for first in range(0, count, 256):
+        east, north = np.meshgrid(np.arange(count), np.arange(first, min(first + 256, count)))
+        lattice = np.stack([east, north], axis=-1).reshape(-1, 2) * _SPACING_M - grid.size_m / 2.0
+        places_m = lattice + rng.uniform(-0.48, 0.48, lattice.shape) * _SPACING_M
+        here = density[grid.sample(cover, places_m).astype(int)]
+        share = np.where(here > 0.9, here, here * np.exp(1.4 * clumps.at(places_m) - 0.7))
+        parts.append(places_m[rng.random(len(places_m)) < share])
+    return np.concatenate(parts)
 
 
 def _species(
@@ -98,9 +109,9 @@ def _sizes(
     return radius_m, slender * radius_m + np.where(shrub, 0.0, 2.0)
 
 
-def _planted(layout: Layout, rng: np.random.Generator) -> Floats:
+def _planted(layout: Layout, orchards_m: list[Floats], rng: np.random.Generator) -> Floats:
     """[R, 2] avenues along some main roads, hedgerows along some tracks, orchards."""
-    lines = [_orchard(block) for block in layout.blocks if block.use is Use.ORCHARD]
+    lines = list(orchards_m)
     for road in layout.roads:
         if road.kind.bridges and rng.random() < 0.5:
             aside_m = road.kind.width_m / 2.0 + 4.3
@@ -117,27 +128,14 @@ def _beside(line_m: Floats, step_m: float, aside_m: float) -> Floats:
     return np.asarray(points + aside_m * np.stack([-np.sin(angles), np.cos(angles)], axis=-1))
 
 
-def _orchard(block: Block) -> Floats:
-    """Rows 7 m apart, a tree every 5.5 m, well inside the block."""
-    angle, long_m, short_m = long_axis(block.corners_m)
-    along, across = np.meshgrid(
-        np.arange(-long_m / 2.0, long_m / 2.0, 5.5), np.arange(-short_m / 2.0, short_m / 2.0, 7.0)
-    )
-    steps = along.reshape(-1, 1) * unit(angle) + across.reshape(-1, 1) * unit(angle + math.pi / 2.0)
-    places_m = block.corners_m.mean(axis=0) + steps
-    outline = np.asarray(block.outline_m, np.float32)
-    inside = [cv2.pointPolygonTest(outline, (e, n), True) > 7.0 for e, n in places_m.tolist()]
-    return np.asarray(places_m[np.array(inside, bool)])
-
-
-def _clear(crowns: Rows, cover: Bytes, relief: Relief, grid: Grid) -> Flags:
+def _clear(crowns: Rows, cover: Bytes, room: Bytes, grid: Grid) -> Flags:
+    """[T] whether eight points around the stem lie off roads, eight farther out off buildings."""
     at_m = np.stack([crowns["east_m"], crowns["north_m"]], axis=-1)
-    to_road_m = _distance_m(np.isin(cover, _BARRED), at_m, grid)
-    to_building_m = _distance_m(relief.owner > 0, at_m, grid)
-    radius_m = crowns["radius_m"]
-    return np.asarray((to_road_m > 0.45 * radius_m) & (to_building_m > 0.8 * radius_m))
-
-
-def _distance_m(obstacle: Flags, at_m: Floats, grid: Grid) -> Floats:
-    free = np.asarray(~obstacle, np.uint8)
-    return grid.sample(cv2.distanceTransform(free, cv2.DIST_L2, 3), at_m) * grid.gsd_m
+    barred = np.isin(np.arange(len(Ground)), _BARRED)
+    clear = grid.contains(at_m)
+    for angle in np.arange(8) * math.pi / 4.0:
+        reach_m = crowns["radius_m"][:, None] * unit(angle)
+        clear &= ~barred[grid.sample(cover, at_m + 0.45 * reach_m).astype(int)]
+        clear &= grid.sample(room, at_m + 0.8 * reach_m) != TAKEN
+        clear &= grid.sample(room, at_m + 0.4 * reach_m) != TAKEN
+    return np.asarray(clear)

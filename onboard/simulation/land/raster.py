@@ -1,4 +1,4 @@
-"""The map as a raster: where its pixels lie, how shapes are filled in, noise to give them grain.
+"""The map as a raster: where its pixels lie, how shapes are filled in.
 
 Positions are metres east and north of the middle of the map. Pixel (0, 0) is the north-west one.
 """
@@ -15,6 +15,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Field = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
+
+Canvas = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArray[np.int32]
+"""What shapes are drawn on."""
 
 _SUBPIXEL_BITS = 4
 
@@ -69,15 +72,39 @@ class Grid:
         north = (row - np.arange(top, bottom)) * self.gsd_m
         return slice(top, bottom), slice(left, right), east[None, :], north[:, None]
 
-    def fill(self, raster: Bytes | npt.NDArray[np.int32], outline_m: Floats, value: int) -> None:
+    def bands(self, height_px: int = 512) -> list[slice]:
+        """The rows in bands, from the north."""
+        tops = range(0, self.size_px, height_px)
+        return [slice(top, min(top + height_px, self.size_px)) for top in tops]
+
+    def offsets(self, window: tuple[slice, slice], at_m: Floats) -> tuple[Floats, Floats]:
+        """[1, W] metres east and [H, 1] metres north of a point, at the pixels of a window."""
+        column, row = self.pixels(at_m)
+        east = (np.arange(window[1].start, window[1].stop) - column) * self.gsd_m
+        north = (row - np.arange(window[0].start, window[0].stop)) * self.gsd_m
+        return east[None, :], north[:, None]
+
+    def fill(self, raster: Canvas, outline_m: Floats, value: float) -> None:
         """Fill a polygon [K, 2]."""
         cv2.fillPoly(raster, [self._fixed_point(outline_m)], value, shift=_SUBPIXEL_BITS)
 
-    def stroke(self, raster: Bytes, line_m: Floats, width_m: float, value: int) -> None:
+    def stroke(self, raster: Canvas, line_m: Floats, width_m: float, value: float) -> None:
         """Draw a line [K, 2] of this width, with round joints."""
         thickness = max(1, round(width_m / self.gsd_m))
         points = [self._fixed_point(line_m)]
         cv2.polylines(raster, points, False, value, thickness, cv2.LINE_8, _SUBPIXEL_BITS)
+
+    def cut_out(
+        self, outline_m: Floats, margin_m: float = 0.0
+    ) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]]:
+        """The rows and columns around an outline [K, 2], and which of their pixels it covers."""
+        points, margin_px = self.pixels(outline_m), margin_m / self.gsd_m
+        low = np.clip(np.floor(points.min(axis=0) - margin_px), 0, self.size_px).astype(int)
+        high = np.clip(np.ceil(points.max(axis=0) + margin_px) + 1, 0, self.size_px).astype(int)
+        mask = np.zeros(np.maximum(high - low, 0)[::-1], np.uint8)
+        if mask.size:
+            cv2.fillPoly(mask, [np.rint(points - low).astype(np.int32)[:, None]], 1)
+        return (slice(low[1], high[1]), slice(low[0], high[0])), mask > 0
 
     def _fixed_point(self, points_m: Floats) -> npt.NDArray[np.int32]:
         return np.rint(self.pixels(points_m) * (1 << _SUBPIXEL_BITS)).astype(np.int32)[:, None]
@@ -85,24 +112,3 @@ class Grid:
 
 def _span(centre_px: float, reach_px: float, size_px: int) -> tuple[int, int]:
     return max(0, math.floor(centre_px - reach_px)), min(size_px, math.ceil(centre_px + reach_px))
-
-
-def noise(grid: Grid, rng: np.random.Generator, scale_m: float, octaves: int = 1) -> Field:
-    """[H, W] smooth noise of about unit variance; every octave is finer and weaker by two."""
-    total = np.zeros((grid.size_px, grid.size_px), np.float32)
-    power = 0.0
-    for octave in range(octaves):
-        cells = max(2, math.ceil(grid.size_m / scale_m * 2**octave))
-        coarse = rng.standard_normal((cells + 3, cells + 3), np.float32)
-        step_px = scale_m / 2**octave / grid.gsd_m
-        if step_px < 1.0:
-            break
-        total += 0.5**octave * _stretch(coarse, step_px, grid.size_px)
-        power += 0.25**octave
-    return total * np.float32(1.35 / math.sqrt(power or 1.0))
-
-
-def _stretch(coarse: Field, step_px: float, size_px: int) -> Field:
-    scale = np.array([[step_px, 0.0, -step_px], [0.0, step_px, -step_px]])
-    stretched = cv2.warpAffine(coarse, scale, (size_px, size_px), flags=cv2.INTER_CUBIC)
-    return np.asarray(stretched, np.float32)

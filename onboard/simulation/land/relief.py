@@ -82,6 +82,21 @@ CROWN = np.dtype(
 _PARAPET_M = 0.5
 
 
+def corners(boxes: Rows) -> Floats:
+    """[N, 4, 2] outlines of boxes, anticlockwise."""
+    cos, sin = np.cos(boxes["angle_rad"]), np.sin(boxes["angle_rad"])
+    along = np.stack([cos, sin], axis=-1) * boxes["length_m"][:, None] / 2.0
+    across = np.stack([-sin, cos], axis=-1) * boxes["width_m"][:, None] / 2.0
+    signs = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
+    reach = np.stack([a * along + b * across for a, b in signs], axis=1)
+    return np.asarray(middles(boxes)[:, None] + reach, float)
+
+
+def middles(things: Rows) -> Floats:
+    """[N, 2] metres east and north."""
+    return np.stack([things["east_m"], things["north_m"]], axis=-1).astype(float)
+
+
 @dataclass(frozen=True, eq=False)
 class Relief:
     """[H, W] rasters of the tops of things.
