@@ -16,7 +16,7 @@ from .waters import SEA, shores, water_mask
 
 Flags = npt.NDArray[np.bool_]
 
-_HILLS_M = ((1500.0, 15.0), (520.0, 5.0), (170.0, 1.1))
+_HILLS_M = ((1500.0, 9.0), (520.0, 2.4), (170.0, 0.5))
 """Wavelength and height of the swells."""
 _FREEBOARD_M = 2.6
 _FALL = 0.0025
@@ -57,7 +57,7 @@ def _hills(layout: Layout, grid: Grid, rng: np.random.Generator) -> Field:
     fall = np.float32(_FALL) * (east * downstream[0] + north * downstream[1])
     if layout.waters.sea_m is None:
         return np.asarray(rng.uniform(90.0, 480.0) + hills - fall, np.float32)
-    coast_m = float(_FALL * 0.5 * layout.size_m) + 30.0
+    coast_m = float(_FALL * 0.5 * layout.size_m) + 14.0
     return np.asarray(np.maximum(coast_m + hills - fall, 5.0), np.float32)
 
 
