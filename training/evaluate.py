@@ -1,44 +1,22 @@
-"""What a trained encoder finds, written beside the run."""
+"""What an encoder finds on the map that it was fitted to."""
 
 from __future__ import annotations
-
-import json
-import logging
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from geobridge.onboard import durable
 from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
 from .config import TrainConfig
 from .datasets.area import AreaSource, cut
-from .datasets.batch import BatchSource
 from .model import GeoBridge
 
-log = logging.getLogger(__name__)
-
 QUERIES = 256
-REPORT = "report.json"
 UNSEEN_STEP = 2**31
 """Batch number that no training reaches: renderings that were never trained on."""
-
-
-def report(model: GeoBridge, settings: TrainConfig, source: BatchSource, run: Path) -> None:
-    """Write `REPORT` for sources that can be evaluated against a whole map."""
-    if not isinstance(source, AreaSource):
-        return
-    figures = evaluate_area(model, settings, source)
-    durable.write_text(run / REPORT, json.dumps(figures, indent=1) + "\n")
-    log.info(
-        "rendered views against the whole map: R@1 within 50 m %.1f %%, R@5 within 25 m %.1f %%",
-        100 * figures["r1_within_50_m"],
-        100 * figures["r5_within_25_m"],
-    )
 
 
 def evaluate_area(model: GeoBridge, settings: TrainConfig, source: AreaSource) -> dict[str, float]:

@@ -23,10 +23,10 @@ from geobridge.onboard.errors import ConfigError, DataError
 
 from . import checkpoint as checkpoints
 from .config import AreaConfig, OptimConfig, TrainConfig
-from .evaluate import REPORT, report
 from .losses import Loss, NothingToCompareError, geobridge_loss
 from .model import GeoBridge, build_model
 from .pipeline import TensorBatch, batches, open_source
+from .report import REPORT, report
 
 log = logging.getLogger(__name__)
 

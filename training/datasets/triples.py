@@ -67,14 +67,15 @@ class TriplesSource:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.places))
         rows = order[position * self.batch_size : (position + 1) * self.batch_size]
         places = [self.places[row] for row in rows]
-        images = {view: np.stack([self._read(view, p) for p in places]) for view in self.pictures}
+        images = {view: np.stack([self.read(view, p) for p in places]) for view in self.pictures}
         present = {
             view: np.array([place in self.pictures[view] for place in places])
             for view in self.pictures
         }
         return Batch(images, present, tuple(self.texts.get(place, "") for place in places))
 
-    def _read(self, view: View, place: str) -> Image:
+    def read(self, view: View, place: str) -> Image:
+        """[H, W, 3] encoder input; black where the place lacks the view."""
         path = self.pictures[view].get(place)
         if path is None:
             return np.zeros((self.preprocess.height_px, self.preprocess.width_px, 3), np.uint8)

@@ -1,0 +1,53 @@
+"""How far long work is, and how long it will take."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 10.0
+
+
+class Progress:
+    """Counts, and says now and then how far it is."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.done = count, 0
+        self._start = self._said = time.monotonic()
+
+    def over(self, lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Pass them on."""
+        for line in lines:
+            self.done += 1
+            self._say()
+            yield line
+
+    def _say(self) -> None:
+        now = time.monotonic()
+        if now - self._said >= _EVERY_S or self.done == self.count:
+            self._said = now
+            left_s = (self.count - self.done) / self.rate()
+            log.info(
+                "%d of %d places, %.2f/s, %s left",
+                self.done,
+                self.count,
+                self.rate(),
+                duration(left_s),
+            )
+
+    def rate(self) -> float:
+        """Places per second."""
+        return self.done / max(1e-9, time.monotonic() - self._start)
+
+
+def duration(seconds: float) -> str:
+    """In words, rounded up."""
+    if seconds < 120.0:
+        return f"{math.ceil(seconds)} s"
+    minutes = math.ceil(seconds / 60.0)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
