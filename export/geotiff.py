@@ -16,7 +16,7 @@ from geobridge.onboard.records import Image
 
 def utm_of(frame: LocalFrame) -> str:
     """The UTM zone of a frame's origin, as an EPSG code."""
-    zone = min(int(math.floor((frame.origin_lon_deg + 180.0) / 6.0)) + 1, 60)
+    zone = min(math.floor((frame.origin_lon_deg + 180.0) / 6.0) + 1, 60)
     return f"EPSG:{(32600 if frame.origin_lat_deg >= 0.0 else 32700) + zone}"
 
 

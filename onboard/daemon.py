@@ -20,6 +20,7 @@ from typing import Protocol
 
 from .config import RunConfig, load
 from .errors import ConfigError, GeobridgeError, LinkError
+from .flightlogs.recorder import Recorder
 from .flightlogs.telemetry_csv import read_telemetry
 from .frames.device import CAMERA_PREFIX
 from .frames.paced import Paced
@@ -69,6 +70,7 @@ class Daemon:
     publisher: Publisher
     rate_hz: float
     process_rate_hz: float
+    record: Callable[[Fix | Rejection], None] = lambda outcome: None
 
     _outcomes: Counter[str] = field(default_factory=Counter, init=False)
     _counting: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -127,6 +129,7 @@ class Daemon:
 
     def _handle(self, frame: Frame) -> None:
         outcome = self.localizer.handle(frame, self.telemetry.at(frame.t_capture_ns))
+        self.record(outcome)
         if isinstance(outcome, Rejection):
             kind = str(outcome.reason)
             log.debug("no fix: %s: %s", outcome.reason, outcome.detail)
@@ -228,7 +231,7 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
     localizer = open_localizer(
         Path(config.bundle), config.localizer, camera, trusted_keys=config.trusted_keys
     )
-    autopilot = AutopilotTelemetry()
+    autopilot = AutopilotTelemetry(has_own_gnss=config.link.gps_id > 0)
     telemetry: TelemetryAt = autopilot
     if not is_live:
         source = paced = Paced(source)
@@ -243,4 +246,13 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
         Publisher(config.link, config.localizer.filter, wall_clock_ahead_ns),
         rate_hz=config.link.rate_hz,
         process_rate_hz=config.source.process_rate_hz,
+        record=_recorder(config.record, opened),
     )
+
+
+def _recorder(record: str | None, opened: ExitStack) -> Callable[[Fix | Rejection], None]:
+    if record is None:
+        return lambda outcome: None
+    recorder = Recorder(Path(record))
+    opened.callback(recorder.close)
+    return recorder.write

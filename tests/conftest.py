@@ -4,12 +4,24 @@ import os
 import signal
 import warnings
 from collections.abc import Callable
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
+from geobridge.onboard.geodesy import LocalFrame
+from geobridge.onboard.records import Image
+
+if TYPE_CHECKING:  # the simulation needs more than what flies
+    from geobridge.onboard.simulation.mapped import MappedPlace
+    from geobridge.onboard.simulation.render.day import Day
+    from geobridge.onboard.simulation.render.scenery import Setting
+
+ORIGIN = LocalFrame(47.4, 8.5)
 ROOT = Path(__file__).parents[1]
 
 # A shell starts its background jobs with SIGINT ignored, and so would every process of the tests.
@@ -63,18 +75,17 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.importorskip(name)
     torch = pytest.importorskip("torch")
 
-    from geobridge.export.demo import write_geotiff
     from geobridge.export.encoders import export
+    from geobridge.export.geotiff import write_geotiff
     from geobridge.export.pack import pack
-    from geobridge.onboard.simulation.orthophoto import SUMMER_NOON, render_orthophoto
-    from geobridge.onboard.simulation.world import make_world
+    from geobridge.onboard.simulation.render.day import SUMMER_NOON
     from geobridge.training.trainer import train
 
     folder = tmp_path_factory.mktemp("rehearsal")
-    world = make_world(seed=7, size_m=400.0)
+    summer = picture_of(7, SUMMER_NOON)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)  # rasterio multiplies transforms
-        raster = write_geotiff(folder / "map.tif", render_orthophoto(world, SUMMER_NOON), world)
+        raster = write_geotiff(folder / "map.tif", summer, ORIGIN, -200.0, 200.0, 0.5)
     _fly(folder / "flight", world_seed=7)
     _fly(folder / "abroad", world_seed=8)
     where = [f'data.raster="{raster}"', f'run.folder="{folder / "run"}"']
@@ -88,19 +99,64 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _fly(folder: Path, world_seed: int) -> None:
-    from geobridge.export.demo import ORIGIN
-    from geobridge.onboard.camera import Camera
-    from geobridge.onboard.simulation.flight import fly, write_flight
-    from geobridge.onboard.simulation.orthophoto import AUTUMN_OVERCAST, render_orthophoto
+def picture_of(world_seed: int, day: Day) -> Image:
+    """[800, 800, 3] the land of a seed from above, 400 m wide."""
+    from geobridge.onboard.simulation.render.scenery import Scenery, on_day
+    from geobridge.onboard.simulation.render.views import orthomap
     from geobridge.onboard.simulation.world import make_world
 
-    folder.mkdir()
-    world, camera = make_world(world_seed, size_m=400.0), Camera.from_hfov(320, 240, 70.0)
-    route = [(-100.0, -100.0), (-100.0, 100.0), (100.0, 60.0), (70.0, -60.0)]
-    poses = fly(world, route, speed_m_s=12.0, height_agl_m=110.0, rate_hz=1.0, seed=11)
-    picture = render_orthophoto(world, AUTUMN_OVERCAST)
-    write_flight(folder, picture, world, camera, poses, ORIGIN, seed=12)
+    place = Scenery(make_world(world_seed, size_m=400.0, frame=ORIGIN))
+    return orthomap(on_day(place, day), -200.0, 200.0, 0.5, (800, 800)).image
+
+
+def flat(picture: Image) -> MappedPlace:
+    """Level land that looks like a picture of `picture_of`: no parallax, so that what is tested is
+    the localizer and not the land."""
+    from geobridge.onboard.simulation.mapped import MappedPlace
+
+    valid = np.ones(picture.shape[:2], np.uint8)
+    return MappedPlace(ORIGIN, picture, valid, -200.0, 200.0, 400.0 / len(picture))
+
+
+@pytest.fixture(scope="session")
+def land() -> Callable[[int, Day], Image]:
+    """`picture_of`, for tests."""
+    return cache(picture_of)
+
+
+@pytest.fixture(scope="session")
+def level() -> Callable[[Image], Setting]:
+    """Level land that looks like a picture, in even light."""
+    from geobridge.onboard.simulation.render.day import Day
+    from geobridge.onboard.simulation.render.scenery import on_day
+
+    return lambda picture: on_day(flat(picture), Day())
+
+
+def _fly(folder: Path, world_seed: int) -> None:
+    from geobridge.onboard.camera import Camera
+    from geobridge.onboard.simulation.flying.exposures import Shutter, exposures
+    from geobridge.onboard.simulation.flying.read_route import read_route
+    from geobridge.onboard.simulation.flying.recording import write_flight
+    from geobridge.onboard.simulation.flying.simulate import simulate
+    from geobridge.onboard.simulation.flying.terrain import Terrain
+    from geobridge.onboard.simulation.render.day import AUTUMN_OVERCAST, Day
+    from geobridge.onboard.simulation.render.scenery import on_day
+    from geobridge.onboard.simulation.render.views import drone
+
+    place, camera = flat(picture_of(world_seed, AUTUMN_OVERCAST)), Camera.from_hfov(320, 240, 70.0)
+    setting, terrain = on_day(place, Day()), Terrain(ORIGIN, *place.bounds_m, place.ground_amsl_m)
+    lat_deg, lon_deg = ORIGIN.to_geodetic([(-100, -100), (-100, 100), (100, 60), (70, -60)])
+    places = (f"{lat:.8f},{lon:.8f},110" for lat, lon in zip(lat_deg, lon_deg, strict=True))
+    flight = simulate(read_route(":".join(places), terrain, speed_m_s=12.0), terrain, seed=11)
+    shots = exposures(Shutter(rate_hz=1.0), 0.0, flight.truth[-1].time_s, 12)
+    write_flight(
+        folder,
+        flight,
+        shots,
+        lambda state: drone(setting, camera, state, seed=round(state.time_s)).image,
+        terrain,
+    )
 
 
 @pytest.fixture

@@ -53,9 +53,10 @@ def _row(
     places = sorted(queries.keys() & references.keys())
     row: dict[str, Any] = {"direction": f"{query} to {reference}", "queries": len(places)}
     if places:
-        scores = np.stack([queries[place] for place in places]) @ np.stack(
-            [references[place] for place in places]
-        ).T
+        scores = (
+            np.stack([queries[place] for place in places])
+            @ np.stack([references[place] for place in places]).T
+        )
         right = np.eye(len(places), dtype=bool)
         ranks = first_ranks(scores, right)
         row |= {f"r{k}": recall_at_k(ranks, k) for k in (1, 5, 10)}

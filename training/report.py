@@ -23,17 +23,23 @@ REPORT = "report.json"
 TEST = "test"
 
 
+def has_report(settings: TrainConfig) -> bool:
+    """Whether there is something to measure a trained encoder on."""
+    data = settings.data
+    return not isinstance(data, TriplesConfig) or (Path(data.folder) / TEST).is_dir()
+
+
 def report(model: GeoBridge, settings: TrainConfig, source: BatchSource, run: Path) -> None:
     """Write `REPORT`: against the whole map, or on the test split of triples if there is one."""
     figures: Any = None
     if isinstance(source, AreaSource):
         figures = evaluate_area(model, settings, source)
         log.info(
-            "rendered views against the whole map: R@1 within 50 m %.1f %%, R@5 within 25 m %.1f %%",
+            "rendered views against the map: R@1 within 50 m %.1f %%, R@5 within 25 m %.1f %%",
             100 * figures["r1_within_50_m"],
             100 * figures["r5_within_25_m"],
         )
-    elif isinstance(settings.data, TriplesConfig) and (Path(settings.data.folder) / TEST).is_dir():
+    elif has_report(settings):
         figures = directions(model, settings)
         for row in figures:
             log.info(

@@ -22,11 +22,11 @@ from geobridge.onboard.config import load
 from geobridge.onboard.errors import ConfigError, DataError
 
 from . import checkpoint as checkpoints
-from .config import AreaConfig, OptimConfig, TrainConfig
+from .config import OptimConfig, TrainConfig
 from .losses import Loss, NothingToCompareError, geobridge_loss
 from .model import GeoBridge, build_model
 from .pipeline import TensorBatch, batches, open_source
-from .report import REPORT, report
+from .report import REPORT, has_report, report
 
 log = logging.getLogger(__name__)
 
@@ -208,8 +208,7 @@ def _interrupt_held() -> Iterator[None]:
 
 def _complete(settings: TrainConfig, resumed: checkpoints.Checkpoint) -> bool:
     """Whether every step is done, and what follows the last one too."""
-    reported = not isinstance(settings.data, AreaConfig)
-    reported = reported or (Path(settings.run.folder) / REPORT).exists()
+    reported = (Path(settings.run.folder) / REPORT).exists() or not has_report(settings)
     return resumed.step >= settings.optim.steps and reported
 
 

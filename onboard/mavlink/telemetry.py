@@ -6,14 +6,20 @@ import math
 import threading
 from typing import Any
 
-from pymavlink.dialects.v20.common import MAV_AUTOPILOT_INVALID, MAV_COMP_ID_AUTOPILOT1
+from pymavlink.dialects.v20.common import (
+    GPS_FIX_TYPE_3D_FIX,
+    MAV_AUTOPILOT_INVALID,
+    MAV_COMP_ID_AUTOPILOT1,
+)
 
 from ..flightlogs.interpolation import sample_at
-from ..records import Attitude, Telemetry
+from ..records import Attitude, Prior, Telemetry
 
 KEPT_NS = 5_000_000_000
 MAX_GAP_NS = 500_000_000
 """Across a longer silence nothing is interpolated."""
+MIN_PRIOR_ACCURACY_M, MAX_PRIOR_ACCURACY_M = 10.0, 100.0
+"""A receiver that was jammed a moment ago is not as good as it says."""
 PATIENCE_S = 0.1
 """One period of a 10 Hz stream: an attitude held for so long is wrong by degrees in a turn."""
 
@@ -23,12 +29,16 @@ class AutopilotTelemetry:
 
     The first autopilot heard (a HEARTBEAT of component 1) is the one believed, nobody else.
     Messages are dated by their arrival on our monotonic clock, which is late by the age that they
-    have on the wire. Height above ground is `relative_alt`, the height above home: true over flat
+    have on the wire. While the autopilot's first GNSS receiver has a fix that states its accuracy,
+    that is the prior: where to look, before there is a track. It is read only when `has_own_gnss`,
+    for else that receiver may be us. Height above ground is `relative_alt`, the height above home: true over flat
     ground. Headings are from true north, as the autopilot's filter has them.
     """
 
-    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, patience_s: float = PATIENCE_S, has_own_gnss: bool = False) -> None:
         self.system: int | None = None
+        self._has_own_gnss = has_own_gnss
+        self._priors: list[Telemetry] = []
         self._patience_s = patience_s
         self._attitudes: list[Telemetry] = []
         self._positions: list[Telemetry] = []
@@ -47,6 +57,8 @@ class AutopilotTelemetry:
                 self._keep(self._attitudes, attitude_sample(message, t_arrival_ns))
             elif kind == "GLOBAL_POSITION_INT":
                 self._keep(self._positions, position_sample(message, t_arrival_ns))
+            elif kind == "GPS_RAW_INT" and self._has_own_gnss:
+                self._keep(self._priors, prior_sample(message, t_arrival_ns))
 
     def at(self, t_ns: int) -> Telemetry:
         """Interpolated to `t_ns`; the time is that of the stalest part, None is what was not heard.
@@ -58,6 +70,7 @@ class AutopilotTelemetry:
             self._changed.wait_for(lambda: self._is_covered(t_ns), self._patience_s)
             attitude = sample_at(self._attitudes, t_ns, MAX_GAP_NS) if self._attitudes else None
             position = sample_at(self._positions, t_ns, MAX_GAP_NS) if self._positions else None
+            prior = self._priors[-1] if self._priors else None
         heard = [sample for sample in (attitude, position) if sample is not None]
         return Telemetry(
             t_ns=max((s.t_ns for s in heard), key=lambda s_ns: abs(s_ns - t_ns), default=t_ns),
@@ -66,6 +79,7 @@ class AutopilotTelemetry:
             alt_amsl_m=position.alt_amsl_m if position else None,
             velocity_north_m_s=position.velocity_north_m_s if position else None,
             velocity_east_m_s=position.velocity_east_m_s if position else None,
+            prior=prior.prior if prior and abs(prior.t_ns - t_ns) <= MAX_GAP_NS else None,
         )
 
     def _keep(self, samples: list[Telemetry], sample: Telemetry | None) -> None:
@@ -89,6 +103,18 @@ def attitude_sample(message: Any, t_ns: int) -> Telemetry | None:
     if not all(abs(angle_deg) <= 360.0 for angle_deg in (roll_deg, pitch_deg, yaw_deg)):
         return None
     return Telemetry(t_ns, attitude=Attitude(roll_deg, pitch_deg, yaw_deg % 360.0))
+
+
+def prior_sample(message: Any, t_ns: int) -> Telemetry:
+    """GPS_RAW_INT (#24): degrees x 1e7, millimetres; no prior without a 3D fix and its accuracy.
+
+    `h_acc` is 1-sigma radial; a fix is up to half a second old when it is used.
+    """
+    accuracy_m = message.h_acc / 1000.0 / math.sqrt(2.0)
+    prior = None
+    if message.fix_type >= GPS_FIX_TYPE_3D_FIX and 0.0 < accuracy_m <= MAX_PRIOR_ACCURACY_M:
+        prior = Prior(message.lat / 1e7, message.lon / 1e7, max(accuracy_m, MIN_PRIOR_ACCURACY_M))
+    return Telemetry(t_ns, prior=prior)
 
 
 def position_sample(message: Any, t_ns: int) -> Telemetry:

@@ -19,8 +19,8 @@ from ..errors import LinkError
 from ..frames.stream import pack_frame
 from ..records import Image
 from .autopilot.autopilot import Autopilot
-from .autopilot.estimator import Estimate
 from .autopilot.link import AutopilotLink
+from .autopilot.vehicle import Estimate
 from .flying.aircraft import Aircraft
 from .flying.guidance import Guidance
 from .state import State

@@ -15,7 +15,7 @@ from .gaps import fill_gaps
 from .land.ground import Ground
 from .land.palette import Season
 from .land.raster import Bytes, Field, Floats
-from .land.relief import BOX, CROWN
+from .land.solids import BOX, CROWN
 from .land.terrain import Terrain
 from .render.day import Day
 from .render.scene import Heights, Scene, build_scene, texture_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from .land.layout import plan_land
 from .land.plan import Layout
 from .land.plants import plant
 from .land.raster import Grid
-from .land.relief import Relief, Rows
+from .land.solids import Rows
 from .land.terrain import Terrain
 
 MIN_SIZE_M, MAX_SIZE_PX = 100.0, 16_384
@@ -32,8 +31,8 @@ class World:
 
     Rasters are [H, W] with row 0 at the north edge. `terrain` is the height of the ground, water
     and cuttings included; `layout` is the plan as vectors; `buildings`, `decks` (bridges and their
-    piers), `clutter` (small things) and `cars` (places for one) are rows of `relief.BOX`, `crowns`
-    rows of `relief.CROWN`, all with the height of the ground they stand on.
+    piers), `clutter` (small things) and `cars` (places for one) are rows of `solids.BOX`, `crowns`
+    rows of `solids.CROWN`, all with the height of the ground they stand on.
     """
 
     seed: int
@@ -57,14 +56,6 @@ class World:
     def gsd_m(self) -> float:
         """Side of a pixel."""
         return self.grid.gsd_m
-
-    @cached_property
-    def relief(self) -> Relief:
-        """The buildings and the crowns as heights above flat ground."""
-        relief = Relief.flat(self.grid)
-        relief.raise_boxes(self.buildings, 1, self.grid)
-        relief.grow_crowns(self.crowns, self.grid)
-        return relief
 
 
 def make_world(

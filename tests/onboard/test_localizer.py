@@ -39,9 +39,10 @@ from geobridge.onboard.records import (
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.index import Index
-from geobridge.onboard.simulation.flight import Pose, render_frame
-from geobridge.onboard.simulation.orthophoto import SUMMER_NOON, render_orthophoto
-from geobridge.onboard.simulation.world import make_world
+from geobridge.onboard.simulation.render.day import SUMMER_NOON, Day
+from geobridge.onboard.simulation.render.scenery import Setting
+from geobridge.onboard.simulation.render.views import drone
+from geobridge.onboard.simulation.state import State
 from geobridge.onboard.views import View
 
 S = 1_000_000_000
@@ -177,11 +178,13 @@ def test_stated_accuracy_holds_every_known_error(
             assert result.horiz_accuracy_m == pytest.approx(math.hypot(*stated))
 
 
-def test_a_tilted_camera_is_supported_by_the_place_it_sees(parts: Parts) -> None:
+def test_a_tilted_camera_is_supported_by_the_place_it_sees(
+    parts: Parts, land: Callable[[int, Day], Image], level: Callable[[Image], Setting]
+) -> None:
     """Not by the place below the vehicle, 63 m away, though that is a candidate too."""
-    world, attitude = make_world(seed=7, size_m=400.0), Attitude(0.0, 30.0, 0.0)
-    pose = Pose(0.0, 10.0, -50.0, 110.0, attitude, 0.0, 0.0)
-    picture = render_frame(render_orthophoto(world, SUMMER_NOON), world, CAMERA, pose)
+    attitude = Attitude(0.0, 30.0, 0.0)
+    state = State(0.0, 10.0, -50.0, 110.0, attitude, (0.0, 0.0, 0.0))
+    picture = drone(level(land(7, SUMMER_NOON)), CAMERA, state).image
     lat_deg, lon_deg = (float(x) for x in LocalFrame(47.4, 8.5).to_geodetic([10.0, -50.0]))
     seen = Telemetry(0, attitude, 110.0, None, 0.0, 0.0, Prior(lat_deg, lon_deg, 20.0))
     moment = Moment(Frame(picture, 0), seen, lat_deg, lon_deg)

@@ -18,14 +18,13 @@ from geobridge.onboard.localization.verify import Alignment, separate, verify
 from geobridge.onboard.manifest import ImageryEntry
 from geobridge.onboard.records import Attitude, Image
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
-from geobridge.onboard.simulation.flight import Pose, render_frame
-from geobridge.onboard.simulation.orthophoto import (
-    AUTUMN_OVERCAST,
-    SUMMER_NOON,
-    Appearance,
-    render_orthophoto,
-)
-from geobridge.onboard.simulation.world import World, make_world
+from geobridge.onboard.simulation.render.day import AUTUMN_OVERCAST, SUMMER_NOON, Day
+from geobridge.onboard.simulation.render.scenery import Setting
+from geobridge.onboard.simulation.render.views import drone
+from geobridge.onboard.simulation.state import State
+
+Level = Callable[[Image], Setting]
+Land = Callable[[int, Day], Image]
 
 CAMERA = Camera.from_hfov(320, 240, 70.0)
 CONFIG = VerifyConfig()
@@ -35,18 +34,13 @@ shifts = st.floats(-20.0, 20.0)
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
-    return make_world(seed=7, size_m=SIZE_M)
+def summer(land: Land) -> Image:
+    return land(7, SUMMER_NOON)
 
 
 @pytest.fixture(scope="module")
-def summer(world: World) -> Image:
-    return render_orthophoto(world, SUMMER_NOON)
-
-
-@pytest.fixture(scope="module")
-def autumn(world: World) -> Image:
-    return render_orthophoto(world, AUTUMN_OVERCAST)
+def autumn(land: Land) -> Image:
+    return land(7, AUTUMN_OVERCAST)
 
 
 def imagery_of(orthophoto: Image, alpha: int = 255) -> ReferenceImagery:
@@ -61,11 +55,12 @@ def imagery_of(orthophoto: Image, alpha: int = 255) -> ReferenceImagery:
 
 
 def seen_from(
-    world: World, orthophoto: Image, east_m: float, north_m: float, heading_deg: float = 30.0
+    level: Level, orthophoto: Image, east_m: float, north_m: float, heading_deg: float = 30.0
 ) -> Prepared:
-    pose = Pose(0.0, east_m, north_m, 110.0, Attitude(2.0, -3.0, heading_deg), 0.0, 0.0)
-    picture = render_frame(orthophoto, world, CAMERA, pose)
-    return Prepared(picture, CAMERA, pose.attitude, pose.height_agl_m)
+    attitude = Attitude(2.0, -3.0, heading_deg)
+    state = State(0.0, east_m, north_m, 110.0, attitude, (0.0, 0.0, 0.0))
+    picture = drone(level(orthophoto), CAMERA, state).image
+    return Prepared(picture, CAMERA, attitude, 110.0)
 
 
 def find(frame: Prepared, imagery: ReferenceImagery, *near_m: tuple[float, float]) -> Alignment:
@@ -96,7 +91,7 @@ def off_m(aligned: Alignment, east_m: float, north_m: float) -> float:
     shift_m=st.tuples(shifts, shifts),
 )
 def test_the_vehicle_is_found(
-    world: World,
+    level: Level,
     summer: Image,
     east_m: float,
     north_m: float,
@@ -105,7 +100,7 @@ def test_the_vehicle_is_found(
     scale_error: float,
     shift_m: tuple[float, float],
 ) -> None:
-    truth = seen_from(world, summer, east_m, north_m, heading_deg)
+    truth = seen_from(level, summer, east_m, north_m, heading_deg)
     told = replace(
         truth,
         attitude=replace(truth.attitude, heading_deg=heading_deg + heading_error_deg),
@@ -129,8 +124,8 @@ LIGHTS: dict[str, Callable[[Image], Image]] = {
 
 
 @pytest.mark.parametrize("light", LIGHTS)
-def test_other_light_changes_nothing(world: World, summer: Image, light: str) -> None:
-    frame = seen_from(world, summer, 40.0, -30.0)
+def test_other_light_changes_nothing(level: Level, summer: Image, light: str) -> None:
+    frame = seen_from(level, summer, 40.0, -30.0)
     found = find(
         replace(frame, image=LIGHTS[light](frame.image)), imagery_of(summer), (50.0, -40.0)
     )
@@ -140,31 +135,30 @@ def test_other_light_changes_nothing(world: World, summer: Image, light: str) ->
 
 @pytest.mark.parametrize("east_m", [-80.0, -40.0, 0.0, 40.0, 80.0])
 def test_another_season_is_found_or_not_believed(
-    world: World, summer: Image, autumn: Image, east_m: float
+    level: Level, summer: Image, autumn: Image, east_m: float
 ) -> None:
-    frame = seen_from(world, autumn, east_m, 25.0)
+    frame = seen_from(level, autumn, east_m, 25.0)
     found = find(frame, imagery_of(summer), (east_m + 10.0, 15.0))
     assert off_m(found, east_m, 25.0) < 4.0 or not is_confident(found)
 
 
-def test_the_right_one_of_several_neighbourhoods_is_taken(world: World, summer: Image) -> None:
-    frame = seen_from(world, summer, 40.0, -30.0)
+def test_the_right_one_of_several_neighbourhoods_is_taken(level: Level, summer: Image) -> None:
+    frame = seen_from(level, summer, 40.0, -30.0)
     found = find(frame, imagery_of(summer), (-100.0, 90.0), (80.0, 100.0), (45.0, -25.0))
     assert off_m(found, 40.0, -30.0) < 1.5 * GSD_M
 
 
 @pytest.mark.parametrize("season", [SUMMER_NOON, AUTUMN_OVERCAST], ids=["summer", "autumn"])
-def test_another_land_is_not_believed(world: World, summer: Image, season: Appearance) -> None:
-    abroad = make_world(seed=8, size_m=SIZE_M)
-    orthophoto, imagery = render_orthophoto(abroad, season), imagery_of(summer)
+def test_another_land_is_not_believed(level: Level, land: Land, summer: Image, season: Day) -> None:
+    orthophoto, imagery = land(8, season), imagery_of(summer)
     for east_m, north_m in ((-80.0, -80.0), (-80.0, 80.0), (0.0, 0.0), (80.0, -80.0), (80.0, 80.0)):
-        frame = seen_from(abroad, orthophoto, east_m, north_m, heading_deg=east_m)
+        frame = seen_from(level, orthophoto, east_m, north_m, heading_deg=east_m)
         assert not is_confident(find(frame, imagery, (east_m, north_m), (-north_m, east_m)))
 
 
-def test_noise_is_not_believed(world: World, summer: Image) -> None:
+def test_noise_is_not_believed(level: Level, summer: Image) -> None:
     rng = np.random.default_rng(3)
-    frame = seen_from(world, summer, 0.0, 0.0)
+    frame = seen_from(level, summer, 0.0, 0.0)
     noise = rng.integers(0, 256, frame.image.shape).astype(np.uint8)
     smooth = np.asarray(cv2.GaussianBlur(noise, (0, 0), 3.0), np.uint8)
     for image in (noise, smooth):
@@ -172,29 +166,29 @@ def test_noise_is_not_believed(world: World, summer: Image) -> None:
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
-def test_an_empty_frame_is_not_believed(world: World, summer: Image, grey: int) -> None:
-    frame = seen_from(world, summer, 0.0, 0.0)
+def test_an_empty_frame_is_not_believed(level: Level, summer: Image, grey: int) -> None:
+    frame = seen_from(level, summer, 0.0, 0.0)
     empty = replace(frame, image=np.full_like(frame.image, grey))
     assert not is_confident(find(empty, imagery_of(summer), (0.0, 0.0)))
 
 
-def test_imagery_that_shows_nothing_is_not_believed(world: World, summer: Image) -> None:
-    frame = seen_from(world, summer, 0.0, 0.0)
+def test_imagery_that_shows_nothing_is_not_believed(level: Level, summer: Image) -> None:
+    frame = seen_from(level, summer, 0.0, 0.0)
     assert not is_confident(find(frame, imagery_of(summer, alpha=0), (0.0, 0.0)))
     assert not is_confident(find(frame, imagery_of(np.full_like(summer, 90)), (0.0, 0.0)))
     assert not is_confident(find(frame, imagery_of(summer), (5000.0, 0.0)))
 
 
-def test_without_ground_or_a_place_to_look_there_is_no_answer(world: World, summer: Image) -> None:
-    frame, imagery = seen_from(world, summer, 0.0, 0.0), imagery_of(summer)
+def test_without_ground_or_a_place_to_look_there_is_no_answer(level: Level, summer: Image) -> None:
+    frame, imagery = seen_from(level, summer, 0.0, 0.0), imagery_of(summer)
     assert verify(lambda turn, stretch: None, [(0.0, 0.0)], imagery, CONFIG) is None
     assert verify(lambda *_: frame.rectify(PATCH_M, GSD_M), [], imagery, CONFIG) is None
 
 
 def test_a_search_too_small_to_hold_another_place_is_not_believed(
-    world: World, summer: Image
+    level: Level, summer: Image
 ) -> None:
-    frame = seen_from(world, summer, 0.0, 0.0)
+    frame = seen_from(level, summer, 0.0, 0.0)
     patch = frame.rectify(PATCH_M, GSD_M)
     assert patch is not None
     aligned = verify(
@@ -208,8 +202,8 @@ def test_a_search_too_small_to_hold_another_place_is_not_believed(
     assert not is_confident(aligned)
 
 
-def test_the_same_answer_every_time(world: World, summer: Image, autumn: Image) -> None:
-    frame = seen_from(world, autumn, 40.0, -30.0)
+def test_the_same_answer_every_time(level: Level, summer: Image, autumn: Image) -> None:
+    frame = seen_from(level, autumn, 40.0, -30.0)
     first, second = (find(frame, imagery_of(summer), (50.0, -40.0)) for _ in range(2))
     assert first == second
 

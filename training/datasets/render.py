@@ -27,7 +27,7 @@ from geobridge.onboard.errors import DataError
 from geobridge.onboard.simulation.world import MAX_SIZE_PX, make_world
 
 from ..place import read_place
-from .render_blocks import MIN_BLOCK_M, SPLITS, Blocks, Spot, choose
+from .render_blocks import FOOTPRINTS_M, MIN_BLOCK_M, MOST_OVERLAP, SPLITS, Blocks, Spot, choose
 from .render_days import Epochs
 from .render_lands import MapLand, WorldLand
 from .render_progress import Progress, duration
@@ -68,6 +68,9 @@ def render(
     weather: str = "mixed",
     photo: bool = False,
     depth: bool = False,
+    rectified: bool = False,
+    footprint_m: float | None = None,
+    overlap: float = MOST_OVERLAP,
     shard_size: int = 500,
 ) -> dict[str, Any]:
     """Render a data set, or go on with one that was begun; counts and rate.
@@ -88,24 +91,29 @@ def render(
         weather: one of `WEATHERS`.
         photo: plain street photos instead of panoramas.
         depth: exact distances and points of every view as well.
+        rectified: drone pictures as flight cuts them out: north up, by sensors that err.
+        footprint_m: side of every place, by default drawn from the published five.
+        overlap: share of the ground that two places may have in common.
         shard_size: places that are written as one.
 
     Raises:
         DataError: a parameter out of range, a folder or map that cannot be used, too many places
             for the land.
     """
-    _check(val, test, block_m, size_px, samples, tilt_deg)
-    style = Style(size_px, samples, tilt_deg, weather, photo, depth)
+    _check(val, test, block_m, size_px, samples, tilt_deg, overlap, footprint_m)
+    style = Style(size_px, samples, tilt_deg, weather, photo, depth, rectified)
     source = _source(size_km, raster, dsm, gsd_m)
     parameters = {"geobridge": version("geobridge-uav"), "count": count, "seed": seed, **source}
     parameters |= {"val": val, "test": test, "block-m": block_m, "shard": shard_size}
+    parameters |= {"footprint-m": footprint_m, "overlap": overlap}
     parameters |= {name.replace("_", "-"): value for name, value in asdict(style).items()}
     folder = ShardedFolder(out, parameters)
     with folder.held():
         log.info("preparing the land")
         land = _land(source, seed, raster, dsm, gsd_m)
         blocks = Blocks(land, block_m, val, test, seed)
-        spots = choose(land, blocks, _counts(count, val, test), seed)
+        footprints_m = FOOTPRINTS_M if footprint_m is None else (footprint_m,)
+        spots = choose(land, blocks, _counts(count, val, test), seed, footprints_m, overlap)
         shards = _shards(spots, blocks, seed, shard_size)
         done = _work(land, folder, shards, style, seed)
         names = {split: [s.name for s in shards if s.split == split] for split in SPLITS}
@@ -114,7 +122,14 @@ def render(
 
 
 def _check(
-    val: float, test: float, block_m: float, size_px: int, samples: int, tilt_deg: float
+    val: float,
+    test: float,
+    block_m: float,
+    size_px: int,
+    samples: int,
+    tilt_deg: float,
+    overlap: float,
+    footprint_m: float | None,
 ) -> None:
     for name, value, low, high in (
         ("val", val, 0.0, 0.5),
@@ -123,6 +138,8 @@ def _check(
         ("size-px", size_px, 32, 2048),
         ("samples", samples, 1, 4),
         ("tilt-deg", tilt_deg, 0.0, _MOST_TILT_DEG),
+        ("overlap", overlap, 0.05, 0.98),
+        ("footprint-m", footprint_m or FOOTPRINTS_M[0], FOOTPRINTS_M[0], FOOTPRINTS_M[-1]),
     ):
         if not low <= value <= high:
             raise DataError(f"--{name} {value}: expected {low:g} to {high:g}")

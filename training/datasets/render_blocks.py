@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,9 +16,10 @@ FOOTPRINTS_M = (80.0, 100.0, 120.0, 150.0, 180.0)
 """Sides of the squares of ground that places show, as in the published data set."""
 MIN_BLOCK_M = 300.0
 SPLITS = ("train", "val", "test")
+MOST_OVERLAP = 0.5
+"""Share of the ground that two places of the published data set have in common."""
 
 _MARGIN_M = 10.0
-_MOST_OVERLAP = 0.5
 _SHOWN = 0.8
 _DRAWS_IN_VAIN = 3000
 
@@ -115,18 +117,25 @@ class Blocks:
         return sum(name == split for name in self.splits.values())
 
 
-def choose(land: Land, blocks: Blocks, counts: dict[str, int], seed: int) -> dict[str, list[Spot]]:
-    """So many places for each split, none of which overlaps another by more than half.
+def choose(
+    land: Land,
+    blocks: Blocks,
+    counts: dict[str, int],
+    seed: int,
+    footprints_m: Sequence[float] = FOOTPRINTS_M,
+    most_overlap: float = MOST_OVERLAP,
+) -> dict[str, list[Spot]]:
+    """So many places for each split, none of which overlaps another by more than a share.
 
     Raises:
         DataError: the blocks of a split have no room for so many.
     """
     rng = np.random.default_rng([seed, 70])
     chosen: dict[str, list[Spot]] = {split: [] for split in counts}
-    taken = _Taken()
+    taken = _Taken(most_overlap)
     in_vain = dict.fromkeys(counts, 0)
     while any(len(chosen[split]) < counts[split] for split in counts):
-        spot = land.propose(rng, float(rng.choice(FOOTPRINTS_M)))
+        spot = land.propose(rng, float(rng.choice(footprints_m)))
         split = blocks.split_of(spot) if spot else None
         open_splits = [name for name in counts if len(chosen[name]) < counts[name]]
         if spot and split in open_splits and not taken.overlaps(spot):
@@ -148,7 +157,8 @@ def choose(land: Land, blocks: Blocks, counts: dict[str, int], seed: int) -> dic
 class _Taken:
     """The places so far, by square of land."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_overlap: float) -> None:
+        self._most_overlap = most_overlap
         self._cells: dict[tuple[int, int], list[Spot]] = {}
 
     def add(self, spot: Spot) -> None:
@@ -159,7 +169,7 @@ class _Taken:
         column, row = self._cell(spot)
         around = [(column + dx, row + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)]
         return any(
-            _overlap(spot, other) > _MOST_OVERLAP
+            _overlap(spot, other) > self._most_overlap
             for cell in around
             for other in self._cells.get(cell, ())
         )

@@ -133,11 +133,17 @@ def draw_optics(rng: np.random.Generator) -> Optics:
 
 
 def draw_drone(
-    rng: np.random.Generator, spot: Spot, ground_amsl_m: float, size_px: int, tilt_deg: float
+    rng: np.random.Generator,
+    spot: Spot,
+    ground_amsl_m: float,
+    size_px: int,
+    tilt_deg: float,
+    margin: float = 1.0,
 ) -> tuple[Camera, State]:
     """A camera that sees about the footprint, at most `tilt_deg` from straight down, any heading.
 
-    The vehicle stands back so that the axis of a level camera would meet the middle of the place.
+    `margin` widens what it sees. The vehicle stands back so that the axis of a level camera would
+    meet the middle of the place.
     """
     tilt = math.radians(tilt_deg * math.sqrt(rng.random()))
     seen_m = spot.footprint_m * float(rng.uniform(0.9, 1.15)) / 2.0
@@ -148,7 +154,7 @@ def draw_drone(
         )
     )
     heading_deg = float(rng.uniform(0.0, 360.0))
-    hfov_deg = 2.0 * math.degrees(math.atan(seen_m * math.cos(tilt) / height_m))
+    hfov_deg = 2.0 * math.degrees(math.atan(margin * seen_m * math.cos(tilt) / height_m))
     mount = Mount(0.0, math.degrees(tilt) - 90.0, 0.0)
     camera = Camera.from_hfov(size_px, size_px, hfov_deg, mount)
     roll_deg, pitch_deg = (float(lean) for lean in rng.normal(0.0, _LEAN_DEG, 2))

@@ -1,7 +1,7 @@
 """The pictures of one place and the truth about them, as files and as a line of metadata.
 
     <folder>/satellite/<id>.jpg     north up, the footprint as of another date
-    <folder>/drone/<id>.jpg         about the footprint, the vehicle's heading up
+    <folder>/drone/<id>.jpg         about the footprint, the vehicle's heading up; or rectified
     <folder>/street/<id>.jpg        panorama, its heading in the middle; or a photo
     <folder>/depth/<view>/<id>.npz  on request: `distance_m` [H, W] and `points_m` [H, W, 3], metres
                                     east, north, up of the middle of the place; float16
@@ -12,7 +12,7 @@ What a place looks like depends on the seed, its split and its number alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +21,8 @@ import numpy as np
 
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.records import Image
+from geobridge.onboard.localization.prepare import Prepared
+from geobridge.onboard.records import Attitude, Image
 from geobridge.onboard.simulation.render.day import Day
 from geobridge.onboard.simulation.render.scenery import Place, Setting, on_day
 from geobridge.onboard.simulation.render.views import (
@@ -32,6 +33,7 @@ from geobridge.onboard.simulation.render.views import (
     satellite,
     street_photo,
 )
+from geobridge.onboard.simulation.state import State
 
 from .render_blocks import Spot
 from .render_days import (
@@ -48,6 +50,10 @@ JPEG_QUALITY = 92
 
 _PHOTO_HFOV_DEG = (60.0, 80.0)
 _FARTHEST_M = 60_000.0
+_RECTIFIED_MARGIN = 1.4
+"""How much more than the footprint is seen, so that a turned picture has no empty corners."""
+_SENSOR_ERRORS = (1.5, 4.0, 0.03)
+"""1-sigma: roll and pitch in degrees, heading in degrees, share of the height."""
 
 
 class Told(Protocol):
@@ -71,6 +77,7 @@ class Style:
     weather: str
     photo: bool
     depth: bool
+    rectified: bool
 
 
 @dataclass(frozen=True)
@@ -143,10 +150,17 @@ class _Scene:
         day = draw_day(self._rng, self._epochs.today, self._weather)
         style = self._style
         camera, state = draw_drone(
-            self._rng, self._spot, self.middle_m[2], style.size_px, style.tilt_deg
+            self._rng,
+            self._spot,
+            self.middle_m[2],
+            style.size_px,
+            style.tilt_deg,
+            margin=_RECTIFIED_MARGIN if style.rectified else 1.0,
         )
         optics = draw_optics(self._rng)
         shot = drone(self._on(day), camera, state, optics, **self._options())
+        if style.rectified:
+            shot = replace(shot, image=self._rectify(shot.image, camera, state))
         truth = {
             "east_m": state.east_m,
             "north_m": state.north_m,
@@ -158,6 +172,22 @@ class _Scene:
             "optics": asdict(optics),
         }
         return shot, truth | {"day": _told(day)}
+
+    def _rectify(self, image: Image, camera: Camera, state: State) -> Image:
+        """The picture as flight would cut it: north up, by sensors that err; black beyond it."""
+        tilt_deg, turn_deg, stretch = _SENSOR_ERRORS
+        roll_deg, pitch_deg = self._rng.normal(0.0, tilt_deg, 2)
+        attitude = Attitude(
+            state.attitude.roll_deg + float(roll_deg),
+            state.attitude.pitch_deg + float(pitch_deg),
+            state.attitude.heading_deg + float(self._rng.normal(0.0, turn_deg)),
+        )
+        height_agl_m = state.alt_amsl_m - self.middle_m[2]
+        height_agl_m *= 1.0 + float(self._rng.normal(0.0, stretch))
+        seen = Prepared(camera.undistort(image), camera, attitude, height_agl_m)
+        footprint_m = self._spot.footprint_m
+        patch = seen.rectify(footprint_m, footprint_m / self._style.size_px)
+        return np.zeros_like(image) if patch is None else patch.image
 
     def street(self, east_m: float, north_m: float, heading_deg: float) -> Taken:
         day = draw_day(self._rng, self._epochs.today, self._weather)

@@ -10,7 +10,7 @@ import numpy as np
 from ..land.ground import Ground
 from ..land.markings import pitch_of
 from ..land.plan import Use
-from ..land.relief import Facade, Rows, Shape, middles
+from ..land.solids import Facade, Rows, Shape, middles
 from .fact import Fact, Topic, counted
 from .footprint import Footprint, Mask
 from .whereabouts import Whereabouts

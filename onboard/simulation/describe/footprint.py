@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..land.ground import Ground
 from ..land.plan import Block, Layout, Road, Use
 from ..land.raster import Bytes, Floats, Grid
-from ..land.relief import Rows, corners, middles
+from ..land.solids import Rows, corners, middles
 from ..world import World
 
 Mask = npt.NDArray[np.bool_]

@@ -10,7 +10,7 @@ import numpy as np
 from ..land.geometry import long_axis
 from ..land.ground import Ground
 from ..land.plan import Use
-from ..land.relief import Species, middles
+from ..land.solids import Species, middles
 from .fact import Fact, Topic, counted
 from .footprint import Footprint, Mask
 from .whereabouts import Whereabouts

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..land.plan import Bridge, Over, TrunkKind, Use
 from ..land.raster import Floats
-from ..land.relief import Rows, middles
+from ..land.solids import Rows, middles
 from .fact import Fact, Topic, counted
 from .footprint import Footprint
 from .lines import river_noun

@@ -11,7 +11,7 @@ from ..land.geometry import length_m, unit
 from ..land.ground import Ground
 from ..land.plan import RoadKind
 from ..land.raster import Floats
-from ..land.relief import middles
+from ..land.solids import middles
 from .divide import Divide
 from .fact import Fact
 from .footprint import Footprint

@@ -9,7 +9,7 @@ import numpy as np
 from .geometry import length_m, walk
 from .plan import Bridge
 from .raster import Floats
-from .relief import BOX, Facade, Rows, Shape
+from .solids import BOX, Facade, Rows, Shape
 from .terrain import Terrain
 
 DECK_THICKNESS_M = 1.4

@@ -15,8 +15,8 @@ from .houses import detached_houses, slabs, towers, town_houses
 from .monuments import MONUMENTS, station
 from .plan import Block, Layout, RoadKind, TrunkKind, Use
 from .raster import Floats
-from .relief import Facade, Shape
 from .repeats import allotments, equal_rows, greenhouses, orchard, plantation, solar_park
+from .solids import Facade, Shape
 
 _SKYLIGHT = (214, 218, 216)
 _SILO = (188, 190, 188)

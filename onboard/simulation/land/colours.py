@@ -15,11 +15,9 @@ from .palette import (
     TEXTURE_ELSE,
     Season,
     crop_colours,
-    crown_colours,
     ground_colours,
 )
 from .raster import Bytes, Field
-from .relief import Relief, Rows, Shape, Species
 
 _PAINT = np.float32(0.9)
 _SHALLOW = np.array([0.10, 0.11, 0.06], np.float32)
@@ -143,42 +141,3 @@ def _mow(colours: Field, cover: Bytes, gsd_m: float, first_row: int) -> None:
     at = np.nonzero(cover == Ground.PITCH)
     stripe = np.floor((at[1] + at[0] + first_row) * gsd_m / 8.0) % 2.0
     colours[at] *= (0.95 + 0.1 * stripe)[:, None]
-
-
-def paint(world: World, relief: Relief, boxes: Rows, season: Season) -> Field:
-    """[H, W, 3] sRGB in 0..1 without light; `relief`, `boxes` may hold more than the world does."""
-    colours = ground_albedo(world, season).astype(np.float32) / np.float32(255.0)
-    texture, whole = _Texture(world), slice(0, world.grid.size_px)
-    fine = texture.fine.rows(world.grid, whole)
-    _crowns(colours, world, relief, fine, season)
-    _roofs(colours, world, relief, boxes, texture.middle.rows(world.grid, whole), fine)
-    return colours
-
-
-def _crowns(colours: Field, world: World, relief: Relief, fine: Field, season: Season) -> None:
-    """Leaves by species and tint, darker low in the crown; the ground shows through bare ones."""
-    at = np.nonzero(relief.owner < 0)
-    crowns = world.crowns[-relief.owner[at] - 1]
-    one, other = crown_colours(season)[crowns["species"]].transpose(1, 0, 2)
-    share = np.clip(0.5 + 0.5 * crowns["tint"] + 0.12 * fine[at], 0.0, 1.0)[:, None]
-    depth = np.clip(relief.height_m[at] / crowns["height_m"], 0.0, 1.0)
-    leaves = one + (other - one) * share
-    leaves *= ((0.55 + 0.45 * depth) * (1.0 + 0.1 * fine[at]))[:, None]
-    bare = (season is Season.WINTER) & (crowns["species"] != Species.CONIFER)
-    opaque = np.where(bare, np.clip(0.42 + 0.25 * fine[at], 0.1, 0.8), 1.0)[:, None]
-    colours[at] += (leaves - colours[at]) * opaque
-
-
-def _roofs(
-    colours: Field, world: World, relief: Relief, boxes: Rows, middle: Field, fine: Field
-) -> None:
-    """Weathered, with seams across the ridge and lighter parapets."""
-    at = np.nonzero(relief.owner > 0)
-    roofs = boxes[relief.owner[at] - 1]
-    east, north = at[1] * world.gsd_m, -at[0] * world.gsd_m
-    along = east * np.cos(roofs["angle_rad"]) + north * np.sin(roofs["angle_rad"])
-    seam_m = np.where(roofs["seam_m"] > 0.0, roofs["seam_m"], np.inf)
-    seam = np.abs(along) % seam_m < np.where(np.isfinite(seam_m), 0.5, 0.0)
-    parapet = (roofs["shape"] == Shape.FLAT) & (relief.height_m[at] > roofs["height_m"] + 0.1)
-    light = 1.0 + 0.035 * fine[at] + 0.025 * middle[at] - 0.1 * seam + 0.16 * parapet
-    colours[at] = roofs["colour"] * light[:, None]

@@ -10,7 +10,7 @@ import numpy as np
 from .geometry import rectangle, unit
 from .ground import Ground, Surface
 from .raster import Bytes, Floats, Grid
-from .relief import BOX, Facade, Rows, Shape
+from .solids import BOX, Facade, Rows, Shape
 
 Colour = tuple[int, int, int]
 Size = tuple[float, float, float]
@@ -138,7 +138,7 @@ def plant_room(site: Site, centre_m: Floats, angle: float, size_m: Size) -> None
 
 
 def rows(boxes: list[tuple[object, ...]]) -> Rows:
-    """[N] `relief.BOX`."""
+    """[N] `solids.BOX`."""
     return np.array(boxes, BOX)
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from .ground import Ground
 from .plan import Waters
 from .raster import Bytes, Field, Grid
-from .relief import Facade, Rows, corners, middles
+from .solids import Facade, Rows, corners, middles
 from .terrain import Terrain
 from .waters import water_mask
 

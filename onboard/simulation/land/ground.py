@@ -16,7 +16,7 @@ from .markings import paint_markings, pitch_of
 from .noise import Noise
 from .plan import Block, Junction, Layout, RoadKind, Trunk, TrunkKind, Use
 from .raster import Bytes, Floats, Grid
-from .relief import Facade, Rows, corners
+from .solids import Facade, Rows, corners
 from .trunks import stretch
 from .waters import shores
 

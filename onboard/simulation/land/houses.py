@@ -13,7 +13,7 @@ from .geometry import inset, length_m, long_axis, rectangle, unit, walk
 from .ground import Ground
 from .plan import Block
 from .raster import Floats
-from .relief import Facade, Shape
+from .solids import Facade, Shape
 
 
 def detached_houses(block: Block, site: Site) -> None:

@@ -13,7 +13,7 @@ from .ground import Ground
 from .markings import pitch_of
 from .plan import Block, Landmark, Trunk, Use
 from .raster import Floats
-from .relief import Facade, Shape
+from .solids import Facade, Shape
 from .trunks import direction_at
 
 _COPPER = (104, 138, 122)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .ground import Ground
 from .raster import Field
-from .relief import Species
+from .solids import Species
 
 _Pair = tuple[tuple[int, int, int], tuple[int, int, int]]
 

@@ -13,7 +13,7 @@ from .ground import Ground
 from .noise import Noise
 from .plan import Layout, RoadKind
 from .raster import Bytes, Floats, Grid
-from .relief import CROWN, Rows, Species
+from .solids import CROWN, Rows, Species
 
 _SPACING_M = 4.6
 

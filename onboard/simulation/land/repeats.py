@@ -13,7 +13,7 @@ from .geometry import inset, long_axis, rectangle, unit
 from .ground import Ground
 from .plan import Block
 from .raster import Floats
-from .relief import Facade, Shape
+from .solids import Facade, Shape
 
 _ROW_HOUSE_M = (6.0, 9.5, 5.8)
 _PANEL: tuple[int, int, int] = (42, 50, 74)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..land.ground import Ground
-from ..land.relief import Facade, Shape
+from ..land.solids import Facade, Shape
 from .compiled import compiled
 from .day import Light
 from .facade import wall_colour

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..land.relief import Facade
+from ..land.solids import Facade
 from .compiled import compiled
 from .hit import hash01
 

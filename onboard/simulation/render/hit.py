@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from ..land.raster import Field
-from ..land.relief import Facade, Shape, Species
+from ..land.solids import Facade, Shape, Species
 from .compiled import compiled
 from .scene import (
     BOX_BASE,

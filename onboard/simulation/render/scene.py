@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..land.raster import Bytes, Field
-from ..land.relief import Rows
+from ..land.solids import Rows
 
 Ints = npt.NDArray[np.int64]
 Items = npt.NDArray[np.int32]

@@ -16,7 +16,7 @@ from ..land.geometry import walk
 from ..land.palette import Season, crown_colours
 from ..land.plan import RoadKind
 from ..land.raster import Bytes, Field, Floats
-from ..land.relief import BOX, Rows
+from ..land.solids import BOX, Rows
 from ..world import World
 from .colour import LAMP_CELL_M, UNDER_DECK
 from .day import Day, Light, light_of

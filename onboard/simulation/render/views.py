@@ -85,7 +85,10 @@ def orthomap(
     lean = math.tan(math.radians(sensor.off_nadir_deg))
     azimuth = math.radians(sensor.off_nadir_azimuth_deg)
     lean_east, lean_north = lean * math.sin(azimuth), lean * math.cos(azimuth)
-    west, north = west_m - sensor.registration_east_m, north_m - sensor.registration_north_m
+    middle = west_m + gsd_m * shape_px[1] / 2.0, north_m - gsd_m * shape_px[0] / 2.0
+    level_m = float(setting.place.ground_amsl_m(middle))  # what lies here is not shifted
+    west = west_m - sensor.registration_east_m + lean_east * level_m
+    north = north_m - sensor.registration_north_m + lean_north * level_m
     fine_m = gsd_m / samples
     by_rows(
         lambda first, last: render_map(

@@ -1,0 +1,205 @@
+"""`geobridge demo`: the whole path, from rendered land to a flight that loses its GNSS.
+
+Encoders are trained on one land and flown over another. Nothing here was recorded by a camera: it
+shows that every stage works together, not how well it works outdoors.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geobridge.onboard.camera import Camera, Mount
+from geobridge.onboard.durable import write_text
+from geobridge.onboard.geodesy import LocalFrame
+from geobridge.onboard.report import require_matplotlib
+from geobridge.onboard.simulation.flying.read_route import read_route
+from geobridge.onboard.simulation.flying.terrain import Terrain
+from geobridge.onboard.simulation.render.day import SPRING_AFTERNOON
+from geobridge.onboard.simulation.render.scenery import Scenery, on_day
+from geobridge.onboard.simulation.render.views import satellite
+from geobridge.onboard.simulation.world import make_world
+from geobridge.training.datasets.render import render
+from geobridge.training.report import REPORT
+from geobridge.training.trainer import train
+
+from ..encoders import export
+from ..pack import pack
+from ..signing import keygen, sign
+from .land import write_map, write_street
+from .page import write_page
+from .picture import draw
+from .sheet import write_sheet
+from .sortie import Mission, fly
+from .story import tell
+
+log = logging.getLogger(__name__)
+
+FRAME = LocalFrame(47.4, 8.5)
+"""The middle of the land that is flown over; nothing real lies behind it."""
+MISSION_SEED, TRAINING_SEED = 2, 1
+HEIGHT_AGL_M, SPEED_M_S, HFOV_DEG = 120.0, 11.0, 70.0
+MOUNT = Mount(pitch_deg=-78.0)
+"""Tilted back by about what the vehicle leans forward at its speed."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything; `route` in shares of half the map, `training` overrides a recipe."""
+
+    land_m: float
+    route: tuple[tuple[float, float], ...]
+    gnss_ends_s: float
+    camera_px: tuple[int, int]
+    rate_hz: float
+    training_km: float
+    places: int
+    picture_px: int
+    training: tuple[str, ...]
+
+
+FULL = Size(
+    land_m=1000.0,
+    route=((-0.6, -0.6), (-0.5, 0.55), (0.1, 0.3), (0.6, 0.6), (0.6, -0.5), (-0.1, -0.6)),
+    gnss_ends_s=40.0,
+    camera_px=(480, 360),
+    rate_hz=3.0,
+    training_km=3.0,
+    places=1000,
+    picture_px=128,
+    training=("optim.steps=500",),
+)
+QUICK = Size(
+    land_m=600.0,
+    route=((-0.5, -0.5), (-0.45, 0.5), (0.5, 0.45), (0.5, 0.0)),
+    gnss_ends_s=15.0,
+    camera_px=(320, 240),
+    rate_hz=3.0,
+    training_km=2.0,
+    places=240,
+    picture_px=80,
+    training=(
+        "optim.steps=60",
+        "optim.batch_size=32",
+        "optim.warmup_steps=10",
+        "preprocess.height_px=64",
+        "preprocess.width_px=64",
+    ),
+)
+
+
+def demo(out: Path, quick: bool = False) -> dict[str, Any]:
+    """Render, train, export, pack, sign, fly; the figures of the flight and where the page lies.
+
+    Args:
+        out: folder for everything; what is complete there is not done again.
+        quick: less of everything.
+    """
+    require_matplotlib()
+    size = QUICK if quick else FULL
+    out.mkdir(parents=True, exist_ok=True)
+    log.info("1/6 rendering %d places to train on", size.places)
+    render(
+        out / "triples",
+        count=size.places,
+        seed=TRAINING_SEED,
+        size_km=size.training_km,
+        val=0.0,
+        test=0.15,
+        size_px=size.picture_px,
+        tilt_deg=10.0,
+        weather="fair",
+        rectified=True,
+        footprint_m=150.0,
+        overlap=0.7,
+        block_m=500.0,
+    )
+    log.info("2/6 training three image towers and the text tower")
+    with as_file(files("geobridge.training") / "configs" / "triples.toml") as config:
+        checkpoint = train(config, _training(out, size))
+    directions = json.loads((out / "run" / REPORT).read_text())
+    log.info("3/6 exporting the image encoders")
+    encoders = export(checkpoint, out / "encoders", precisions=("fp32",))
+    log.info("4/6 packing and signing the references of the mission's land")
+    scenery = Scenery(make_world(MISSION_SEED, size.land_m, frame=FRAME))
+    bundle, trusted = _bundle(out, scenery, encoders)
+    log.info("5/6 flying; GNSS ends after %.0f s", size.gnss_ends_s)
+    sortie = fly(_mission(scenery, size), bundle, trusted, out / "flight")
+    log.info("6/6 telling what happened")
+    story = tell(sortie)
+    ground = satellite(sortie.mission.setting, 0.0, 0.0, size.land_m, 1000)
+    draw(out / "flight.png", story, ground.image, size.land_m / 2.0)
+    write_sheet(out / "triples.jpg", out / "triples")
+    summary = story.summary | {"directions": {row.pop("direction"): row for row in directions}}
+    write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
+    return _page(out, summary)
+
+
+def _training(out: Path, size: Size) -> list[str]:
+    where = [f'data.folder="{out / "triples"}"', f'run.folder="{out / "run"}"']
+    return [*where, "run.checkpoint_every_steps=100", *size.training]
+
+
+def _bundle(out: Path, scenery: Scenery, encoders: Path) -> tuple[Path, Path]:
+    """The signed bundle, and the public key that flies with the vehicle."""
+    raster = write_map(out / "map.tif", scenery)
+    bundle = out / "bundle"
+    shutil.rmtree(bundle, ignore_errors=True)
+    pack(
+        raster,
+        encoders,
+        bundle,
+        gsd_m=1.0,
+        registration_m=1.0,
+        licence="rendered by geobridge demo",
+        captured="never",
+        street=write_street(out / "street", scenery),
+        street_licence="rendered by geobridge demo",
+    )
+    key = out / "demo"
+    if not key.with_suffix(".key").exists():
+        keygen(key)
+    sign(bundle, key.with_suffix(".key"))
+    return bundle, key.with_suffix(".pub")
+
+
+def _mission(scenery: Scenery, size: Size) -> Mission:
+    terrain = Terrain(scenery.frame, *scenery.bounds_m, scenery.ground_amsl_m)
+    places = np.array(size.route) * size.land_m / 2.0
+    lat_deg, lon_deg = scenery.frame.to_geodetic(places)
+    text = ":".join(
+        f"{lat:.8f},{lon:.8f},{HEIGHT_AGL_M:g}" for lat, lon in zip(lat_deg, lon_deg, strict=True)
+    )
+    return Mission(
+        route=read_route(text, terrain, speed_m_s=SPEED_M_S),
+        setting=on_day(scenery, SPRING_AFTERNOON),
+        terrain=terrain,
+        camera=Camera.from_hfov(*size.camera_px, HFOV_DEG, MOUNT),
+        rate_hz=size.rate_hz,
+        gnss_ends_s=size.gnss_ends_s,
+        seed=5,
+    )
+
+
+def _page(out: Path, summary: dict[str, Any]) -> dict[str, Any]:
+    page = out / "index.html"
+    wrote = {
+        "the signed bundle": "bundle/",
+        "what the pilot's configuration says": "flight/onboard.toml",
+        "what the daemon said": "flight/daemon.log",
+        "what became of every frame": "flight/record.jsonl",
+        "the triples": "triples/",
+        "all figures": "summary.json",
+    }
+    rows = [{"direction": name} | row for name, row in summary["directions"].items()]
+    write_page(page, summary, rows, out / "flight.png", out / "triples.jpg", wrote)
+    return {key: value for key, value in summary.items() if key != "directions"} | {
+        "page": str(page)
+    }
