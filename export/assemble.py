@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sized
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from geobridge.onboard.bundle import file_entry, write_manifest
 from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
+from geobridge.onboard.frames.picture import read_picture
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.manifest import (
     FORMAT_VERSION,
@@ -29,9 +31,12 @@ from geobridge.onboard.manifest import (
     Manifest,
     Role,
 )
+from geobridge.onboard.preprocess import resize
+from geobridge.onboard.records import Image
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.index import build_graph, graph_recall
+from geobridge.onboard.views import VIEW_CODES, View
 
 from .encoders import ExportedEncoder
 from .plan import Plan
@@ -50,7 +55,11 @@ EVIDENCE = "default values; not calibrated on flights over this area"
 
 @dataclass(frozen=True)
 class Parts:
-    """What the stages before made of the raster."""
+    """What the stages before made of the raster and the street pictures.
+
+    `places` and `descriptors` are of all views in one spatial order, `held_out` of squares that
+    are no place.
+    """
 
     frame: LocalFrame
     imagery_entry: ImageryEntry
@@ -58,6 +67,12 @@ class Parts:
     places: npt.NDArray[Any]
     descriptors: npt.NDArray[np.float16]
     held_out: npt.NDArray[np.float16]
+    street_pictures: tuple[Path, ...]
+
+    @property
+    def squares(self) -> npt.NDArray[Any]:
+        """The places that are squares of the raster."""
+        return np.asarray(self.places[self.places["view"] == VIEW_CODES[View.SATELLITE]])
 
 
 def assemble(plan: Plan, parts: Parts, exported: Path, folder: Path) -> None:
@@ -92,7 +107,7 @@ def assemble(plan: Plan, parts: Parts, exported: Path, folder: Path) -> None:
                 images=f"known_answers/{entry.view}.images.npy",
                 descriptors=f"known_answers/{entry.view}.descriptors.npy",
             )
-            images, descriptors = _known_answers(plan, parts, exported / entry.file)
+            images, descriptors = _known_answers(plan, parts, exported, entry)
             save(answers.images, images, "known_images")
             save(answers.descriptors, descriptors, "known_descriptors")
             known.append(answers)
@@ -118,13 +133,29 @@ def build_index(
 
 
 def _known_answers(
-    plan: Plan, parts: Parts, model: Path
+    plan: Plan, parts: Parts, exported: Path, entry: ExportedEncoder
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Squares from all over the area, and what the encoder says to them now."""
-    chosen = np.linspace(0, len(parts.places) - 1, KNOWN_PICTURES).round().astype(int)
-    images = np.stack([square_of(parts.places[i], parts.imagery)[0] for i in chosen])
-    encoder = Encoder(OnnxRuntimeEngine(model), plan.record.preprocess.spec, plan.record.dimension)
-    return images, encoder.encode([encoder.prepare(image) for image in images])
+    """Pictures from all over the area, and what the encoder says to them now."""
+    engine = OnnxRuntimeEngine(exported / entry.file)
+    encoder = Encoder(engine, plan.record.preprocess.spec, plan.record.dimension)
+    if entry.view == View.STREET.value and parts.street_pictures:
+        pictures = [
+            _small(parts.street_pictures[i], encoder) for i in _spread(parts.street_pictures)
+        ]
+    else:
+        squares = parts.squares
+        pictures = [square_of(squares[i], parts.imagery)[0] for i in _spread(squares)]
+    return np.stack(pictures), encoder.encode([encoder.prepare(each) for each in pictures])
+
+
+def _spread(places: Sized) -> npt.NDArray[np.int64]:
+    return np.linspace(0, len(places) - 1, KNOWN_PICTURES).round().astype(np.int64)
+
+
+def _small(path: Path, encoder: Encoder) -> Image:
+    """A street picture of twice the encoder's input: all alike, and no burden to carry."""
+    spec = encoder.preprocess
+    return resize(read_picture(path), 2 * spec.height_px, 2 * spec.width_px, spec.interpolation)
 
 
 def _encoder_entry(plan: Plan, entry: ExportedEncoder) -> EncoderEntry:
@@ -146,10 +177,11 @@ def _manifest(
     known: tuple[KnownAnswersEntry, ...],
     files: tuple[FileEntry, ...],
 ) -> Manifest:
-    east, north, half = parts.places["east_m"], parts.places["north_m"], plan.footprint_m / 2
+    east, north, half = parts.squares["east_m"], parts.squares["north_m"], plan.footprint_m / 2
+    street = ("street",) if parts.street_pictures else ()
     return Manifest(
         format_version=FORMAT_VERSION,
-        required_features=("hnsw", "imagery"),
+        required_features=("hnsw", "imagery", *street),
         bundle_version=plan.bundle_version,
         producer=f"geobridge-uav {version('geobridge-uav')}",
         encoders=encoders,
@@ -170,7 +202,7 @@ def _manifest(
             north_m=float(north.max()) + half,
             footprint_m=plan.footprint_m,
             spacing_m=plan.spacing_m,
-            sources=(plan.source,),
+            sources=plan.sources,
         ),
         accuracy=AccuracyEntry(
             registration_m=plan.registration_m,

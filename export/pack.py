@@ -1,5 +1,7 @@
 """`geobridge pack`: a georeferenced raster and exported encoders to a bundle that flies.
 
+Street-level pictures of known position may come along; they point at squares of the raster.
+
 Work happens in a folder beside the bundle and is kept there when interrupted; the same command goes
 on where it stopped. The bundle appears as a whole, and the same input gives the same bytes.
 """
@@ -25,7 +27,8 @@ from .assemble import Parts, assemble
 from .encoders import ExportRecord, read_record
 from .plan import Plan
 from .references.imagery import tile_reader, write_imagery
-from .references.places import Lattice, encode_places, lay_places
+from .references.places import Lattice, encode_places, in_one_order, lay_places
+from .references.street import StreetFolder, encode_street, lay_street
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +47,13 @@ def pack(
     attribution: str = "",
     captured: str = "",
     bundle_version: int = 1,
+    street: Path | None = None,
+    street_reach_m: float = 60.0,
+    street_licence: str = "",
+    street_attribution: str = "",
+    street_captured: str = "",
 ) -> Path:
-    """Pack a raster's squares as satellite references; the path of the bundle.
+    """Pack a raster's squares as satellite references, and street pictures; the bundle's path.
 
     Args:
         raster: GeoTIFF or anything else GDAL reads, in any CRS.
@@ -57,6 +65,10 @@ def pack(
         registration_m: 1-sigma error per axis of the raster's own georeference.
         licence, attribution, captured: of the raster; they travel in the manifest.
         bundle_version: grows with every bundle of an area.
+        street: folder of street-level pictures with their positions, see `references.street`;
+            needs a street encoder.
+        street_reach_m: how far around them the ground is that they show.
+        street_licence, street_attribution, street_captured: of the pictures.
 
     Raises:
         DataError: names the file that cannot be used, or the value that makes no sense.
@@ -65,66 +77,87 @@ def pack(
     if not raster.is_file():
         raise DataError(f"{raster}: no such file")
     footprint_m = record.footprint_m if footprint_m is None else footprint_m
+    pictures = StreetFolder.read(street) if street else None
+    sources = [_source(raster, sha256(raster), licence, attribution, captured)]
+    if pictures:
+        terms = street_licence, street_attribution, street_captured
+        sources.append(_source(pictures.folder, pictures.sha256(), *terms))
     plan = Plan(
         record=record,
-        source=SourceEntry(
-            name=raster.name,
-            sha256=sha256(raster),
-            licence=licence,
-            attribution=attribution,
-            captured=captured,
-        ),
+        sources=tuple(sources),
         footprint_m=footprint_m,
         spacing_m=footprint_m / 8 if spacing_m is None else spacing_m,
         gsd_m=record.gsd_m if gsd_m is None else gsd_m,
         registration_m=registration_m,
         bundle_version=bundle_version,
+        street_reach_m=street_reach_m,
     )
-    _check(plan, encoders)
+    _check(plan, encoders, (View.STREET,) if pictures else ())
     partial = _begin(out, plan)
-    parts = _gather(plan, raster, encoders, partial)
+    parts = _gather(plan, raster, encoders, partial, pictures)
     assemble(plan, parts, encoders, partial)
     shutil.rmtree(partial / WORK)
     Bundle.open(partial)
     return durable.publish_folder(partial, out)
 
 
-def _gather(plan: Plan, raster: Path, encoders: Path, partial: Path) -> Parts:
+def _gather(
+    plan: Plan, raster: Path, encoders: Path, partial: Path, pictures: StreetFolder | None
+) -> Parts:
     with Raster(raster, plan.gsd_m) as opened:
         lattice = Lattice(opened.frame, opened.grid, plan.footprint_m, plan.spacing_m)
         imagery_entry = write_imagery(opened, partial)
     imagery = ReferenceImagery(imagery_entry, tile_reader(partial, imagery_entry.tile_px))
-    places = lay_places(lattice, imagery)
-    if len(places) == 0:
+    squares = lay_places(lattice, imagery)
+    if len(squares) == 0:
         raise DataError(
             f"{raster}: no square of {plan.footprint_m:g} m has enough data; lower --footprint-m"
         )
-    log.info("%d places of %g m, %g m apart", len(places), plan.footprint_m, plan.spacing_m)
-    encoder = _satellite_encoder(encoders, plan.record)
-    work = partial / WORK
+    log.info("%d places of %g m, %g m apart", len(squares), plan.footprint_m, plan.spacing_m)
+    work, references = partial / WORK, []
+    street = None
+    if pictures:
+        street = lay_street(pictures, lattice.frame, imagery, plan.street_reach_m, source=1)
+        encoder = _encoder(encoders, plan.record, View.STREET)
+        references.append((street.places, encode_street(street, encoder, work / "street")))
+    encoder = _encoder(encoders, plan.record, View.SATELLITE)
+    references.append((squares, encode_places(squares, imagery, encoder, work / "places")))
+    places, descriptors = in_one_order(references)
     return Parts(
         frame=lattice.frame,
         imagery_entry=imagery_entry,
         imagery=imagery,
         places=places,
-        descriptors=encode_places(places, imagery, encoder, work / "places"),
-        held_out=encode_places(lattice.between(places), imagery, encoder, work / "held_out"),
+        descriptors=descriptors,
+        held_out=encode_places(lattice.between(squares), imagery, encoder, work / "held_out"),
+        street_pictures=street.paths if street else (),
     )
 
 
-def _satellite_encoder(folder: Path, record: ExportRecord) -> Encoder:
-    wanted = (View.SATELLITE.value, "fp32")
+def _source(path: Path, digest: str, licence: str, attribution: str, captured: str) -> SourceEntry:
+    return SourceEntry(
+        name=path.absolute().name,
+        sha256=digest,
+        licence=licence,
+        attribution=attribution,
+        captured=captured,
+    )
+
+
+def _encoder(folder: Path, record: ExportRecord, view: View) -> Encoder:
+    wanted = (view.value, "fp32")
     entry = next(each for each in record.encoders if (each.view, each.precision) == wanted)
     engine = OnnxRuntimeEngine(folder / entry.file)
     return Encoder(engine, record.preprocess.spec, record.dimension)
 
 
-def _check(plan: Plan, encoders: Path) -> None:
+def _check(plan: Plan, encoders: Path, more_views: tuple[View, ...]) -> None:
     exported = {(entry.view, entry.precision) for entry in plan.record.encoders}
-    for view in (View.DRONE, View.SATELLITE):
+    for view in (View.DRONE, View.SATELLITE, *more_views):
         if (view.value, "fp32") not in exported:
             raise DataError(f"{encoders}: no {view} encoder in fp32; run geobridge export with it")
-    for name in ("footprint_m", "spacing_m", "gsd_m", "registration_m", "bundle_version"):
+    numbers = "footprint_m spacing_m gsd_m registration_m bundle_version street_reach_m"
+    for name in numbers.split():
         if not 0 < getattr(plan, name) < math.inf:
             option = name.replace("_", "-")
             raise DataError(f"--{option}: {getattr(plan, name)} must be positive")

@@ -2,7 +2,7 @@
 
     manifest.json                       everything below, with size and sha256 of every file
     manifest.sha256                     hex digest of the raw bytes of manifest.json
-    manifest.sig                        reserved: Ed25519 over the raw bytes of manifest.json
+    manifest.sig                        Ed25519 over the raw bytes of manifest.json, see `signing`
     encoders/<view>.<precision>.onnx    uint8 [N, H, W, 3] RGB -> float32 [N, D], unit rows
     reference/places.npy                structured rows, see PLACE; in spatial order
     reference/descriptors.npy           float16 [N, D], unit rows, same order
@@ -10,13 +10,15 @@
     reference/imagery/<row>_<col>.png   RGBA squares of the reference imagery, alpha 0 without data
     known_answers/<view>.{images,descriptors}.npy   pictures, and what the encoder must answer
 
-The digest beside the manifest finds damage; forgery is the signature's to find. Nothing is parsed
-before its hash is checked, and a file that the manifest does not name is a reason to refuse.
+The digest beside the manifest finds damage; forgery is the signature's to find, for whoever says
+which keys to trust. Nothing is parsed before its hash is checked, and a file that the manifest does
+not name is a reason to refuse.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from .manifest import (
     manifest_bytes,
     parse_manifest,
 )
+from .signing import SIGNATURE_BYTES, fingerprint, read_public_key, signer_of
 from .views import View
 
 MANIFEST, SEAL, SIGNATURE = "manifest.json", "manifest.sha256", "manifest.sig"
@@ -55,27 +58,46 @@ PLACE = np.dtype(
     ]
 )
 """One reference: its centre, the bearing of its upper edge, the ground length of its side, the code
-of its view, the row of its source, and how similar the most similar far place is (NaN: unknown)."""
+of its view, the row of its source, and how similar the most similar far place is (NaN: unknown).
+
+Of a street picture: where the camera stood, the bearing of its middle column (NaN: unknown), and
+how far around it the ground is that it shows."""
 
 
 class Bundle:
-    """A verified bundle folder. Build with `Bundle.open`."""
+    """A verified bundle folder. Build with `Bundle.open`.
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    `signed_by` is the fingerprint of the trusted key that signed it; None where nobody was asked.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, signed_by: str | None = None) -> None:
         self.path = path
         self.manifest = manifest
+        self.signed_by = signed_by
 
     @classmethod
-    def open(cls, path: Path) -> Bundle:
+    def open(cls, path: Path, trusted_keys: Sequence[Path] = ()) -> Bundle:
         """Read the manifest and check every file against it.
 
+        Args:
+            path: the folder.
+            trusted_keys: public keys; if any are given, one of them must have signed the bundle,
+                which is found out before anything of it is parsed.
+
         Raises:
-            BundleError: names the file, and what differs.
+            BundleError: names the file, and what differs; not signed by a trusted key.
+            ConfigError: a trusted key that is none.
         """
-        manifest = parse_manifest(_read_manifest(path), str(path / MANIFEST))
-        bundle = cls(path, manifest)
+        raw = read_manifest(path)
+        signed_by = _check_signature(path, raw, trusted_keys) if trusted_keys else None
+        bundle = cls(path, parse_manifest(raw, str(path / MANIFEST)), signed_by)
         bundle._check_files()
         return bundle
+
+    @property
+    def has_signature(self) -> bool:
+        """Whether somebody signed it, whoever that was."""
+        return (self.path / SIGNATURE).exists()
 
     def encoder(self, view: View, precision: str) -> EncoderEntry:
         """The encoder of a view.
@@ -194,7 +216,12 @@ def file_entry(folder: Path, path: Path, role: Role) -> FileEntry:
     return FileEntry(path=relative, role=role, size_bytes=path.stat().st_size, sha256=sha256(path))
 
 
-def _read_manifest(folder: Path) -> bytes:
+def read_manifest(folder: Path) -> bytes:
+    """The raw bytes of the manifest, as they are hashed and signed.
+
+    Raises:
+        BundleError: missing, too large, or not those that were packed.
+    """
     path = folder / MANIFEST
     try:
         if not path.is_file() or path.stat().st_size > MAX_MANIFEST_BYTES:
@@ -205,6 +232,23 @@ def _read_manifest(folder: Path) -> bytes:
     if seal != _seal(raw):
         raise BundleError(f"{path}: changed since it was packed, {SEAL} differs")
     return raw
+
+
+def _check_signature(folder: Path, raw: bytes, trusted_keys: Sequence[Path]) -> str:
+    keys = [read_public_key(key) for key in trusted_keys]
+    path = folder / SIGNATURE
+    if not path.is_file():
+        raise BundleError(f"{folder}: not signed, and only a trusted key may vouch for it")
+    try:
+        with path.open("rb") as file:
+            signature = file.read(SIGNATURE_BYTES + 1)
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from None
+    signer = signer_of(raw, signature, keys)
+    if signer is None:
+        trusted = ", ".join(fingerprint(key) for key in keys)
+        raise BundleError(f"{path}: by an unknown key, or of another manifest; trusted: {trusted}")
+    return signer
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

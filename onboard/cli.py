@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    top = _top_parser().parse_args(argv)
+    top = _top_parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     command = COMMANDS[top.command]
     values = vars(_parser(top.command).parse_intermixed_args(top.arguments))
     logging.basicConfig(
@@ -54,6 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     as_json = values.pop("as_json", False)
     return _run(top.command, lambda: _print(_function(command.target)(**values), as_json))
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """The names of some commands are two words."""
+    name = " ".join(words[:2])
+    return [name, *words[2:]] if name in COMMANDS else list(words)
 
 
 def _run(name: str, action: Callable[[], None]) -> int:

@@ -24,6 +24,9 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Degrees = Annotated[float, Field(ge=-360, le=360)]
+KeyPaths = Annotated[
+    tuple[Annotated[Path, Field(strict=False)], ...], Field(strict=False, min_length=1)
+]
 
 
 class Section(BaseModel):
@@ -198,6 +201,8 @@ class SourceConfig(Section):
 class ReplayConfig(Section):
     """`geobridge replay --config` or overrides."""
 
+    trusted_keys: KeyPaths | None = None
+    """As in `RunConfig`."""
     camera: CameraConfig
     localizer: LocalizerConfig = LocalizerConfig()
 
@@ -206,10 +211,14 @@ class RunConfig(Section):
     """`geobridge run CONFIG`."""
 
     bundle: str
+    trusted_keys: KeyPaths | None = None
+    """Public keys, one of which must have signed the bundle; None flies any bundle, and warns."""
     camera: CameraConfig
     source: SourceConfig
     localizer: LocalizerConfig = LocalizerConfig()
     link: LinkConfig = LinkConfig()
+    record: str | None = None
+    """A new file for what became of every frame; None keeps no record."""
 
 
 S = TypeVar("S", bound=Section)

@@ -15,8 +15,11 @@ from .geodesy import LocalFrame
 from .preprocess import Fit, Interpolation, Preprocess
 
 FORMAT_VERSION: Literal[1] = 1
-KNOWN_FEATURES = frozenset({"hnsw", "imagery"})
-"""What this version can fly; a bundle that requires anything else is refused."""
+KNOWN_FEATURES = frozenset({"hnsw", "imagery", "street"})
+"""What this version can fly; a bundle that requires anything else is refused.
+
+`street`: some places are street pictures, whose scores are on another scale than those of squares.
+"""
 
 Role = Literal[
     "encoder",

@@ -71,7 +71,7 @@ def replay(
         bundle: what to fly with.
         out: folder for the results.
         truth: CSV of true positions, see `flightlogs.truth_csv`.
-        config: TOML with `camera` and `localizer` tables.
+        config: TOML with `camera` and `localizer` tables, and `trusted_keys`.
         rate_hz: pictures per second of a folder whose telemetry does not name them.
         overrides: `camera.hfov_deg=73.7` and the like, over the file's.
 
@@ -88,7 +88,9 @@ def replay(
     source = open_source(frames, rate_hz=rate_hz, times_ns=times_ns)
     times = StageTimes()
     camera = settings.camera.camera(*source.size_px)
-    localizer = open_localizer(bundle, settings.localizer, camera, times.mark)
+    localizer = open_localizer(
+        bundle, settings.localizer, camera, times.mark, settings.trusted_keys
+    )
     outcomes: list[Outcome] = []
     progress = _Progress()
     for frame in source:

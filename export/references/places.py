@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from geobridge.onboard import durable
 from geobridge.onboard.bundle import PLACE
 from geobridge.onboard.geodesy import LocalFrame
-from geobridge.onboard.records import Image
+from geobridge.onboard.records import Image, Mask
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.index import spatial_order
@@ -30,6 +30,8 @@ HELD_OUT = 200
 CHUNK = 256
 
 Places = npt.NDArray[Any]
+Descriptors = npt.NDArray[np.float16]
+Picture = tuple[Image, Mask | None]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def lay_places(lattice: Lattice, imagery: ReferenceImagery) -> Places:
     return lattice.places(centres[np.array(shown, bool)])
 
 
-def square_of(place: Any, imagery: ReferenceImagery) -> tuple[Image, Any]:
+def square_of(place: Any, imagery: ReferenceImagery) -> tuple[Image, Mask]:
     """[S, S, 3] and [S, S] of a place's square."""
     size_px = round(float(place["footprint_m"]) / imagery.entry.gsd_m)
     image, valid, _ = imagery.read(float(place["east_m"]), float(place["north_m"]), size_px)
@@ -86,24 +88,36 @@ def square_of(place: Any, imagery: ReferenceImagery) -> tuple[Image, Any]:
 
 def encode_places(
     places: Places, imagery: ReferenceImagery, encoder: Encoder, work: Path
-) -> npt.NDArray[np.float16]:
-    """[N, D] unit descriptors; chunks already in the folder `work` are not encoded again."""
+) -> Descriptors:
+    """[N, D] unit descriptors of squares, see `encode_rows`."""
+    return encode_rows(len(places), lambda row: square_of(places[row], imagery), encoder, work)
+
+
+def encode_rows(
+    count: int, picture_of: Callable[[int], Picture], encoder: Encoder, work: Path
+) -> Descriptors:
+    """[N, D] unit descriptors; chunks already in the folder `work` are not encoded again.
+
+    `picture_of` gives the [H, W, 3] of a row, and the [H, W] that says where it shows something.
+    """
     parts = []
-    for number, chunk in enumerate(_chunks(places)):
+    for number, start in enumerate(range(0, count, CHUNK)):
         path = work / f"{number:06d}.npy"
+        rows = range(start, min(start + CHUNK, count))
         if not path.exists():
-            squares = (square_of(place, imagery) for place in chunk)
-            prepared = [encoder.prepare(image, valid) for image, valid in squares]
+            prepared = [encoder.prepare(*picture_of(row)) for row in rows]
             descriptors = encoder.encode(prepared).astype(np.float16)
             durable.write_file(path, partial(_save, descriptors))
-            log.info("encoded %d of %d", min((number + 1) * CHUNK, len(places)), len(places))
+            log.info("encoded %d of %d %s", rows.stop, count, work.name)
         parts.append(np.load(path, allow_pickle=False))
     return np.concatenate(parts)
 
 
-def _chunks(places: Places) -> Iterator[Places]:
-    for start in range(0, len(places), CHUNK):
-        yield places[start : start + CHUNK]
+def in_one_order(references: Iterable[tuple[Places, Descriptors]]) -> tuple[Places, Descriptors]:
+    """Places of several kinds and their descriptors, row by row, in one spatial order."""
+    places, descriptors = map(np.concatenate, zip(*references, strict=True))
+    order = spatial_order(places["east_m"], places["north_m"])
+    return places[order], descriptors[order]
 
 
 def _save(array: npt.NDArray[Any], path: Path) -> None:

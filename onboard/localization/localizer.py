@@ -6,8 +6,9 @@ gives the same answers to the last bit.
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,24 +22,33 @@ from ..manifest import CoverageEntry, Manifest
 from ..records import Candidate, Fix, Frame, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
 from ..retrieval.imagery import ReferenceImagery
-from ..retrieval.index import Index
+from ..retrieval.index import Descriptor, Index
 from ..views import View
 from .filter import MotionFilter, Position
 from .gate import Evidence, gate
 from .prepare import Prepared, prepare, trusted
 from .rectify import Patch, crop_centre
-from .verify import Alignment, Imagery, verify
+from .verify import WINDOW_SPACING, Alignment, Imagery, separate, verify
+
+log = logging.getLogger(__name__)
 
 STAGES = ("prepare", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
 
+STREET_TOP_K, STREET_HINTS = 50, 2
+"""Street pictures that are looked at, and places they may point at; neighbours point at one."""
+
 
 @dataclass(frozen=True)
 class Retrieved:
-    """What retrieval found, and the patch that asked."""
+    """What retrieval found, and the patch that asked; all of it squares of satellite imagery.
+
+    `hints` are squares that street pictures point at: more places to look at, and nothing else.
+    """
 
     candidates: list[Candidate]
     patch: Patch
+    hints: list[Candidate]
 
 
 class Localizer:
@@ -105,17 +115,37 @@ class Localizer:
         except EngineError as error:
             return Rejection(t_ns, Reason.BAD_DESCRIPTOR, str(error))
         self._on_stage("encode")
-        top_k = self.config.retrieve.top_k
-        if expected is None:
-            candidates = self.index.search(descriptor, top_k)
-        else:
+        centre, reach = None, None
+        if expected is not None:
             centre = expected.east_m + patch.east_m, expected.north_m + patch.north_m
             reach = self.config.retrieve.prior_sigmas * expected.sigma_m + footprint_m / 2
-            candidates = self.index.search(descriptor, top_k, centre, reach)
+        candidates = self.index.search(descriptor, self.config.retrieve.top_k, centre, reach)
+        hints = self._street_hints(descriptor, centre, reach)
         self._on_stage("search")
         if not candidates:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
-        return Retrieved(candidates, patch)
+        return Retrieved(candidates, patch, hints)
+
+    def _street_hints(
+        self, descriptor: Descriptor, centre_m: tuple[float, float] | None, radius_m: float | None
+    ) -> list[Candidate]:
+        """The most similar satellite square around each of the best street pictures.
+
+        The street picture's own score is on another scale and says nothing to the gate: a square
+        it points at must pass what every other square must.
+        """
+        streets = self.index.search(descriptor, STREET_TOP_K, centre_m, radius_m, View.STREET)
+        if not streets:
+            return []
+        reach_m = max(self.coverage.spacing_m, *(street.footprint_m for street in streets))
+        apart_m = WINDOW_SPACING * self.config.verify.search_m
+        centres = separate(self._centres(streets), apart_m, STREET_HINTS)
+        around = [self.index.search(descriptor, 1, centre, reach_m) for centre in centres]
+        return [square for squares in around for square in squares]
+
+    def _centres(self, candidates: Sequence[Candidate]) -> list[tuple[float, float]]:
+        rows = self.index.centres_m[[candidate.place for candidate in candidates]]
+        return [(float(east), float(north)) for east, north in rows]
 
     def _expected(self, telemetry: Telemetry, t_ns: int) -> Position | None:
         """Dead reckoning from confirmed fixes, else the autopilot's own belief if it states one.
@@ -130,7 +160,6 @@ class Localizer:
         return Position(t_ns, float(east_m), float(north_m), prior.horiz_accuracy_m, None, None)
 
     def _verify(self, prepared: Prepared, found: Retrieved) -> Alignment | None:
-        places = self.index.centres_m[[candidate.place for candidate in found.candidates]]
         footprint_m = self.coverage.footprint_m * self.config.verify.footprint_ratio
 
         def rectify(heading_error_deg: float, scale: float) -> Patch | None:
@@ -138,8 +167,8 @@ class Localizer:
                 return found.patch
             return prepared.rectify(footprint_m, self.gsd_m, heading_error_deg, scale)
 
-        centres = [(float(east), float(north)) for east, north in places]
-        aligned = verify(rectify, centres, self.imagery, self.config.verify)
+        centres, hints = self._centres(found.candidates), self._centres(found.hints)
+        aligned = verify(rectify, centres, self.imagery, self.config.verify, hints)
         self._on_stage("verify")
         return aligned
 
@@ -195,7 +224,7 @@ class Localizer:
         def distance_m(candidate: Candidate) -> float:
             return math.dist(self.index.centres_m[candidate.place], seen_m)
 
-        return min(found.candidates, key=distance_m)
+        return min([*found.candidates, *found.hints], key=distance_m)
 
     def _fix(
         self, measured: Position, evidence: Evidence, nearest: Candidate, telemetry: Telemetry
@@ -220,14 +249,20 @@ def open_localizer(
     config: LocalizerConfig,
     camera: Camera,
     on_stage: Callable[[str], None] = lambda stage: None,
+    trusted_keys: Sequence[Path] | None = None,
 ) -> Localizer:
     """A localizer over a bundle on disk, after all its checks.
 
     Raises:
-        BundleError: the bundle must not be flown.
+        BundleError: the bundle must not be flown, or no trusted key signed it.
+        ConfigError: a trusted key that is none.
         EngineError: its encoder cannot run here.
     """
-    bundle = Bundle.open(bundle_path)
+    bundle = Bundle.open(bundle_path, trusted_keys or ())
+    if bundle.signed_by is None:
+        log.warning("%s: nobody vouches for it; trusted_keys says whose bundles fly", bundle_path)
+    else:
+        log.info("%s: signed by key %s", bundle_path, bundle.signed_by)
     encoder = Encoder.open(bundle, View.DRONE, config.retrieve.engine, config.retrieve.precision)
     index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
     return Localizer(bundle.manifest, encoder, index, imagery, camera, config, on_stage)

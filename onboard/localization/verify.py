@@ -54,22 +54,27 @@ def verify(
     centres_m: Sequence[tuple[float, float]],
     imagery: Imagery,
     config: VerifyConfig,
+    hints_m: Sequence[tuple[float, float]] = (),
 ) -> Alignment | None:
     """The best alignment near any of the centres; None if the frame shows no ground.
 
     Args:
         rectify: gives the frame's ground patch under a hypothesis.
         centres_m: where the patch's centre may lie, most likely first.
+        imagery: what it is compared with.
+        config: how far and how closely to look.
+        hints_m: more such centres; each has a window of its own and takes none from the others,
+            so all it can do is to be a better match or a rival.
     """
     template = Template.make(rectify, 0.0, 0.0)
     if template is None or not centres_m:
         return None
     gsd_m = template.patch.gsd_m
     side_px = template.patch.image.shape[0] + 2 * round(config.search_m / gsd_m)
-    windows = [
-        Window.make(imagery, centre, side_px)
-        for centre in separate(centres_m, WINDOW_SPACING * config.search_m, config.windows)
-    ]
+    apart_m = WINDOW_SPACING * config.search_m
+    chosen = separate(centres_m, apart_m, config.windows)
+    chosen = separate([*chosen, *hints_m], apart_m, len(chosen) + len(hints_m))
+    windows = [Window.make(imagery, centre, side_px) for centre in chosen]
     turns = [0.0, -config.heading_search_deg, config.heading_search_deg]
     tried = [(turn, 0.0) for turn in dict.fromkeys(turns)]
     found = _align_all(rectify, windows, tried, config)

@@ -1,8 +1,12 @@
-"""Descriptor to candidates: exact in a gate or on a small map, HNSW when lost on a large one."""
+"""Descriptor to candidates: exact in a gate or on a small map, HNSW when lost on a large one.
+
+A search looks at the places of one view: the cosine of a drone picture with a satellite square and
+that with a street picture are on different scales, and no ranking may mix them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,10 @@ from ..bundle import Bundle
 from ..errors import BundleError, DataError
 from ..manifest import IndexEntry
 from ..records import Candidate
-from ..views import VIEW_CODES
+from ..views import VIEW_CODES, View
 
 EXACT_UP_TO = 20_000
-"""Places up to which exact search over everything is fast enough to be preferred."""
+"""Places of a view up to which exact search over all of them is fast enough to be preferred."""
 
 CELL_M = 500.0
 """Side of the squares by which places are ordered in a bundle."""
@@ -54,9 +58,17 @@ class Index:
         self._check_rows()
         self._check_descriptors()
         self._extent = self._cells.min(axis=0), self._cells.max(axis=0)
-        self._all = descriptors.astype(np.float32) if len(places) <= EXACT_UP_TO else None
+        self._codes = places["view"].tobytes()
+        self._rows_of = {
+            v: np.flatnonzero(places["view"] == code) for v, code in VIEW_CODES.items()
+        }
+        self._exact = {
+            view: np.asarray(descriptors[rows], np.float32)
+            for view, rows in self._rows_of.items()
+            if len(rows) <= EXACT_UP_TO
+        }
         self._graph = None
-        if graph is not None and graph_entry is not None and self._all is None:
+        if graph is not None and graph_entry is not None and len(self._exact) < len(VIEW_CODES):
             self._graph = _open_graph(graph, graph_entry, descriptors.shape)
 
     @classmethod
@@ -72,8 +84,10 @@ class Index:
         top_k: int,
         centre_m: tuple[float, float] | None = None,
         radius_m: float | None = None,
+        view: View = View.SATELLITE,
     ) -> list[Candidate]:
-        """The best places for [D], best first; within a circle of the local plane if one is given.
+        """The best places of a view for [D], best first; within a circle of the local plane if one
+        is given.
 
         Raises:
             DataError: the descriptor is not [D], finite and of unit length.
@@ -86,14 +100,13 @@ class Index:
                 f" expected ({self.descriptors.shape[1]},) and 1"
             )
         if centre_m is not None and radius_m is not None:
-            rows = self.rows_within(centre_m, radius_m)
-            scores = self._rows(rows) @ query
-        elif self._graph is not None:
-            rows = self._nearest_in_graph(self._graph, query, top_k)
-            scores = self._rows(rows) @ query
+            near = self.rows_within(centre_m, radius_m)
+            rows = near[self.places["view"][near] == VIEW_CODES[view]]
+        elif view not in self._exact and self._graph is not None:
+            rows = self._nearest_in_graph(self._graph, query, top_k, view)
         else:
-            rows, scores = np.arange(len(self.places)), self._rows(None) @ query
-        return self._candidates(rows, scores, top_k)
+            rows = self._rows_of[view]
+        return self._candidates(rows, self._descriptors(rows, view) @ query, top_k)
 
     def rows_within(self, centre_m: tuple[float, float], radius_m: float) -> npt.NDArray[np.int64]:
         """Rows of the places whose centre lies in a circle; none in one of NaN."""
@@ -116,19 +129,34 @@ class Index:
         inside = np.searchsorted(self._cells[start:stop, 0], [west, east + 1])
         return int(start + inside[0]), int(start + inside[1])
 
-    def _rows(self, rows: npt.NDArray[np.int64] | None) -> Descriptor:
-        if self._all is not None:
-            return self._all if rows is None else self._all[rows]
-        return np.asarray(self.descriptors[slice(None) if rows is None else rows], np.float32)
+    def _descriptors(self, rows: npt.NDArray[np.int64], view: View) -> Descriptor:
+        """[N, D] of rows of a view, without a copy where all of them are asked for."""
+        exact = self._exact.get(view)
+        if exact is None:
+            return np.asarray(self.descriptors[rows], np.float32)
+        all_rows = self._rows_of[view]
+        return exact if rows is all_rows else exact[np.searchsorted(all_rows, rows)]
 
     def _nearest_in_graph(
-        self, graph: hnswlib.Index, query: Descriptor, top_k: int
+        self, graph: hnswlib.Index, query: Descriptor, top_k: int, view: View
     ) -> npt.NDArray[np.int64]:
-        labels, _ = graph.knn_query(query[None], k=min(4 * top_k, len(self.places)))
+        wanted = self._rows_of[view]
+        k = min(4 * top_k, len(wanted))
+        try:
+            labels, _ = graph.knn_query(query[None], k=k, num_threads=1, filter=self._filter(view))
+        except RuntimeError:  # the graph reached fewer places of this view than were asked for
+            return wanted
         rows = np.unique(labels[0].astype(np.int64))
         if rows.size and not (rows[0] >= 0 and rows[-1] < len(self.places)):
             raise BundleError("reference/index.hnsw answered with a row that does not exist")
         return rows
+
+    def _filter(self, view: View) -> Callable[[int], bool] | None:
+        """Whether a row is of a view; None if all are, for asking takes time."""
+        if len(self._rows_of[view]) == len(self.places):
+            return None
+        code = VIEW_CODES[view]
+        return lambda row: self._codes[row] == code
 
     def _candidates(
         self, rows: npt.NDArray[np.int64], scores: Descriptor, top_k: int

@@ -81,6 +81,15 @@ def cover_at(scene: Scene, east_m: float, north_m: float) -> int:
 
 
 @compiled
+def _is_painted(scene: Scene, east_m: float, north_m: float) -> bool:
+    """Whether the picture of the ground reaches there; the ground itself goes on a little."""
+    height, width = scene.cover.shape
+    column = (east_m - scene.texture.west_m) / scene.texture.gsd_m
+    row = (scene.texture.north_m - north_m) / scene.texture.gsd_m
+    return 0.0 <= column < width and 0.0 <= row < height
+
+
+@compiled
 def lamp_at(scene: Scene, east_m: float, north_m: float) -> float:
     """Light of street lamps on the ground, 0..1."""
     height, width = scene.lamps.shape
@@ -142,7 +151,7 @@ def look_along(
     if kind == GROUND:
         nx, ny, nz = _slope(scene, x, y)
         stretched = wide / math.sqrt(max(-(dx * nx + dy * ny + dz * nz), 0.06))
-        red, green, blue, mirror = _ground(scene, light, x, y, stretched)
+        red, green, blue, mirror = _ground(scene, light, x, y, z, stretched)
         if mirror > 0.0:
             facing = max(-(dx * nx + dy * ny + dz * nz), 0.0)
             ripple = 0.04 if wide < 2.0 else 0.015
@@ -248,14 +257,19 @@ def _sunlight(
 
 @compiled
 def _ground(
-    scene: Scene, light: Light, x: float, y: float, wide: float
+    scene: Scene, light: Light, x: float, y: float, z: float, wide: float
 ) -> tuple[float, float, float, float]:
     """The ground's colour, and how much it mirrors."""
+    if not _is_painted(scene, x, y):
+        red, green, blue = _outside(x, y)
+        return red, green, blue, 0.0
     red, green, blue = texel(scene.texture, x, y, wide)
     cover = cover_at(scene, x, y)
     if cover >= UNDER_DECK:
         cover -= UNDER_DECK
-        red, green, blue = 0.20, 0.25, 0.24
+        above = trace(scene, light.bare, True, x, y, z + 0.05, 0.0, 0.0, 1.0)
+        if above[1] == BOX:
+            red, green, blue = 0.20, 0.25, 0.24
     mirror = 1.0 if cover == _WATER else 0.0
     if mirror == 0.0 and wide < 0.5 * scene.texture.gsd_m:
         grain = 0.22 if cover <= _ROUGHEST else 0.10

@@ -165,6 +165,8 @@ def meet_box(
         at = -under / dz
         if at > near:
             near, nx, ny, nz = at, 0.0, 0.0, -1.0
+    elif under < 0.0:
+        return MISS, 0.0, 0.0, 0.0
     if near > far or near <= 1e-4:
         return MISS, 0.0, 0.0, 0.0
     length = math.sqrt(nx * nx + ny * ny + nz * nz)
@@ -242,7 +244,7 @@ def meet_crown(
         at, nx, ny, nz = _meet_lumps(px, py, pz - middle, dx, dy, dz, radius, half, k)
         if bare and at < MISS:
             x, y, z = px + dx * at, py + dy * at, pz + dz * at
-            if hash01(math.floor(x * 5.0), math.floor(y * 5.0), int(z * 5.0) + k) > 0.45:
+            if hash01(math.floor(x * 9.0), math.floor(y * 9.0), int(z * 9.0) + k) > 0.45:
                 at = MISS
     trunk, tx, ty = _meet_trunk(px, py, pz, dx, dy, dz, 0.018 * height + 0.06, 0.6 * height)
     if trunk < at:
@@ -277,7 +279,7 @@ def _meet_lumps(
             lobes = math.sin(3.0 * around + k) + 0.7 * math.sin(5.0 * around + 2.3 * k + 4.0 * z)
             size = 0.9 + 0.06 * lobes
     east, north, up = px + dx * at, py + dy * at, pz + dz * at
-    cell = 0.28 * radius + 0.1
+    cell = 0.1 * radius + 0.08
     i, j, m = (
         math.floor(east / cell),
         math.floor(north / cell),

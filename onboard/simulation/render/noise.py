@@ -23,7 +23,7 @@ def value_noise(x: float, y: float, seed: int) -> float:
 @compiled
 def cloud_at(east_m: float, north_m: float, cover: float, seed: int) -> float:
     """0 where the sky is free, 1 in the middle of a cloud; `cover` is the share of clouds."""
-    x, y = east_m / 420.0, north_m / 420.0
+    x, y = (0.8 * east_m + 0.6 * north_m) / 420.0, (0.8 * north_m - 0.6 * east_m) / 420.0
     total = 0.5 * value_noise(x, y, seed) + 0.25 * value_noise(2.1 * x, 2.1 * y, seed + 1)
     total += 0.13 * value_noise(4.3 * x, 4.3 * y, seed + 2)
     total += 0.12 * value_noise(9.1 * x, 9.1 * y, seed + 3)

@@ -141,8 +141,8 @@ def _through_rain(light: Field, rain: float, rng: np.random.Generator) -> Field:
     for _ in range(int(10 * rain)):
         middle = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
         cv2.circle(drops, middle, int(rng.uniform(0.012, 0.045) * height), 0.85, -1, cv2.LINE_AA)
-    drops = cv2.GaussianBlur(drops, (0, 0), 0.006 * height)[..., None]
-    mixed = light + (soft - light) * drops
+    share = cv2.GaussianBlur(drops, (0, 0), 0.006 * height)[..., None]
+    mixed = light + (soft - light) * share
     return np.asarray(mixed + streaks[..., None] * np.float32(rain * 0.9), np.float32)
 
 

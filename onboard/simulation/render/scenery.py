@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -35,7 +36,6 @@ _CAR_COLOURS = np.array(
 ) / np.float32(255.0)
 _WINDOW = (0.14, 0.16, 0.19)
 _OCCUPIED, _PUT_UP = 0.42, 0.85
-_DEMOLISHED_AT_ONCE_M = 25.0
 _LAMP_EVERY_M = 32.0
 _DARK_ROADS = (RoadKind.TRACK, RoadKind.LANE)
 
@@ -137,13 +137,25 @@ def _leaves(crowns: Rows, season: Season) -> Field:
 
 
 def _standing(buildings: Rows, missing: float, seed: list[int]) -> Rows:
-    """Without those of some squares of land: a building goes with all of its parts."""
+    """Without some buildings; a building goes with all of its parts."""
     if missing == 0.0:
         return buildings
-    squares = np.stack([buildings["east_m"], buildings["north_m"]]) // _DEMOLISHED_AT_ONCE_M
-    _, square = np.unique(squares, axis=1, return_inverse=True)
-    gone = np.random.default_rng(seed).random(int(square.max(initial=-1)) + 1) < missing
-    return np.asarray(buildings[~gone[square.ravel()]])
+    whole = _buildings(buildings)
+    gone = np.random.default_rng(seed).random(int(whole.max(initial=-1)) + 1) < missing
+    return np.asarray(buildings[~gone[whole]])
+
+
+def _buildings(boxes: Rows) -> npt.NDArray[np.int64]:
+    """[N] which building each box belongs to: parts follow the one that they stand on or at."""
+    whole = np.zeros(len(boxes), np.int64)
+    places = np.stack([boxes["east_m"], boxes["north_m"]], axis=1).tolist()
+    reaches = (np.hypot(boxes["length_m"], boxes["width_m"]) / 2.0).tolist()
+    first = 0
+    for k, (place, reach_m) in enumerate(zip(places, reaches, strict=True)):
+        if math.dist(place, places[first]) > reaches[first] + 0.5 * reach_m:
+            first = k
+        whole[k] = whole[k - 1] + (first == k) if k else 0
+    return whole
 
 
 def _present(

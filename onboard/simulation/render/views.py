@@ -6,7 +6,9 @@ Pictures depend on their arguments and a seed alone, to the last byte.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -29,14 +31,18 @@ EYE_M = 2.5
 class Shot:
     """A picture and the truth about it.
 
-    `image` [H, W, 3]; `distance_m` [H, W] along each ray, infinite where there is sky;
-    `points_enu_m` [H, W, 3] what each pixel shows: metres east and north, height above mean sea
-    level, NaN where there is sky.
+    `image` [H, W, 3]; `distance_m` [H, W] along each ray, infinite where there is sky.
     """
 
     image: Image
     distance_m: Field
-    points_enu_m: Floats
+    locate: Callable[[], Floats] = field(repr=False)
+
+    @cached_property
+    def points_enu_m(self) -> Floats:
+        """[H, W, 3] what each pixel shows: metres east and north, height above mean sea level, NaN
+        where there is sky."""
+        return self.locate()
 
 
 def satellite(
@@ -103,14 +109,15 @@ def orthomap(
     if sensor.blur_px > 0.0:
         light = np.asarray(cv2.GaussianBlur(light, (0, 0), sensor.blur_px), np.float32)
     image = digitise(light, sensor.noise_levels, 0.0, np.random.default_rng([seed, 9]))
-    top = float(setting.scene.tops[-1]) + 10.0
-    slant = math.sqrt(1.0 + lean * lean)
-    up = top - out.distance_m.astype(float) / slant
-    column, row = np.meshgrid(np.arange(shape_px[1]) + 0.5, np.arange(shape_px[0]) + 0.5)
-    points = np.stack(
-        [west + column * gsd_m - lean_east * up, north - row * gsd_m - lean_north * up, up], axis=-1
-    )
-    return Shot(image, out.distance_m, points)
+
+    def locate() -> Floats:
+        top = float(setting.scene.tops[-1]) + 10.0
+        up = top - out.distance_m.astype(float) / math.sqrt(1.0 + lean * lean)
+        column, row = np.meshgrid(np.arange(shape_px[1]) + 0.5, np.arange(shape_px[0]) + 0.5)
+        easting, northing = west + column * gsd_m, north - row * gsd_m
+        return np.stack([easting - lean_east * up, northing - lean_north * up, up], axis=-1)
+
+    return Shot(image, out.distance_m, locate)
 
 
 def drone(
@@ -133,11 +140,10 @@ def drone(
     turn = enu_from_body(state.attitude) @ camera.mount.body_from_camera
     turns = turn @ _shaken(when_s, optics, rng)
     out = _follow(setting, origins, turns, rays, 1.0 / (camera.fx_px * samples), threads)
-    points = _points(out, origins, turns, rays)[samples // 2 :: samples, samples // 2 :: samples]
     out = _average(out, samples)
     light = smear(out.light, _moved_px(camera, turn, state, out.distance_m, optics.exposure_s))
     image = develop(light, camera, optics, setting.day.rain, rng)
-    return Shot(image, out.distance_m, points)
+    return Shot(image, out.distance_m, lambda: _points(out, origins, turns, rays, samples))
 
 
 def panorama(
@@ -170,12 +176,11 @@ def panorama(
     )
     origins, turns = _standing(setting, east_m, north_m, rows), np.repeat(np.eye(3)[None], rows, 0)
     out = _follow(setting, origins, turns, rays, 2.0 * math.pi / columns, threads)
-    points = _points(out, origins, turns, rays)[samples // 2 :: samples, samples // 2 :: samples]
     out = _average(out, samples)
     whole = Camera.from_hfov(width_px, width_px // 2, 90.0)
     rng = np.random.default_rng([seed, 12])
     image = develop(out.light, whole, replace(optics, vignetting=0.0), setting.day.rain, rng)
-    return Shot(image, out.distance_m, points)
+    return Shot(image, out.distance_m, lambda: _points(out, origins, turns, rays, samples))
 
 
 def street_photo(
@@ -223,11 +228,12 @@ def _follow(
     return out
 
 
-def _points(out: Rendered, origins: Floats, turns: Floats, rays: Floats) -> Floats:
-    ways = np.einsum("rij,rcj->rci", turns, rays)
-    points = origins[:, None] + ways * out.distance_m[..., None].astype(float)
-    points[out.kind == SKY] = np.nan
-    return points
+def _points(out: Rendered, origins: Floats, turns: Floats, rays: Floats, samples: int) -> Floats:
+    """[H, W, 3] where the middle sample of every pixel ends."""
+    middle = slice(samples // 2, None, samples)
+    ways = np.einsum("rij,rcj->rci", turns[middle], rays[middle, middle])
+    away_m = np.where(out.kind == SKY, np.nan, out.distance_m).astype(float)
+    return np.asarray(origins[middle, None] + ways * away_m[..., None])
 
 
 def _average(out: Rendered, samples: int) -> Rendered:
@@ -259,4 +265,4 @@ def _moved_px(
     """[2] how far the middle of the picture moves during an exposure."""
     away_m = float(distance_m[distance_m.shape[0] // 2, distance_m.shape[1] // 2])
     moved = turn.T @ np.asarray(state.velocity_enu_m_s) * exposure_s
-    return np.array([camera.fx_px, camera.fy_px]) * moved[:2] / max(away_m, 1.0)
+    return np.asarray([camera.fx_px, camera.fy_px] * moved[:2] / max(away_m, 1.0))

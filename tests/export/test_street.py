@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rasterio")
+pytest.importorskip("onnxruntime")
+
+from geobridge.export.pack import pack
+from geobridge.export.references import places as places_module
+from geobridge.export.references.street import StreetFolder
+from geobridge.onboard.bundle import Bundle
+from geobridge.onboard.errors import BundleError, DataError
+from geobridge.onboard.frames.picture import read_picture
+from geobridge.onboard.geodesy import LocalFrame
+from geobridge.onboard.manifest import KNOWN_FEATURES, parse_manifest
+from geobridge.onboard.retrieval.encoder import Encoder
+from geobridge.onboard.retrieval.index import Index
+from geobridge.onboard.verify_bundle import verify
+from geobridge.onboard.views import VIEW_CODES, View
+
+ORIGIN = LocalFrame(47.4, 8.5)
+"""Of the rendered map."""
+COARSE = {"registration_m": 1.0, "spacing_m": 25.0}
+CENTRES_M = [(0.0, 0.0), (-120.0, 60.0), (90.0, -80.0), (30.0, 110.0), (-60.0, -60.0)]
+HEADINGS_DEG = [0.0, -90.0, 359.5, 30.25, 180.0]
+Rows = list[dict[str, Any]]
+
+
+def rows_at(centres_m: list[tuple[float, float]]) -> Rows:
+    lat_deg, lon_deg = ORIGIN.to_geodetic(centres_m)
+    return [
+        {"file": f"{n}.jpg", "lat_deg": lat, "lon_deg": lon}
+        for n, (lat, lon) in enumerate(zip(lat_deg.tolist(), lon_deg.tolist(), strict=True))
+    ]
+
+
+def write_table(folder: Path, rows: Rows) -> Path:
+    with (folder / "positions.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+def write_street(folder: Path, rows: Rows) -> Path:
+    """Pictures of several sizes, each of its own colours."""
+    folder.mkdir()
+    rng = np.random.default_rng(3)
+    for number, row in enumerate(rows):
+        coarse = rng.integers(0, 256, (4, 8, 3)).astype(np.uint8)
+        size = (160, 80) if number % 2 else (90, 120)
+        assert cv2.imwrite(str(folder / row["file"]), cv2.resize(coarse, size))
+    return write_table(folder, rows)
+
+
+@pytest.fixture(scope="module")
+def encoders(rehearsal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As exported, with the satellite encoder for the street too: one tower may serve both."""
+    folder = tmp_path_factory.mktemp("street") / "encoders"
+    shutil.copytree(rehearsal / "encoders", folder)
+    record = json.loads((folder / "encoders.json").read_text())
+    for entry in [e for e in record["encoders"] if e["view"] == "satellite"]:
+        name = entry["file"].replace("satellite", "street")
+        shutil.copyfile(folder / entry["file"], folder / name)
+        record["encoders"].append(entry | {"view": "street", "file": name})
+    (folder / "encoders.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = rows_at(CENTRES_M)
+    for row, heading_deg in zip(rows, HEADINGS_DEG, strict=True):
+        row["heading_deg"] = heading_deg
+    return write_street(tmp_path_factory.mktemp("pictures") / "main street", rows)
+
+
+@pytest.fixture(scope="module")
+def packed(
+    rehearsal: Path, encoders: Path, street: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("packed") / "bundle"
+    terms = {"street_licence": "CC0", "street_attribution": "us", "street_captured": "2026-06"}
+    return pack(
+        rehearsal / "map.tif", encoders, out, street=street, street_reach_m=45.0, **terms, **COARSE
+    )
+
+
+@pytest.fixture
+def refused(
+    rehearsal: Path, encoders: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> Callable[..., str]:
+    """What packing a street folder is refused with, by the command."""
+
+    def run(folder: Path, *more: object) -> str:
+        out = tmp_path / "bundle"
+        words = ("--encoders", encoders, "-o", out, "--spacing-m", 50, "-q", *more)
+        line = complaint("pack", rehearsal / "map.tif", "--street", folder, *words)
+        assert not out.exists()
+        return line
+
+    return run
+
+
+def street_places(bundle: Bundle) -> Any:
+    places = bundle.places()
+    return places[places["view"] == VIEW_CODES[View.STREET]]
+
+
+def test_every_picture_is_a_place_where_it_was_taken(packed: Path) -> None:
+    bundle = Bundle.open(packed)
+    found = street_places(bundle)
+    assert len(found) == 5
+    at = np.column_stack([found["east_m"], found["north_m"]])
+    order = [int(np.argmin(np.hypot(*(at - centre).T))) for centre in CENTRES_M]
+    assert sorted(order) == [0, 1, 2, 3, 4]
+    # the raster's frame may lie a little off the world's origin
+    offset = at[order] - CENTRES_M
+    assert np.ptp(offset, axis=0).max() < 0.01
+    assert found["heading_deg"][order].tolist() == [0.0, 270.0, 359.5, 30.25, 180.0]
+    assert set(found["footprint_m"]) == {45.0}
+    assert set(found["source"]) == {1}
+    assert len(bundle.places()) - 5 == 16 * 16 - 4
+
+
+def test_all_rows_are_in_one_order_with_their_descriptors(packed: Path, street: Path) -> None:
+    bundle = Bundle.open(packed)
+    index = Index.open(bundle)  # refuses rows out of order
+    encoder = Encoder.open(bundle, View.STREET, "onnxruntime", "fp32")
+    for number, (east_m, north_m) in enumerate(CENTRES_M):
+        picture = read_picture(street / f"{number}.jpg")
+        descriptor = encoder.encode([encoder.prepare(picture)])[0]
+        best = index.search(descriptor, 1, view=View.STREET)[0]
+        assert best.view is View.STREET
+        assert best.score == pytest.approx(1.0, abs=2e-3)
+        lat_deg, lon_deg = ORIGIN.to_geodetic([east_m, north_m])
+        assert (best.lat_deg, best.lon_deg) == (float(lat_deg), float(lon_deg))
+
+
+def test_what_is_said_of_the_squares_is_as_without_street(
+    packed: Path, rehearsal: Path, encoders: Path, tmp_path: Path
+) -> None:
+    plain = Bundle.open(pack(rehearsal / "map.tif", encoders, tmp_path / "plain", **COARSE))
+    bundle = Bundle.open(packed)
+    assert bundle.manifest.coverage.sources[0] == plain.manifest.coverage.sources[0]
+    bounds = ("west_m", "south_m", "east_m", "north_m", "footprint_m", "spacing_m")
+    for name in bounds:
+        assert getattr(bundle.manifest.coverage, name) == getattr(plain.manifest.coverage, name)
+    squares = bundle.places()["view"] == VIEW_CODES[View.SATELLITE]
+    assert bundle.places()[squares].tobytes() == plain.places().tobytes()
+    assert np.array_equal(bundle.descriptors()[squares], plain.descriptors())
+    assert plain.manifest.required_features == ("hnsw", "imagery")
+
+
+def test_the_manifest_names_the_second_source(packed: Path, street: Path) -> None:
+    manifest = Bundle.open(packed).manifest
+    source = manifest.coverage.sources[1]
+    assert (source.name, source.licence, source.attribution, source.captured) == (
+        "main street",
+        "CC0",
+        "us",
+        "2026-06",
+    )
+    names = ["positions.csv", *(f"{n}.jpg" for n in range(5))]
+    printed = subprocess.run(
+        ["sha256sum", *names], cwd=street, capture_output=True, check=True
+    ).stdout
+    assert source.sha256 == hashlib.sha256(printed).hexdigest()
+
+
+def test_a_version_that_does_not_know_street_places_refuses_them(
+    packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from geobridge.onboard import manifest
+
+    monkeypatch.setattr(manifest, "KNOWN_FEATURES", KNOWN_FEATURES - {"street"})
+    raw = (packed / "manifest.json").read_bytes()
+    with pytest.raises(BundleError, match="requires street, which this version lacks"):
+        parse_manifest(raw, "manifest.json")
+
+
+def test_the_street_encoder_knows_its_own_pictures(packed: Path, street: Path) -> None:
+    bundle = Bundle.open(packed)
+    [entry] = [e for e in bundle.manifest.known_answers if e.view == "street"]
+    images, answers = bundle.known_answers(entry)
+    assert images.shape == (6, 96, 96, 3)  # twice the encoder's input
+    index = Index.open(bundle)
+    assert all(index.search(each, 1, view=View.STREET)[0].score > 0.95 for each in answers)
+    assert "252 of 100 m, 25 m apart; 5 street pictures" in verify(packed)
+    assert "main street; licence CC0" in verify(packed)
+
+
+def test_packing_twice_gives_the_same_bytes(
+    packed: Path, rehearsal: Path, encoders: Path, street: Path, tmp_path: Path
+) -> None:
+    terms = {"street_licence": "CC0", "street_attribution": "us", "street_captured": "2026-06"}
+    again = pack(
+        rehearsal / "map.tif",
+        encoders,
+        tmp_path / "b",
+        street=street,
+        street_reach_m=45.0,
+        **terms,
+        **COARSE,
+    )
+    assert (again / "manifest.json").read_bytes() == (packed / "manifest.json").read_bytes()
+
+
+def test_work_on_other_pictures_is_not_taken_over(
+    rehearsal: Path, encoders: Path, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = Path(shutil.copytree(street, tmp_path / "main street"))
+    encode, calls = Encoder.encode, []
+
+    def interrupted(self: Encoder, pictures: Any) -> Any:
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        calls.append(len(pictures))
+        return encode(self, pictures)
+
+    words = (rehearsal / "map.tif", encoders, tmp_path / "b")
+    monkeypatch.setattr(places_module, "CHUNK", 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(Encoder, "encode", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pack(*words, street=changed, spacing_m=100.0)
+    assert calls == [2, 2, 1]  # street pictures come first: they are the ones that may be broken
+    shutil.copyfile(changed / "1.jpg", changed / "0.jpg")
+    found = Bundle.open(pack(*words, street=changed, spacing_m=100.0))
+    places = found.places()
+    streets = np.asarray(found.descriptors())[places["view"] == VIEW_CODES[View.STREET]]
+    assert len(np.unique(streets, axis=0)) == 4
+
+
+def test_headings_that_are_not_known(tmp_path: Path) -> None:
+    folder = StreetFolder.read(write_street(tmp_path / "street", rows_at(CENTRES_M)))
+    assert np.isnan(folder.heading_deg).all()
+    assert [path.name for path in folder.paths] == [f"{n}.jpg" for n in range(5)]
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "latitude": ({"lat_deg": 147.4}, "line 3, lat_deg: expected a latitude"),
+    "longitude": ({"lon_deg": -200.0}, "line 3, lon_deg: expected a longitude"),
+    "no number": ({"lat_deg": "north"}, "line 3, lat_deg: expected a latitude"),
+    "not a number": ({"lon_deg": "nan"}, "line 3, lon_deg: expected a longitude"),
+    "heading": ({"heading_deg": 361.0}, "line 3, heading_deg: expected a heading"),
+    "no picture": ({"file": "9.jpg"}, "line 3, file: expected a picture beside the table"),
+    "elsewhere": ({"file": "../1.jpg"}, "line 3, file: expected a picture beside the table"),
+    "the table": ({"file": "positions.csv"}, "line 3, file: expected a picture beside the table"),
+    "twice": ({"file": "0.jpg"}, "line 3, file: expected a name used once"),
+    "off the map": ({"lat_deg": 47.41}, "line 3, file: expected a place that the raster shows"),
+    "antipode": (
+        {"lat_deg": -47.4, "lon_deg": -171.5},
+        "line 3, file: expected a place that the raster shows",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_row(refused: Callable[..., str], tmp_path: Path, name: str) -> None:
+    rows = [row | {"heading_deg": 0.0} for row in rows_at(CENTRES_M)]
+    folder = write_street(tmp_path / "street", rows)
+    change, line = WRONG[name]
+    write_table(folder, [rows[0], rows[1] | change, *rows[2:]])
+    assert f"{folder / 'positions.csv'}, {line}" in refused(folder)
+
+
+@pytest.mark.parametrize("column", ["file", "lat_deg", "lon_deg"])
+def test_a_missing_column(refused: Callable[..., str], tmp_path: Path, column: str) -> None:
+    rows = rows_at(CENTRES_M)
+    folder = write_street(tmp_path / "street", rows)
+    write_table(folder, [{k: v for k, v in row.items() if k != column} for row in rows])
+    assert f"positions.csv, line 1, {column}: the column is missing" in refused(folder)
+
+
+def test_a_picture_without_a_row(refused: Callable[..., str], tmp_path: Path) -> None:
+    folder = write_street(tmp_path / "street", rows_at(CENTRES_M))
+    write_table(folder, rows_at(CENTRES_M)[:-1])
+    assert f"{folder / '4.jpg'}: positions.csv has no row for this picture" in refused(folder)
+
+
+def test_a_picture_that_cannot_be_read(refused: Callable[..., str], tmp_path: Path) -> None:
+    folder = write_street(tmp_path / "street", rows_at(CENTRES_M))
+    whole = (folder / "2.jpg").read_bytes()
+    (folder / "2.jpg").write_bytes(whole[: len(whole) // 2])
+    line = refused(folder)
+    assert f"{folder / '2.jpg'}: not a whole picture that can be decoded" in line
+
+
+def test_a_folder_without_a_table(refused: Callable[..., str], tmp_path: Path) -> None:
+    assert f"{tmp_path / 'positions.csv'}: No such file" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("reach_m", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_reach_that_makes_no_sense(
+    rehearsal: Path, encoders: Path, street: Path, tmp_path: Path, reach_m: float
+) -> None:
+    with pytest.raises(DataError, match=f"^--street-reach-m: {reach_m} must be positive"):
+        pack(rehearsal / "map.tif", encoders, tmp_path / "b", street=street, street_reach_m=reach_m)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_encoders_without_a_street_tower(
+    rehearsal: Path, street: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    words = ("--encoders", rehearsal / "encoders", "-o", tmp_path / "b", "--street", street)
+    line = complaint("pack", rehearsal / "map.tif", *words)
+    assert f"{rehearsal / 'encoders'}: no street encoder in fp32" in line
+
+
+@pytest.mark.real_data
+def test_a_recorded_walk(data: Path, tmp_path: Path) -> None:
+    source = data / "street_lund"
+    with (source / "gps.csv").open() as file:
+        rows = [
+            {
+                "file": row["file"],
+                "lat_deg": row["lat"],
+                "lon_deg": row["lon"],
+                "heading_deg": row["map_true_heading"],
+            }
+            for row in csv.DictReader(file)
+        ]
+    for row in rows:
+        (tmp_path / row["file"]).symlink_to(source / row["file"])
+    folder = StreetFolder.read(write_table(tmp_path, rows))
+    frame = LocalFrame(folder.lat_deg[0], folder.lon_deg[0])
+    steps_m = np.linalg.norm(np.diff(frame.to_enu(folder.lat_deg, folder.lon_deg), axis=0), axis=1)
+    assert len(folder.paths) == 29
+    assert steps_m.sum() == pytest.approx(197.0, abs=5.0)
+    assert read_picture(folder.paths[0]).shape == (768, 1024, 3)
