@@ -31,8 +31,8 @@ class AutopilotTelemetry:
     Messages are dated by their arrival on our monotonic clock, which is late by the age that they
     have on the wire. While the autopilot's first GNSS receiver has a fix that states its accuracy,
     that is the prior: where to look, before there is a track. It is read only when `has_own_gnss`,
-    for else that receiver may be us. Height above ground is `relative_alt`, the height above home: true over flat
-    ground. Headings are from true north, as the autopilot's filter has them.
+    for else that receiver may be us. Height above ground is `relative_alt`, the height above home:
+    true over flat ground. Headings are from true north, as the autopilot's filter has them.
     """
 
     def __init__(self, patience_s: float = PATIENCE_S, has_own_gnss: bool = False) -> None:

@@ -34,7 +34,7 @@ from geobridge.onboard.simulation.land.plan import (
     Waters,
 )
 from geobridge.onboard.simulation.land.raster import Floats
-from geobridge.onboard.simulation.land.relief import Facade
+from geobridge.onboard.simulation.land.solids import Facade
 from geobridge.onboard.simulation.world import World, make_world
 
 REACH_M = 60.0

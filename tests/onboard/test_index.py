@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from geobridge.onboard.retrieval.index import (
     graph_recall,
     spatial_order,
 )
-from geobridge.onboard.views import View
+from geobridge.onboard.views import VIEW_CODES, View
 
 DIMENSION = 16
 Rows = npt.NDArray[Any]
@@ -146,6 +147,79 @@ def test_the_graph_is_the_same_every_time(tmp_path: Path) -> None:
     for name in ("a", "b"):
         build_graph(descriptors_of(400), 16, 100).save_index(str(tmp_path / name))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+VIEW = st.sampled_from([View.SATELLITE, View.STREET])
+
+
+def mixed(count: int, seed: int = 3) -> Rows:
+    """Squares and street pictures in no order but the spatial one."""
+    places = scattered(count)
+    places["view"] = np.random.default_rng(seed).integers(1, 3, count)
+    return places
+
+
+@given(st.integers(1, 200), st.integers(1, 40), VIEW, st.booleans())
+def test_a_search_sees_the_places_of_one_view(
+    count: int, top_k: int, view: View, gated: bool
+) -> None:
+    places, descriptors = mixed(count), descriptors_of(count)
+    query = unit(np.random.default_rng(9).normal(size=DIMENSION))
+    gate = ((100.0, -200.0), 900.0) if gated else (None, None)
+    found = Index(places, descriptors).search(query, top_k, *gate, view)
+    wanted = places["view"] == VIEW_CODES[view]
+    if gated:
+        wanted &= np.hypot(places["east_m"] - 100.0, places["north_m"] + 200.0) <= 900.0
+    rows = np.flatnonzero(wanted)
+    scores = descriptors[rows].astype(np.float32) @ query
+    assert [c.place for c in found] == rows[np.argsort(-scores, kind="stable")[:top_k]].tolist()
+    assert {c.view for c in found} <= {view}
+
+
+def test_squares_are_found_among_street_pictures_that_score_higher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many and all of them nearer to the query, so that a plain graph search finds no square."""
+    monkeypatch.setattr(index_module, "EXACT_UP_TO", 100)
+    places, rng = mixed(3000), np.random.default_rng(4)
+    squares, query = places["view"] == 1, unit(rng.normal(size=DIMENSION))
+    rows = rng.normal(size=(3000, DIMENSION)) + np.where(squares, 0.0, 8.0)[:, None] * query
+    descriptors = unit(rows).astype(np.float16)
+    graph = build_graph(descriptors, 16, 200)
+    graph.save_index(str(tmp_path / "graph"))
+    graph.set_ef(128)
+    assert not squares[graph.knn_query(query[None], k=100)[0][0]].any()
+    entry = IndexEntry(m=16, ef_construction=200, ef=128, recall_at_10=1.0)
+    index = Index(places, descriptors, tmp_path / "graph", entry)
+    found = index.search(query, 10)
+    scores = np.where(squares, descriptors.astype(np.float32) @ query, -2.0)
+    best = np.argsort(-scores)[:10]
+    assert {c.view for c in found} == {View.SATELLITE}
+    assert len({c.place for c in found} & set(best.tolist())) >= 9
+
+
+def test_a_view_that_the_graph_hides_is_searched_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "EXACT_UP_TO", 100)
+    places, descriptors = mixed(400), descriptors_of(400)
+    build_graph(descriptors, 2, 10).save_index(str(tmp_path / "graph"))
+    entry = IndexEntry(m=2, ef_construction=10, ef=1, recall_at_10=0.1)
+    index = Index(places, descriptors, tmp_path / "graph", entry)
+    query = unit(np.ones(DIMENSION))
+
+    def few(*_: object, **__: object) -> None:
+        raise RuntimeError("Cannot return the results in a contiguous 2D array")
+
+    monkeypatch.setattr(index, "_graph", SimpleNamespace(knn_query=few))
+    found = index.search(query, 5, view=View.STREET)
+    streets = np.flatnonzero(places["view"] == 2)
+    scores = descriptors[streets].astype(np.float32) @ query
+    assert [c.place for c in found] == streets[np.argsort(-scores)[:5]].tolist()
+
+
+def test_a_view_without_places_gives_nothing(with_graph: Index) -> None:
+    assert with_graph.search(unit(np.ones(DIMENSION)), 5, view=View.STREET) == []
 
 
 def test_many_equal_places_are_no_trouble_for_the_graph(

@@ -26,7 +26,7 @@ from geobridge.onboard.simulation.land.plan import (
     Use,
 )
 from geobridge.onboard.simulation.land.raster import Floats, Grid
-from geobridge.onboard.simulation.land.relief import Facade, Rows, corners, middles
+from geobridge.onboard.simulation.land.solids import Facade, Rows, corners, middles
 from geobridge.onboard.simulation.land.terrain import Terrain
 from geobridge.onboard.simulation.land.warp import Warp
 from geobridge.onboard.simulation.land.waters import LAKE, RIVER, SEA, shores, water_mask

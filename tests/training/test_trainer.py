@@ -18,8 +18,8 @@ from geobridge.onboard.errors import ConfigError, DataError
 from geobridge.training import trainer as trainers
 from geobridge.training.checkpoint import MODEL, checkpoints, read
 from geobridge.training.config import OptimConfig, TrainConfig
-from geobridge.training.report import REPORT
 from geobridge.training.pipeline import TensorBatch, batches, open_source
+from geobridge.training.report import REPORT
 from geobridge.training.trainer import Trainer, learning_rate, train
 
 Same = Callable[[Path, Path], bool]
