@@ -74,7 +74,7 @@ FULL = Size(
     training_km=3.0,
     places=1000,
     picture_px=128,
-    training=("optim.steps=500",),
+    training=("optim.steps=280",),
 )
 QUICK = Size(
     land_m=600.0,

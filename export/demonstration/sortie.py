@@ -212,7 +212,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
     end_s = time.monotonic() + READY_S
     while "flying" not in log.read_text():
         if process.poll() is not None or time.monotonic() > end_s:
-            raise LinkError(f"{log}: the daemon did not start: {log.read_text().strip()[-300:]}")
+            said = log.read_text().splitlines()[-1:] or ["it said nothing"]
+            raise LinkError(f"{log}: the daemon did not start: {said[0]}")
         time.sleep(0.05)
 
 

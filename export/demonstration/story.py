@@ -102,11 +102,15 @@ def tell(sortie: Sortie) -> Story:
             "withheld": dict(Counter(o.reason.value for o in silent).most_common()),
             "fix_error_m": _spread(error_m),
             "stated_accuracy_m": float(np.median(accuracy_m)) if len(fixes) else None,
-            "wrong_fixes": int(np.sum(wrong_fixes(error_m, accuracy_m, WRONG_LIMIT_M))),
+            "wrong_fixes": _wrong(error_m, accuracy_m),
             "autopilot_error_m": _spread(track.error_m[track.time_s >= cut_s]),
             "unaided": _unaided(unaided, cut_s),
         },
     )
+
+
+def _wrong(error_m: Floats, accuracy_m: Floats) -> int:
+    return int(wrong_fixes(error_m, accuracy_m, WRONG_LIMIT_M).sum()) if len(error_m) else 0
 
 
 def _unaided(track: Track, cut_s: float) -> dict[str, float]:

@@ -30,6 +30,8 @@ STEP_S = 0.02
 NOTED_EVERY = 5
 """Steps between two moments of the log."""
 FIX_3D = 3
+PATIENCE_S = 5.0
+"""A viewer that takes nothing for so long is hung up on."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class SocketCamera:
         try:
             self._listener.bind(str(path))
         except OSError as error:
-            raise LinkError(f"{path}: {error.strerror}") from None
+            self._listener.close()
+            raise LinkError(f"{path}: {error.strerror or error}") from None
         self._listener.listen(1)
         self._listener.settimeout(0.2)
         self._thread = threading.Thread(target=self._serve, name="camera", daemon=True)
@@ -85,6 +88,7 @@ class SocketCamera:
         while not self._closing.is_set():
             with suppress(TimeoutError):
                 viewer, _ = self._listener.accept()
+                viewer.settimeout(PATIENCE_S)
                 with viewer, suppress(BrokenPipeError, ConnectionResetError):
                     self._feed(viewer)
 

@@ -27,6 +27,8 @@ def wall_colour(
 ) -> Wall:
     """The wall of box `index` at a place along it and above its foot, seen `width_m` wide."""
     if kind == _PLAIN:
+        if up_m < 0.28:  # wheels, feet, shadow
+            return 0.12, 0.12, 0.13, 0.0
         return 0.85 * red, 0.85 * green, 0.85 * blue, 0.0
     if kind == _DECK:
         return 0.60, 0.59, 0.56, 0.0

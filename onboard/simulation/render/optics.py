@@ -14,7 +14,7 @@ from ...errors import DataError
 from ...records import Image
 from ..land.raster import Field, Floats
 
-_MIDDLE_GREY = 0.20
+_MIDDLE_GREY = 0.24
 _MOST_GAIN = 12.0
 
 

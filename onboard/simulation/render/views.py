@@ -16,15 +16,19 @@ import numpy as np
 from ...camera import Camera, Mount, enu_from_body
 from ...records import Attitude, Image
 from ..land.raster import Field, Floats
+from ..land.solids import Facade
 from ..state import State
 from .compiled import by_rows
 from .optics import Optics, SatelliteSensor, develop, digitise, lens_rays, smear
 from .rays import Rendered, empty, render_map, render_rays
+from .scene import BOX_FACADE
 from .scenery import Setting
-from .trace import SKY
+from .trace import BOX, SKY, trace
 
 EYE_M = 2.5
 """Height of a street-level camera above the ground."""
+_ABOVE_M = 25.0
+"""No bridge is higher above the ground."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,9 +208,12 @@ def street_photo(
 
 
 def _standing(setting: Setting, east_m: float, north_m: float, rows: int) -> Floats:
-    """[rows, 3] the same eye, above the ground."""
-    up_m = float(setting.place.ground_amsl_m((east_m, north_m))) + EYE_M
-    return np.repeat(np.array([[east_m, north_m, up_m]]), rows, axis=0)
+    """[rows, 3] the same eye, above the ground or the bridge."""
+    up_m = float(setting.place.ground_amsl_m((east_m, north_m)))
+    down = trace(setting.scene, True, False, east_m, north_m, up_m + _ABOVE_M, 0.0, 0.0, -1.0)
+    if down[1] == BOX and int(setting.scene.boxes[down[2], BOX_FACADE]) == Facade.DECK:
+        up_m += _ABOVE_M - down[0]
+    return np.repeat(np.array([[east_m, north_m, up_m + EYE_M]]), rows, axis=0)
 
 
 def _follow(
@@ -265,4 +272,4 @@ def _moved_px(
     """[2] how far the middle of the picture moves during an exposure."""
     away_m = float(distance_m[distance_m.shape[0] // 2, distance_m.shape[1] // 2])
     moved = turn.T @ np.asarray(state.velocity_enu_m_s) * exposure_s
-    return np.asarray([camera.fx_px, camera.fy_px] * moved[:2] / max(away_m, 1.0))
+    return np.asarray(moved[:2] * (camera.fx_px, camera.fy_px) / max(away_m, 1.0))
