@@ -12,6 +12,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .views import View
 
@@ -132,6 +133,39 @@ def _locate(parser: ArgumentParser) -> None:
     _as_json(parser)
 
 
+def _rehearse(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("bundle", type=_existing, metavar="BUNDLE", help="folder")
+    add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the results")
+    way = parser.add_mutually_exclusive_group()
+    text = ".plan, .waypoints, lines of lat,lon[,height_agl_m], or lat,lon:lat,lon"
+    way.add_argument("--route", metavar="ROUTE", help=text)
+    text = "west,south,east,north in degrees (--area=-1.2,...); without either, the whole map"
+    way.add_argument("--area", type=_box, metavar="BOX", help=text)
+    text = "GeoTIFF flown over, better of another date than the bundle's imagery, which it replaces"
+    add("--map", dest="raster", type=_existing, metavar="RASTER", help=text)
+    add("--dsm", type=_existing, metavar="RASTER", help="surface model of the map")
+    add("--flights", type=_count, metavar="N", help="simulated flights (24)")
+    add("--cell-m", type=_positive, metavar="M", help="side of a cell of the map (50)")
+    add("--rate-hz", type=_positive, metavar="R", help="pictures per second (2)")
+    add("--seed", type=_natural, metavar="S", help="draws everything (0)")
+    add("--processes", type=_count, metavar="N", help="else one per core")
+    seasons = ("summer", "autumn", "winter")
+    add("--season", dest="seasons", action=_Repeated, choices=seasons, help="else all three")
+    for name, text in (
+        ("heights-agl-m", "a route's own, 100:140 over an area"),
+        ("headings-deg", "courses over an area (0:360)"),
+        ("solar-hours", "time of day, 12 is noon (9:15)"),
+        ("cloud-cover", "0 clear, 1 overcast (0:1)"),
+        ("visibility-m", "3000:20000"),
+        ("map-age-years", "from the map to the flight (0:4)"),
+        ("wind-m-s", "0:7"),
+    ):
+        add(f"--{name}", type=_span, metavar="LOW:HIGH", help=text)
+    add("--config", type=_existing, metavar="TOML", help="camera and localizer")
+    _overrides(parser)
+
+
 def _replay(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("frames", metavar="FRAMES", help="video file or folder of pictures")
@@ -142,6 +176,51 @@ def _replay(parser: ArgumentParser) -> None:
     add("--config", type=_existing, metavar="TOML", help="camera and localizer")
     add("--rate-hz", type=_positive, metavar="R", help="pictures per second")
     _overrides(parser)
+    _as_json(parser)
+
+
+def _fly(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    number: dict[str, Any] = {"type": _finite, "metavar": "X"}
+    text = ".plan, .waypoints, file of coordinates, lat,lon:lat,lon, or m:east,north:east,north"
+    add("route", metavar="ROUTE", help=text)
+    add("-o", dest="out", type=Path, metavar="FOLDER", help="new; live, of what happened")
+    add("--seed", type=_natural, default=0, metavar="S", help="of a rendered world (0)")
+    add("--flight", dest="number", type=_natural, default=0, metavar="N", help="other luck (0)")
+    add("--size-km", type=_positive, metavar="K", help="side of a rendered world (1)")
+    add("--map", dest="raster", type=_existing, metavar="RASTER", help="instead of a world")
+    add("--dsm", type=_existing, metavar="RASTER", help="surface model of the map")
+    add("--airframe", choices=("multirotor", "fixed_wing"), default="multirotor")
+    add("--speed-m-s", type=_positive, metavar="X", help="in place of a plan's own, else 12")
+    add("--height-agl-m", default=100.0, help="of coordinates without one (100)", **number)
+    add("--day", default="summer_noon", metavar="DAY", help="light and weather (summer_noon)")
+    add("--wind-m-s", default=4.0, help="mean wind (4)", **number)
+    add("--wind-from-deg", default=250.0, help="where it blows from (250)", **number)
+    add("--gust-m-s", default=1.0, help="1-sigma gusts (1)", **number)
+    add("--camera-px", default="640x480", metavar="WxH", help="640x480")
+    add("--hfov-deg", default=70.0, help="horizontal field of view (70)", **number)
+    add("--pitch-deg", default=-90.0, help="of the camera; -90 looks down", **number)
+    add("--rate-hz", type=_positive, default=5.0, metavar="X", help="pictures per second (5)")
+    add("--exposure-ms", default=3.0, help="of a picture (3)", **number)
+    add("--vibration-deg", default=0.0, help="1-sigma shake of the camera (0)", **number)
+    text = "outage@60, outage@60-90, drift@60:0.5,45 (m/s, bearing), jump@80:120,270 (m, bearing)"
+    add("--gnss", action=_Repeated, default=(), metavar="FAULT", help=text)
+    text = "error of a sensor, as attitude_bias_deg=1.5; an unknown name lists them all"
+    add("--sensor", dest="sensors", action=_Repeated, default=(), metavar="key=value", help=text)
+    add("--dropped-share", default=0.0, help="of the pictures; with --frames", **number)
+    add("--late-share", default=0.0, help="of the pictures; with --live", **number)
+    add("--clock-offset-s", default=0.0, help="how far the camera's clock is ahead", **number)
+    add("--steer-by", choices=("truth", "belief"), default="truth", help="truth; live: belief")
+    add("--log", dest="kept_log", choices=("tlog", "bin"), default="tlog", help="tlog")
+    add("--frames", action="store_true", help="pictures, not a video")
+    text = "fly in real time, the autopilot at this MAVLink address, as udpout:127.0.0.1:14550"
+    add("--live", metavar="ADDRESS", help=text)
+    add("--camera-socket", type=Path, metavar="PATH", help="where the live camera listens")
+    add("--autopilot", choices=("arducopter", "px4"), default="arducopter", help="arducopter")
+    text = "parameter of the live autopilot"
+    add("--set", dest="parameters", action=_Repeated, default=(), metavar="P=V", help=text)
+    text = "how long the live flight waits for somebody to look through its camera (60)"
+    add("--wait-s", type=_positive, default=60.0, metavar="X", help=text)
     _as_json(parser)
 
 
@@ -203,6 +282,23 @@ def _natural(text: str) -> int:
     return int(text)
 
 
+def _span(text: str) -> tuple[float, float]:
+    low, colon, high = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text}: expected LOW:HIGH")
+    return _finite(low), _finite(high)
+
+
+def _box(text: str) -> tuple[float, ...]:
+    values = tuple(map(_finite, text.split(",")))
+    if len(values) != 4:
+        raise argparse.ArgumentTypeError(f"{text}: expected west,south,east,north in degrees")
+    return values
+
+    # in COMMANDS, after "locate":
+    #
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1")
@@ -227,7 +323,13 @@ COMMANDS = {
     "sign": Command("vouch for a bundle", _sign, "geobridge.export.signing:sign"),
     "verify": Command("check a bundle", _verify, "geobridge.onboard.verify_bundle:verify"),
     "locate": Command("find a picture on the map", _locate, "geobridge.onboard.locate:locate"),
+    "rehearse": Command(
+        "where fixes are to be expected",
+        _rehearse,
+        "geobridge.export.rehearsal.rehearse:rehearse_and_tell",
+    ),
     "replay": Command("localize a recorded flight", _replay, "geobridge.onboard.replay:replay"),
+    "fly": Command("simulate a flight", _fly, "geobridge.export.flights.fly:fly"),
     "run": Command("localize in flight", _run, "geobridge.onboard.daemon:run"),
     "doctor": Command("what works on this machine", _as_json, "geobridge.onboard.doctor:doctor"),
 }

@@ -9,7 +9,7 @@ from ..land.solids import Facade, Shape
 from .compiled import compiled
 from .day import Light
 from .facade import wall_colour
-from .hit import MISS, hash01, height_at
+from .hit import MISS, hash01
 from .noise import cloud_at, value_noise
 from .scene import (
     BOX_BASE,
@@ -201,11 +201,17 @@ def _reflect(
 
 @compiled
 def _slope(scene: Scene, x: float, y: float) -> tuple[float, float, float]:
-    """The ground's normal."""
-    step = 0.5 * scene.ground.spacing_m
+    """The normal of the patch of ground between four nodes."""
     ground = scene.ground
-    east = (height_at(ground, x - step, y) - height_at(ground, x + step, y)) / (2.0 * step)
-    north = (height_at(ground, x, y - step) - height_at(ground, x, y + step)) / (2.0 * step)
+    rows, columns = ground.alt_amsl_m.shape
+    column = min(max((x - ground.west_m) / ground.spacing_m, 0.0), columns - 1.001)
+    row = min(max((ground.north_m - y) / ground.spacing_m, 0.0), rows - 1.001)
+    left, top = int(column), int(row)
+    u, v = column - left, row - top
+    a, b = ground.alt_amsl_m[top, left], ground.alt_amsl_m[top, left + 1]
+    c, d = ground.alt_amsl_m[top + 1, left], ground.alt_amsl_m[top + 1, left + 1]
+    east = ((a - b) * (1.0 - v) + (c - d) * v) / ground.spacing_m
+    north = ((c - a) * (1.0 - u) + (d - b) * u) / ground.spacing_m
     length = math.sqrt(east * east + north * north + 1.0)
     return east / length, north / length, 1.0 / length
 

@@ -77,14 +77,17 @@ def meet_ground(
     far_m: float,
 ) -> float:
     """The first point of the ground between two distances."""
-    reach_m = math.hypot(dx, dy) * (far_m - near_m)
-    steps = int(reach_m / (0.7 * ground.spacing_m)) + 1
     above = near_m
     gap_above = oz + dz * near_m - height_at(ground, ox + dx * near_m, oy + dy * near_m)
     if gap_above <= 0.0:
         return near_m
-    for step in range(1, steps + 1):
-        below = near_m + (far_m - near_m) * step / steps
+    flat = math.hypot(dx, dy)
+    closing = ground.steepest * flat - dz  # nowhere does the ground come nearer faster
+    if closing <= 0.0:
+        return MISS
+    least_m = 0.7 * ground.spacing_m / (flat + 1e-9)
+    while above < far_m:
+        below = min(far_m, above + max(least_m, gap_above / closing))
         gap_below = oz + dz * below - height_at(ground, ox + dx * below, oy + dy * below)
         if gap_below <= 0.0:
             for _ in range(5):  # regula falsi; the ground is smooth between its nodes

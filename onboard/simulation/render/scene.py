@@ -53,6 +53,8 @@ class Heights(NamedTuple):
     west_m: float
     north_m: float
     spacing_m: float
+    steepest: float = 1e3
+    """No slope is steeper; `build_scene` measures it."""
 
 
 class Scene(NamedTuple):
@@ -119,7 +121,7 @@ def build_scene(
         [ground.alt_amsl_m[[0, -1]].ravel(), ground.alt_amsl_m[:, [0, -1]].ravel()]
     )
     return Scene(
-        ground,
+        ground._replace(steepest=_steepest(ground)),
         texture,
         cover,
         lamps,
@@ -135,6 +137,13 @@ def build_scene(
         across,
         float(np.median(edge)),
     )
+
+
+def _steepest(ground: Heights) -> float:
+    """Of the patches between nodes: no more than both of their sides together."""
+    east = np.abs(np.diff(ground.alt_amsl_m, axis=1)).max(initial=0.0)
+    north = np.abs(np.diff(ground.alt_amsl_m, axis=0)).max(initial=0.0)
+    return float(np.hypot(east, north) / ground.spacing_m)
 
 
 def _box_table(boxes: Rows) -> Field:

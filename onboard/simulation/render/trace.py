@@ -71,12 +71,12 @@ def trace(
     into_y = 1.0 / dy if abs(dy) > 1e-9 else MISS
     side_x, side_y = (1 if into_x > 0.0 else 0), (1 if into_y > 0.0 else 0)
     west, south = ox - scene.west_m, oy - scene.south_m
+    cell_m = scene.leaf_m * (1 << level)
+    per_m = 1.0 / cell_m
     at = near + _STEP_M
     while at < far:
-        cell_m = scene.leaf_m * (1 << level)
         cells = scene.across >> level
-        column = math.floor((west + dx * at) / cell_m)
-        row = math.floor((south + dy * at) / cell_m)
+        column, row = int((west + dx * at) * per_m), int((south + dy * at) * per_m)
         if not (0 <= column < cells and 0 <= row < cells):
             break
         leave = min(
@@ -88,9 +88,10 @@ def trace(
         top = scene.tops[scene.level_starts[level] + row * cells + column]
         if min(oz + dz * at, oz + dz * leave) > top:
             at = leave + _STEP_M
-            level = min(level + 1, level_top)
+            if level < level_top:
+                level, cell_m, per_m = level + 1, 2.0 * cell_m, 0.5 * per_m
         elif level > 0:
-            level -= 1
+            level, cell_m, per_m = level - 1, 0.5 * cell_m, 2.0 * per_m
         else:
             met = _trace_leaf(
                 scene, row * cells + column, bare, any_hit, ox, oy, oz, dx, dy, dz, at, leave

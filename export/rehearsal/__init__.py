@@ -1,0 +1,1 @@
+"""Mission rehearsal: many simulated flights over one's own map, before the first real one."""
