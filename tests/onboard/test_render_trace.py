@@ -19,7 +19,7 @@ pytest.importorskip("numba")
 from geobridge.onboard.simulation.land.solids import BOX, CROWN, Facade, Rows, Shape, Species
 from geobridge.onboard.simulation.land.terrain import Terrain
 from geobridge.onboard.simulation.render.day import Day, light_of
-from geobridge.onboard.simulation.render.hit import meet_crown
+from geobridge.onboard.simulation.render.hit_crown import meet_crown
 from geobridge.onboard.simulation.render.rays import empty, render_rays
 from geobridge.onboard.simulation.render.scene import (
     CROWN_BASE,

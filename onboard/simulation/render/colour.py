@@ -9,6 +9,7 @@ from ..land.solids import Facade, Shape
 from .compiled import compiled
 from .day import Light
 from .facade import wall_colour
+from .ground_picture import UNDER_DECK, cover_at, is_painted, lamp_at, texel
 from .hit import MISS, hash01
 from .noise import cloud_at, value_noise
 from .scene import (
@@ -28,99 +29,17 @@ from .scene import (
     CROWN_HEIGHT,
     CROWN_RED,
     Scene,
-    Texture,
 )
+from .sky import CLOUD_BASE_M, sky_colour
 from .trace import BOX, CROWN, GROUND, SKY, trace
 
-UNDER_DECK = 128
 _WATER = int(Ground.WATER)
 _ROUGHEST = int(Ground.FOREST)
 _DECK = int(Facade.DECK)
 _FLAT = int(Shape.FLAT)
-LAMP_CELL_M = 4.0
-_CLOUD_BASE_M = 1500.0
 
 Seen = tuple[float, float, float, float, int, int]
 """Linear red, green, blue; distance in metres; kind and index of what was met."""
-
-
-@compiled
-def texel(
-    texture: Texture, east_m: float, north_m: float, width_m: float
-) -> tuple[float, float, float]:
-    """The ground's colour, sRGB in 0..1, averaged over about `width_m`."""
-    finer = width_m / texture.gsd_m
-    level = 0
-    if finer > 1.0:
-        level = min(int(math.log2(finer) + 0.5), texture.levels.shape[0] - 1)
-    first = texture.levels[level, 0]
-    height, width = texture.levels[level, 1], texture.levels[level, 2]
-    pixel_m = texture.gsd_m * (1 << level)
-    column = min(max((east_m - texture.west_m) / pixel_m - 0.5, 0.0), width - 1.001)
-    row = min(max((texture.north_m - north_m) / pixel_m - 0.5, 0.0), height - 1.001)
-    left, top = int(column), int(row)
-    x, y = column - left, row - top
-    a = first + top * width + left
-    b = a + width
-    wa, wb, wc, wd = (1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y
-    t = texture.texels
-    scale = 1.0 / 255.0
-    red = (t[a, 0] * wa + t[a + 1, 0] * wb + t[b, 0] * wc + t[b + 1, 0] * wd) * scale
-    green = (t[a, 1] * wa + t[a + 1, 1] * wb + t[b, 1] * wc + t[b + 1, 1] * wd) * scale
-    blue = (t[a, 2] * wa + t[a + 1, 2] * wb + t[b, 2] * wc + t[b + 1, 2] * wd) * scale
-    return red, green, blue
-
-
-@compiled
-def cover_at(scene: Scene, east_m: float, north_m: float) -> int:
-    """What the ground is made of; 128 more below a bridge."""
-    height, width = scene.cover.shape
-    column = int((east_m - scene.texture.west_m) / scene.texture.gsd_m)
-    row = int((scene.texture.north_m - north_m) / scene.texture.gsd_m)
-    return int(scene.cover[min(max(row, 0), height - 1), min(max(column, 0), width - 1)])
-
-
-@compiled
-def _is_painted(scene: Scene, east_m: float, north_m: float) -> bool:
-    """Whether the picture of the ground reaches there; the ground itself goes on a little."""
-    height, width = scene.cover.shape
-    column = (east_m - scene.texture.west_m) / scene.texture.gsd_m
-    row = (scene.texture.north_m - north_m) / scene.texture.gsd_m
-    return 0.0 <= column < width and 0.0 <= row < height
-
-
-@compiled
-def lamp_at(scene: Scene, east_m: float, north_m: float) -> float:
-    """Light of street lamps on the ground, 0..1."""
-    height, width = scene.lamps.shape
-    column = (east_m - scene.texture.west_m) / LAMP_CELL_M - 0.5
-    row = (scene.texture.north_m - north_m) / LAMP_CELL_M - 0.5
-    if not (0.0 <= column < width - 1 and 0.0 <= row < height - 1):
-        return 0.0
-    left, top = int(column), int(row)
-    x, y = column - left, row - top
-    upper = scene.lamps[top, left] * (1 - x) + scene.lamps[top, left + 1] * x
-    lower = scene.lamps[top + 1, left] * (1 - x) + scene.lamps[top + 1, left + 1] * x
-    return float((upper * (1 - y) + lower * y) / 255.0)
-
-
-@compiled
-def sky_colour(light: Light, dx: float, dy: float, dz: float) -> tuple[float, float, float]:
-    """The sky in a direction: deep above, pale at the horizon, bright around the sun, clouds."""
-    up = math.sqrt(max(dz, 0.0))
-    towards = dx * light.sun_east + dy * light.sun_north + dz * light.sun_up
-    glow = max(towards, 0.0) ** 24 * 0.25 * light.sun[0]
-    red = light.horizon[0] + (light.zenith[0] - light.horizon[0]) * up + glow
-    green = light.horizon[1] + (light.zenith[1] - light.horizon[1]) * up + glow
-    blue = light.horizon[2] + (light.zenith[2] - light.horizon[2]) * up + 0.8 * glow
-    if light.broken_clouds > 0.0 and dz > 0.02:
-        reach = _CLOUD_BASE_M / dz
-        cloud = cloud_at(dx * reach, dy * reach, light.broken_clouds, light.cloud_seed)
-        cloud *= min(1.0, 12.0 * dz)
-        white = 0.9 * (light.sky[1] + 0.6 * light.sun[1])
-        red, green = red + (white - red) * cloud, green + (white - green) * cloud
-        blue += (white - blue) * cloud
-    return red, green, blue
 
 
 @compiled
@@ -235,7 +154,7 @@ def _sunlight(
     if facing <= 0.0 or light.sun[1] <= 0.0:
         return 0.0, 0.0, 0.0
     if light.broken_clouds > 0.0:
-        reach = (_CLOUD_BASE_M - z) / light.sun_up
+        reach = (CLOUD_BASE_M - z) / light.sun_up
         cloud = cloud_at(
             x + light.sun_east * reach,
             y + light.sun_north * reach,
@@ -266,7 +185,7 @@ def _ground(
     scene: Scene, light: Light, x: float, y: float, z: float, wide: float
 ) -> tuple[float, float, float, float]:
     """The ground's colour, and how much it mirrors."""
-    if not _is_painted(scene, x, y):
+    if not is_painted(scene, x, y):
         red, green, blue = _outside(x, y)
         return red, green, blue, 0.0
     red, green, blue = texel(scene.texture, x, y, wide)

@@ -1,16 +1,21 @@
-"""Functions compiled to machine code on their first call; the result is kept on disk."""
+"""Functions compiled to machine code on their first call; the result is kept on disk.
+
+numba looks at the one file that a function stands in to tell whether what it kept is stale, and not
+at the functions that are called. So it is kept under a digest of all of these sources.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
-
 
 _OPTIONS: dict[str, Any] = {
     "cache": True,
@@ -21,9 +26,25 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
+def _kept_in() -> str:
+    here = Path(__file__).parent
+    sources = sorted([*here.glob("*.py"), *(here.parent / "land").glob("*.py")])
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return str(caches / "geobridge" / f"render-{digest[:16]}")
+
+
+_KEPT_IN = _kept_in()
+
+
 def compiled(function: F) -> F:
     """Runs on one core and lets others run beside it; it cannot make arrays."""
-    made: F = numba.njit(**_OPTIONS)(function)
+    settings: Any = numba.config
+    usual, settings.CACHE_DIR = settings.CACHE_DIR, _KEPT_IN
+    try:
+        made: F = numba.njit(**_OPTIONS)(function)
+    finally:
+        settings.CACHE_DIR = usual
     return made
 
 

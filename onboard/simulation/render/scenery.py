@@ -19,8 +19,8 @@ from ..land.plan import RoadKind
 from ..land.raster import Bytes, Field, Floats
 from ..land.solids import BOX, Rows
 from ..world import World
-from .colour import LAMP_CELL_M, UNDER_DECK
 from .day import Day, Light, light_of
+from .ground_picture import LAMP_CELL_M, UNDER_DECK
 from .scene import Heights, Scene, Texture, build_scene, texture_of
 
 _CAR_COLOURS = np.array(

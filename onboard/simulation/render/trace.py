@@ -6,7 +6,9 @@ from __future__ import annotations
 import math
 
 from .compiled import compiled
-from .hit import MISS, meet_box, meet_crown, meet_ground
+from .hit import MISS, meet_ground
+from .hit_box import meet_box
+from .hit_crown import meet_crown
 from .scene import (
     BOX_EAST,
     BOX_NORTH,
