@@ -1,0 +1,1 @@
+"""Simulated flights, onto disk or live to a daemon."""

@@ -1,0 +1,101 @@
+"""A flight onto disk, with a word on what it costs before and how far it is."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from geobridge.onboard.durable import write_text
+from geobridge.onboard.records import Image
+from geobridge.onboard.simulation.flying.exposures import exposures
+from geobridge.onboard.simulation.flying.recording import Log, Pictures, write_flight
+from geobridge.onboard.simulation.flying.simulate import Ending, Steering
+from geobridge.onboard.simulation.state import State
+from geobridge.training.datasets.render_progress import duration
+
+from .mission import Eye, Mission
+
+log = logging.getLogger(__name__)
+
+CONFIG = "flight.toml"
+"""The camera, for `geobridge replay --config`."""
+_SAY_EVERY_S = 5.0
+
+
+def record(
+    mission: Mission, out: Path, pictures: Pictures, kept: Log, steering: Steering
+) -> dict[str, Any]:
+    """Fly, render and write into a new or empty folder; paths and figures.
+
+    Raises:
+        DataError: see `write_flight`.
+    """
+    flight = mission.flown(steering)
+    duration_s = flight.truth[-1].time_s
+    if flight.ending is not Ending.ARRIVED:
+        log.warning("after %.1f s the flight ends early: %s", duration_s, flight.ending.value)
+    shots = exposures(mission.shutter, 0.0, duration_s, mission.seed)
+    told = _Told(mission.eye(), len(shots))
+    told.estimate(flight.truth[0])
+    files = write_flight(out, flight, shots, told, mission.terrain, pictures=pictures, log=kept)
+    config = write_text(out / CONFIG, _camera(mission))
+    return {
+        "frames": str(files.pictures),
+        "log": str(files.log),
+        "telemetry": str(files.telemetry),
+        "truth": str(files.truth),
+        "poses": str(files.poses),
+        "config": str(config),
+        "ending": flight.ending.value,
+        "duration_s": duration_s,
+        "route_m": mission.route.length_m,
+        "pictures": len(shots),
+    }
+
+
+class _Told:
+    """The camera, with its progress in the log."""
+
+    def __init__(self, eye: Eye, count: int) -> None:
+        self._eye, self._count, self._done = eye, count, 0
+        self._start_s = self._said_s = time.monotonic()
+
+    def estimate(self, state: State) -> None:
+        """Say what all the pictures will cost, by the second one: the first one compiles."""
+        self._eye(state)
+        self._start_s = time.monotonic()
+        self._eye(state)
+        self._said_s = time.monotonic()
+        cost_s = (self._said_s - self._start_s) * self._count
+        log.info("%d pictures; about %s", self._count, duration(cost_s))
+
+    def __call__(self, state: State) -> Image:
+        image = self._eye(state)
+        self._done += 1
+        now_s = time.monotonic()
+        if now_s - self._said_s >= _SAY_EVERY_S:
+            self._said_s = now_s
+            left_s = (now_s - self._start_s) / self._done * (self._count - self._done)
+            log.info("%d of %d pictures, %s left", self._done, self._count, duration(left_s))
+        return image
+
+
+def _camera(mission: Mission) -> str:
+    """TOML."""
+    camera = mission.camera
+    return "\n".join(
+        [
+            "[camera.intrinsics]",
+            f"width_px = {camera.width_px}",
+            f"height_px = {camera.height_px}",
+            f"fx_px = {camera.fx_px!r}",
+            f"fy_px = {camera.fy_px!r}",
+            f"cx_px = {camera.cx_px!r}",
+            f"cy_px = {camera.cy_px!r}",
+            "[camera.mount]",
+            f"pitch_deg = {camera.mount.pitch_deg!r}",
+            "",
+        ]
+    )

@@ -1,0 +1,104 @@
+"""Options of `geobridge fly` that are texts, and what they mean."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+
+from geobridge.onboard.camera import Camera, Mount
+from geobridge.onboard.errors import DataError
+from geobridge.onboard.simulation.flying.gnss import GnssErrors
+from geobridge.onboard.simulation.flying.sensors import SensorErrors
+from geobridge.onboard.simulation.render import day as days
+from geobridge.onboard.simulation.render.day import Day
+
+DAYS: Mapping[str, Day] = {
+    "summer_noon": days.SUMMER_NOON,
+    "spring_afternoon": days.SPRING_AFTERNOON,
+    "autumn_overcast": days.AUTUMN_OVERCAST,
+    "winter_morning": days.WINTER_MORNING,
+    "broken_clouds": days.BROKEN_CLOUDS,
+    "haze": days.HAZE,
+    "rain": days.RAIN,
+    "night": days.NIGHT,
+}
+SIDE_PX = (16, 4096)
+HFOV_DEG = (2.0, 169.0)
+GNSS = "gnss_"
+"""Begins the name of an error of the receiver."""
+
+
+def day_of(name: str) -> Day:
+    """A day by its name.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    if name not in DAYS:
+        raise DataError(f"--day {name!r}: expected one of {', '.join(DAYS)}")
+    return DAYS[name]
+
+
+def camera_of(size_px: str, hfov_deg: float, pitch_deg: float) -> Camera:
+    """A camera without distortion, of `WIDTHxHEIGHT` pixels, fixed to the vehicle.
+
+    Raises:
+        DataError: no such camera can be.
+    """
+    found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", size_px)
+    low_px, high_px = SIDE_PX
+    sides = [int(side) for side in found.groups()] if found else []
+    if not sides or not all(low_px <= side <= high_px for side in sides):
+        raise DataError(
+            f"--camera-px {size_px!r}: expected WIDTHxHEIGHT, each {low_px} to {high_px}"
+        )
+    if any(side % 2 for side in sides):
+        raise DataError(f"--camera-px {size_px!r}: expected even sides, as videos have them")
+    if not HFOV_DEG[0] <= hfov_deg <= HFOV_DEG[1]:
+        raise DataError(f"--hfov-deg {hfov_deg:g}: expected {HFOV_DEG[0]:g} to {HFOV_DEG[1]:g}")
+    if not -90.0 <= pitch_deg <= 90.0:
+        raise DataError(f"--pitch-deg {pitch_deg:g}: expected -90 (down) to 90")
+    return Camera.from_hfov(sides[0], sides[1], hfov_deg, Mount(pitch_deg=pitch_deg))
+
+
+def errors_of(texts: Iterable[str]) -> tuple[SensorErrors, GnssErrors]:
+    """Errors of the sensors, and of the GNSS receiver, from `name=value` and `gnss_name=value`.
+
+    Raises:
+        DataError: no sensor error of that name, or a value that is none.
+    """
+    values = numbers(texts, "--sensor")
+    ours = [field.name for field in fields(SensorErrors)]
+    receivers = [GNSS + field.name for field in fields(GnssErrors)]
+    for name, value in values.items():
+        if name not in (*ours, *receivers):
+            raise DataError(f"--sensor {name}: expected one of {', '.join(ours + receivers)}")
+        if value < 0.0 or (value == 0.0 and name.endswith("forgets_s")):
+            least = "more than 0" if name.endswith("forgets_s") else "0 or more"
+            raise DataError(f"--sensor {name}={value:g}: expected {least}")
+    sensors = {name: value for name, value in values.items() if name in ours}
+    gnss = {name.removeprefix(GNSS): values[name] for name in values if name in receivers}
+    if "satellites" in gnss:
+        gnss["satellites"] = round(gnss["satellites"])
+    return SensorErrors(**sensors), GnssErrors(**gnss)  # type: ignore[arg-type]
+
+
+def numbers(texts: Iterable[str], option: str) -> dict[str, float]:
+    """`name=number`, the last one of a name.
+
+    Raises:
+        DataError: names the option and the text that is something else.
+    """
+    found = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not (name and math.isfinite(value)):
+            raise DataError(f"{option} {text!r}: expected name=number")
+        found[name.strip()] = value
+    return found
