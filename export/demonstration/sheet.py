@@ -18,7 +18,8 @@ _VIEWS = ("satellite", "drone", "street")
 
 def write_sheet(path: Path, triples: Path, split: str = "test") -> None:
     """Write `PLACES` places of a rendered data set that have every view."""
-    entries = [json.loads(line) for line in (triples / split / "text.jsonl").open()]
+    lines = (triples / split / "text.jsonl").read_bytes().splitlines()
+    entries = [json.loads(line) for line in lines]
     whole = [entry for entry in entries if _has_all(triples / split, entry["id"])]
     rows = [_row(triples / split, entry) for entry in whole[:PLACES]]
     if rows:

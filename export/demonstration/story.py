@@ -95,7 +95,7 @@ def tell(sortie: Sortie) -> Story:
         {
             "arrived": sortie.has_arrived,
             "flight_s": float(track.time_s[-1]),
-            "without_gnss_s": float(track.time_s[-1]) - cut_s,
+            "without_gnss_s": max(0.0, float(track.time_s[-1]) - cut_s),
             "without_gnss_m": _length_m(track.true_m[track.time_s >= cut_s]),
             "frames": len(flown),
             "fixes": len(fixes),

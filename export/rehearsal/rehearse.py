@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,18 @@ from geobridge.onboard.simulation.land.palette import Season
 from geobridge.onboard.summary import versions
 
 from .campaign import Task, fly_all, plain, rig_of
-from .conditions import Ranges
+from .conditions import Range, Ranges
 from .geofiles import write_geojson, write_geotiff
 from .grid import Grid
 from .localizability import Localizability, map_of
+from .paths import Box
 from .picture import draw_picture
 from .sources import BundleSource, MapSource, PlaceSource
-from .survey import Survey, outline, task_of
+from .survey import CELL_M, FLIGHTS, RATE_HZ, Survey, outline, task_of
 from .verdict import WORTH, Stretch, stretches, tell, totals
 
 PICTURE, FIGURES = "rehearsal.png", "rehearsal.json"
+SEASONS = tuple(season.value for season in Season)
 GEOTIFF, GEOJSON = "localizability.tif", "localizability.geojson"
 
 
@@ -76,22 +78,47 @@ def rehearse(
 def rehearse_and_tell(
     bundle: Path,
     out: Path,
-    *,
     raster: Path | None = None,
     dsm: Path | None = None,
+    route: str | None = None,
+    area: Box | None = None,
+    flights: int = FLIGHTS,
+    cell_m: float = CELL_M,
+    rate_hz: float = RATE_HZ,
+    seed: int = 0,
+    processes: int | None = None,
+    seasons: Sequence[str] = SEASONS,
+    heights_agl_m: Range | None = Ranges.heights_agl_m,
+    headings_deg: Range = Ranges.headings_deg,
+    solar_hours: Range = Ranges.solar_hours,
+    cloud_cover: Range = Ranges.cloud_cover,
+    visibility_m: Range = Ranges.visibility_m,
+    map_age_years: Range = Ranges.map_age_years,
+    wind_m_s: Range = Ranges.wind_m_s,
     config: Path | None = None,
     overrides: Sequence[str] = (),
-    **choices: Any,
 ) -> str:
-    """The verdict alone; `choices` are fields of `Survey` and `Ranges`, None for their defaults.
-
-    Seasons are given by their names.
-    """
-    chosen = {name: value for name, value in choices.items() if value is not None}
-    if "seasons" in chosen:
-        chosen["seasons"] = tuple(Season(name) for name in dict.fromkeys(chosen["seasons"]))
-    ranges = {each.name: chosen.pop(each.name) for each in fields(Ranges) if each.name in chosen}
-    survey = Survey(ranges=Ranges(**ranges), **chosen)
+    """`rehearse` with the fields of `Survey` and `Ranges` one by one; the verdict alone."""
+    ranges = Ranges(
+        heights_agl_m,
+        headings_deg,
+        tuple(Season(name) for name in dict.fromkeys(seasons)),
+        solar_hours,
+        cloud_cover,
+        visibility_m,
+        map_age_years,
+        wind_m_s,
+    )
+    survey = Survey(
+        route=route,
+        area=area,
+        ranges=ranges,
+        flights=flights,
+        cell_m=cell_m,
+        rate_hz=rate_hz,
+        seed=seed,
+        processes=processes,
+    )
     result = rehearse(
         bundle, out, raster=raster, dsm=dsm, survey=survey, config=config, overrides=overrides
     )

@@ -27,7 +27,7 @@ class Recorder:
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("x", encoding="utf-8")
+            self._file = path.open("xb", buffering=0)
         except OSError as error:
             raise DataError(f"{path}: {error.strerror}") from None
         self._write(FORMAT)
@@ -42,9 +42,11 @@ class Recorder:
         self._file.close()
 
     def _write(self, entry: dict[str, Any]) -> None:
+        line = (json.dumps(entry, default=str) + "\n").encode()
+        end = self._file.tell()
         with suppress(OSError):
-            self._file.write(json.dumps(entry, default=str) + "\n")
-            self._file.flush()
+            if self._file.write(line) < len(line):  # half a line would spoil the next one
+                self._file.truncate(self._file.seek(end))
 
 
 def read_record(path: Path) -> list[Fix | Rejection]:
@@ -55,9 +57,11 @@ def read_record(path: Path) -> list[Fix | Rejection]:
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: {error}") from None
-    if not lines or _parsed(lines[0]) != FORMAT:
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        lines = [""]
+    if _parsed(lines[0]) != FORMAT:
         raise DataError(f"{path}: not a flight record of version {FORMAT['version']}")
     outcomes = []
     for number, line in enumerate(lines[1:-1], start=2):  # the last one is empty or cut short

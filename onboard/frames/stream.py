@@ -13,7 +13,6 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 
@@ -50,6 +49,9 @@ class StreamSource:
             first = self._receive()
         except OSError:
             first = None
+        except DataError:
+            self._socket.close()
+            raise
         if first is None:
             self._socket.close()
             raise DataError(f"{name}: no picture came in {CONNECT_S:.0f} s")
@@ -123,13 +125,12 @@ class StreamSource:
 
 
 def _connected(name: str) -> socket.socket:
-    path = Path(name.removeprefix(STREAM_PREFIX))
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(CONNECT_S)
     try:
-        if not path.is_socket():
-            raise DataError(f"{name}: not a socket")
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(CONNECT_S)
-        connection.connect(str(path))
+        connection.connect(name.removeprefix(STREAM_PREFIX))
     except OSError as error:
-        raise DataError(f"{name}: {error.strerror or error}") from None
+        connection.close()
+        why = error.strerror or error
+        raise DataError(f"{name}: {why}; expected the socket of a capture program") from None
     return connection
