@@ -80,6 +80,7 @@ def _texts(
     tokenize = tokenizer(config)
     device = next(model.parameters()).device
     places = [place for place in source.places if place in source.texts]
+    training = model.training
     model.eval()
     for start in range(0, len(places), CHUNK):
         part = places[start : start + CHUNK]
@@ -87,3 +88,4 @@ def _texts(
         with torch.no_grad():
             encoded = model.encode_text(tokens.to(device)).cpu().numpy()
         yield from zip(part, np.asarray(encoded, np.float32), strict=True)
+    model.train(training)

@@ -3,18 +3,22 @@ from __future__ import annotations
 import csv
 import math
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pymavlink import mavutil
 from pymavlink.dialects.v20 import common
 
+from geobridge.onboard import daemon
+from geobridge.onboard.config import CameraConfig, LinkConfig, RunConfig, SourceConfig
 from geobridge.onboard.mavlink.telemetry import AutopilotTelemetry
-from geobridge.onboard.records import Telemetry
+from geobridge.onboard.records import Prior, Telemetry
 
 S, MS = 1_000_000_000, 1_000_000
 
@@ -36,14 +40,22 @@ class Autopilot:
         roll, yaw = math.radians(roll_deg), math.radians(yaw_deg)
         return self.heard(self.mav.attitude_encode(0, roll, 0.05, yaw, 0.0, 0.0, 0.0))
 
+    def gnss(self, fix_type: int = 3, h_acc: int = 20_000) -> Any:
+        """GPS_RAW_INT at 47.4 north, 8.5 east; `h_acc` in millimetres, radial."""
+        where = 474_000_000, 85_000_000, 600_000
+        accuracies = {"h_acc": h_acc, "v_acc": 1000, "vel_acc": 100, "hdg_acc": 0, "yaw": 0}
+        return self.heard(
+            self.mav.gps_raw_int_encode(0, fix_type, *where, 80, 120, 0, 0, 12, 0, **accuracies)
+        )
+
     def position(self, relative_alt: int = 120_000) -> Any:
         return self.heard(
             self.mav.global_position_int_encode(0, 1, 2, 700_000, relative_alt, 850, -320, 10, 0)
         )
 
 
-def listening(system: int = 7) -> AutopilotTelemetry:
-    ours = AutopilotTelemetry(patience_s=0.0)
+def listening(system: int = 7, has_own_gnss: bool = False) -> AutopilotTelemetry:
+    ours = AutopilotTelemetry(patience_s=0.0, has_own_gnss=has_own_gnss)
     ours.feed(Autopilot(system).heartbeat(), 0)
     return ours
 
@@ -133,6 +145,80 @@ def test_asking_waits_for_the_attitude_after_the_exposure() -> None:
     found = ours.at(S + 20 * MS).attitude
     assert found is not None
     assert found.roll_deg == pytest.approx(5, abs=1e-4)
+
+
+def prior_of(ours: AutopilotTelemetry, *messages: Any, t_ns: int = S) -> Prior | None:
+    for message in messages:
+        ours.feed(message, S)
+    return ours.at(t_ns).prior
+
+
+def test_the_first_receiver_is_the_prior_with_its_accuracy_per_axis() -> None:
+    prior = prior_of(listening(has_own_gnss=True), Autopilot().gnss(h_acc=20_000))
+    assert prior is not None
+    assert (prior.lat_deg, prior.lon_deg) == (47.4, 8.5)
+    assert prior.horiz_accuracy_m == pytest.approx(20.0 / math.sqrt(2.0))
+
+
+def test_a_receiver_that_may_be_us_is_no_prior() -> None:
+    assert prior_of(listening(has_own_gnss=False), Autopilot().gnss()) is None
+
+
+@pytest.mark.parametrize("fix_type", range(9))
+def test_only_a_3d_fix_is_a_prior(fix_type: int) -> None:
+    prior = prior_of(listening(has_own_gnss=True), Autopilot().gnss(fix_type))
+    assert (prior is not None) == (fix_type >= 3)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_no_accuracy_no_prior_and_none_is_better_than_10_m(h_acc: int) -> None:
+    prior = prior_of(listening(has_own_gnss=True), Autopilot().gnss(h_acc=h_acc))
+    stated_m = h_acc / 1000.0 / math.sqrt(2.0)
+    if 0.0 < stated_m <= 100.0:
+        assert prior is not None
+        assert prior.horiz_accuracy_m == pytest.approx(max(10.0, stated_m))
+    else:
+        assert prior is None
+
+
+@pytest.mark.parametrize(("later_ms", "stands"), [(0, True), (500, True), (501, False)])
+def test_a_prior_is_stale_after_half_a_second(later_ms: int, stands: bool) -> None:
+    ours = listening(has_own_gnss=True)
+    prior = prior_of(ours, Autopilot().gnss(), t_ns=S + later_ms * MS)
+    assert (prior is not None) == stands
+    assert ours.at(S).prior is not None
+
+
+def test_a_fix_that_is_lost_is_no_prior_at_once() -> None:
+    ours, theirs = listening(has_own_gnss=True), Autopilot()
+    assert prior_of(ours, theirs.gnss()) is not None
+    ours.feed(theirs.gnss(fix_type=1), S + 100 * MS)
+    assert ours.at(S + 100 * MS).prior is None
+
+
+def test_another_vehicle_s_receiver_is_no_prior() -> None:
+    assert prior_of(listening(has_own_gnss=True), Autopilot(system=8).gnss()) is None
+    assert prior_of(listening(has_own_gnss=True), Autopilot(component=220).gnss()) is None
+
+
+@pytest.mark.parametrize(("gps_id", "is_used"), [(0, False), (1, True), (3, True)])
+def test_the_daemon_hears_the_first_receiver_only_where_it_is_another(
+    gps_id: int, is_used: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "open_localizer", lambda *_, **__: None)
+    for number in range(2):
+        picture = np.zeros((48, 64, 3), np.uint8)
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+    config = RunConfig(
+        bundle="none",
+        camera=CameraConfig(hfov_deg=70.0),
+        source=SourceConfig(frames=str(tmp_path), rate_hz=1.0),
+        link=LinkConfig(address="udpout:127.0.0.1:9", gps_id=gps_id),
+    )
+    with ExitStack() as opened:
+        ours = daemon._assemble(config, opened).autopilot
+        ours.feed(Autopilot().heartbeat(), 0)
+        assert (prior_of(ours, Autopilot().gnss()) is not None) == is_used
 
 
 @pytest.mark.real_data

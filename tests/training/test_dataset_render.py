@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 pytest.importorskip("numba")
@@ -35,6 +37,7 @@ from geobridge.training.datasets.triples import TriplesSource
 from geobridge.training.trainer import train
 
 Complaint = Callable[..., str]
+Array = npt.NDArray[np.float64]
 
 SMALL = {"size_km": 0.9, "size_px": 48, "block_m": 300.0, "seed": 5}
 SPLITS = ("train", "val", "test")
@@ -109,17 +112,31 @@ def test_no_ground_is_in_two_splits(
         assert all(disjoint(spot, other) for spot in spots for other in others)
 
 
+def shared(one: Spot, other: Spot) -> float:
+    """How much of the smaller place lies in the other one."""
+    reach_m = (one.footprint_m + other.footprint_m) / 2.0
+    smaller_m = min(one.footprint_m, other.footprint_m)
+    width_m = min(smaller_m, max(0.0, reach_m - abs(one.east_m - other.east_m)))
+    height_m = min(smaller_m, max(0.0, reach_m - abs(one.north_m - other.north_m)))
+    return width_m * height_m / smaller_m**2
+
+
 def test_no_two_places_share_more_than_half() -> None:
     land = Plain(1500.0, 1500.0)
     [spots] = choose(land, Blocks(land, 400.0, 0.0, 0.0, 0), {"train": 60}, 3).values()
-    for i, one in enumerate(spots):
-        for other in spots[:i]:
-            reach_m = (one.footprint_m + other.footprint_m) / 2.0
-            smaller_m = min(one.footprint_m, other.footprint_m)
-            width_m = min(smaller_m, max(0.0, reach_m - abs(one.east_m - other.east_m)))
-            height_m = min(smaller_m, max(0.0, reach_m - abs(one.north_m - other.north_m)))
-            assert width_m * height_m <= 0.5 * smaller_m**2 + 1e-6
+    assert max(shared(a, b) for i, a in enumerate(spots) for b in spots[:i]) <= 0.5 + 1e-6
     assert {spot.footprint_m for spot in spots} == set(FOOTPRINTS_M)
+
+
+@pytest.mark.parametrize("overlap", [0.1, 0.3, 0.9])
+def test_places_share_as_much_as_they_may(overlap: float) -> None:
+    land = Plain(900.0, 900.0)
+    blocks = Blocks(land, 400.0, 0.0, 0.0, 0)
+    [spots] = choose(land, blocks, {"train": 24}, 3, (150.0,), overlap).values()
+    assert {spot.footprint_m for spot in spots} == {150.0}
+    most = max(shared(a, b) for i, a in enumerate(spots) for b in spots[:i])
+    assert most <= overlap + 1e-6
+    assert most > 0.5 * overlap
 
 
 def test_the_reader_reads_what_was_written(rendered: Path) -> None:
@@ -269,6 +286,8 @@ def command(out: Path, *options: object) -> list[object]:
         (("--seed", 6), "was begun with seed 5, now it is 6; take another folder"),
         (("--count", 15), "was begun with count 14, now it is 15"),
         (("--weather", "hard"), "was begun with weather mixed, now it is hard"),
+        (("--overlap", 0.6), "was begun with overlap 0.5, now it is 0.6"),
+        (("--footprint-m", 90), "was begun with footprint-m nothing, now it is 90.0"),
         (("--size-km", 1), "was begun with size-km 0.9, now it is 1.0"),
     ],
 )
@@ -288,6 +307,10 @@ def test_other_parameters_are_refused_by_name(
         (("--val", 0.7), "--val 0.7: expected 0 to 0.5"),
         (("--val", 0.5, "--test", 0.5), "leave at least 0.1 to train on"),
         (("--gsd-m", 0.5), "--gsd-m belongs to --map"),
+        (("--overlap", 0.99), "--overlap 0.99: expected 0.05 to 0.98"),
+        (("--overlap", 0), "--overlap 0.0: expected 0.05 to 0.98"),
+        (("--footprint-m", 79), "--footprint-m 79.0: expected 80 to 180"),
+        (("--footprint-m", 200), "--footprint-m 200.0: expected 80 to 180"),
         (("--block-m", 600), "1 blocks of 600 m, too few for train, val and test"),
         (("--count", 5000), "places in"),
     ],
@@ -325,6 +348,84 @@ def test_ones_own_map_has_no_streets_and_no_texts(tmp_path: Path, own_map: Path)
     }
     source = TriplesSource(out, (View.DRONE, View.SATELLITE), Preprocess(32, 32), 2, 0)
     assert len(source.places) == 6
+
+
+NADIR = {"size_px": 64, "tilt_deg": 10.0, "weather": "fair", "val": 0.0, "test": 0.0}
+CROWDED = {"count": 12, "footprint_m": 150.0, "overlap": 0.9}
+
+
+def drone_on_satellite(out: Path) -> tuple[Array, Array]:
+    """[N] correlation of the satellite's middle with the best part of the drone picture, and [N]
+    metres from where it should be."""
+    margin, correlations, aside_m = 16, [], []
+    for entry in metadata(out, "train"):
+        drone, satellite = (
+            read_picture(out / "train" / view / f"{entry['id']}.jpg").mean(axis=2, dtype=np.float32)
+            for view in ("drone", "satellite")
+        )
+        middle = satellite[margin:-margin, margin:-margin]
+        found = cv2.matchTemplate(drone, middle, cv2.TM_CCOEFF_NORMED)
+        row, column = np.unravel_index(found.argmax(), found.shape)
+        correlations.append(found.max())
+        away_px = math.hypot(row - margin, column - margin)
+        aside_m.append(away_px * entry["footprint_m"] / len(drone))
+    return np.array(correlations), np.array(aside_m)
+
+
+def test_a_rectified_picture_lies_on_the_satellite_s(tmp_path: Path, own_map: Path) -> None:
+    out = tmp_path / "set"
+    render(out, raster=own_map, rectified=True, **NADIR, **CROWDED)
+    assert {entry["footprint_m"] for entry in metadata(out, "train")} == {150.0}
+    correlations, aside_m = drone_on_satellite(out)
+    assert correlations.min() > 0.6
+    assert np.median(correlations) > 0.85
+    # 1.5 degrees at 80 to 250 m, the satellite's own shift: sensors err, and only a little
+    assert 1.0 < np.median(aside_m) < 10.0
+    assert aside_m.max() < 25.0
+
+
+def test_a_picture_as_taken_lies_as_the_vehicle_was_turned(tmp_path: Path, own_map: Path) -> None:
+    """The control: what the test above measures is not there by itself."""
+    out = tmp_path / "set"
+    render(out, raster=own_map, rectified=False, **NADIR, **CROWDED)
+    correlations, aside_m = drone_on_satellite(out)
+    assert np.median(correlations) < 0.7
+    assert np.median(aside_m) > 15.0
+
+
+def test_rectified_pictures_differ_in_nothing_else(tmp_path: Path, own_map: Path) -> None:
+    """The same places, vehicles and satellite pictures, so that the two can be compared."""
+    told: dict[Any, Any] = {}
+    for rectified in (True, False):
+        out = tmp_path / str(rectified)
+        render(out, count=3, raster=own_map, rectified=rectified, **NADIR)
+        told[rectified] = metadata(out, "train")
+        told[rectified, "satellite"] = contents(out / "train" / "satellite")
+        told[rectified, "drone"] = contents(out / "train" / "drone")
+    assert told[True, "satellite"] == told[False, "satellite"]
+    assert not set(told[True, "drone"].values()) & set(told[False, "drone"].values())
+    for one, other in zip(told[True], told[False], strict=True):
+        states = [entry["views"]["drone"]["attitude"] for entry in (one, other)]
+        assert states[0] == states[1]
+
+
+@pytest.mark.parametrize(
+    ("other", "line"),
+    [
+        ({"rectified": False}, "was begun with rectified True, now it is False"),
+        ({"footprint_m": 120.0}, r"was begun with footprint-m 150\.0, now it is 120\.0"),
+        ({"footprint_m": None}, r"was begun with footprint-m 150\.0, now it is nothing"),
+        ({"overlap": 0.8}, r"was begun with overlap 0\.9, now it is 0\.8"),
+    ],
+)
+def test_a_set_keeps_to_what_it_was_begun_with(
+    other: dict[str, Any], line: str, tmp_path: Path, own_map: Path
+) -> None:
+    begun = NADIR | {"count": 1, "footprint_m": 150.0, "overlap": 0.9, "rectified": True}
+    render(tmp_path / "set", raster=own_map, **begun)
+    with pytest.raises(DataError, match=line):
+        render(tmp_path / "set", raster=own_map, **begun | other)
+    assert render(tmp_path / "set", raster=own_map, **begun)["rendered"] == 0
 
 
 def test_with_a_surface_model_a_map_has_streets(
