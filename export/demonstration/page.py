@@ -70,9 +70,15 @@ def _paragraph(summary: dict[str, Any]) -> str:
         f"{summary['flight_s']:.0f} s in the air, of these {summary['without_gnss_s']:.0f} s and"
         f" {summary['without_gnss_m']:.0f} m without GNSS. {summary['frames']} frames gave"
         f" {summary['fixes']} fixes, {summary['wrong_fixes']} of them wrong;"
-        f" withheld: {withheld or 'none'}. Without the daemon the same autopilot gave up"
+        f" withheld: {withheld or 'none'}. The fixes stated"
+        f" {_metres(summary['stated_accuracy_m'])} (1-sigma per axis; the circles on the map hold"
+        f" 95 %). Without the daemon the same autopilot gave up"
         f" {alone['gave_up_after_s']:.0f} s after the cut, {alone['error_m']:.0f} m off."
     )
+
+
+def _metres(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.1f} m"
 
 
 def _errors(summary: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -93,23 +93,21 @@ def fly(mission: Mission, bundle: Path, trusted_key: Path, out: Path) -> Sortie:
     out.mkdir(parents=True, exist_ok=True)
     record = out / "record.jsonl"
     record.unlink(missing_ok=True)
-    with TemporaryDirectory() as short:  # a socket's path is at most 107 bytes long
+    with TemporaryDirectory() as short, ExitStack() as opened:
+        # a socket's path is at most 107 bytes long
         camera = SocketCamera(Path(short) / "camera", _eye(mission), mission.rate_hz)
         port = _free_port()
         config = _config(mission, bundle, trusted_key, camera.path, port, record)
         write_text(out / "onboard.toml", config)
         aircraft, autopilot = _prepared(mission)
         link = AutopilotLink(autopilot, f"udpout:127.0.0.1:{port}")
+        opened.callback(link.close)
         guidance = aircraft.guidance(mission.route)
         camera.show(aircraft.state, time.monotonic_ns())
         camera.start()
-        limit_s = _limit_s(mission)
-        try:
-            with _daemon(out / "onboard.toml", out / "daemon.log"):
-                moments = fly_live(aircraft, guidance, autopilot, link, camera, limit_s)
-        finally:
-            camera.close()
-            link.close()
+        opened.callback(camera.close)
+        with _daemon(out / "onboard.toml", out / "daemon.log"):
+            moments = fly_live(aircraft, guidance, autopilot, link, camera, _limit_s(mission))
     return Sortie(
         mission, moments, read_record(record), _without_daemon(mission), guidance.has_arrived
     )

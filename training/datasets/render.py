@@ -139,7 +139,12 @@ def _check(
         ("samples", samples, 1, 4),
         ("tilt-deg", tilt_deg, 0.0, _MOST_TILT_DEG),
         ("overlap", overlap, 0.05, 0.98),
-        ("footprint-m", footprint_m or FOOTPRINTS_M[0], FOOTPRINTS_M[0], FOOTPRINTS_M[-1]),
+        (
+            "footprint-m",
+            FOOTPRINTS_M[0] if footprint_m is None else footprint_m,
+            FOOTPRINTS_M[0],
+            FOOTPRINTS_M[-1],
+        ),
     ):
         if not low <= value <= high:
             raise DataError(f"--{name} {value}: expected {low:g} to {high:g}")
