@@ -113,7 +113,7 @@ class RetrieveConfig(Section):
     engine: Literal["onnxruntime"] = "onnxruntime"
     precision: Literal["fp32", "fp16"] = "fp32"
     prior_sigmas: Positive = 4.0
-    """Radius of the search around a prior, in units of its accuracy."""
+    """Radius of the search around where dead reckoning expects us, in units of its accuracy."""
 
 
 class VerifyConfig(Section):

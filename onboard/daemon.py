@@ -35,6 +35,7 @@ from .records import Fix, Frame, Reason, Rejection, Telemetry
 NS_PER_S = 1_000_000_000
 HEARTBEAT_NS = NS_PER_S
 REPORT_NS = 5 * NS_PER_S
+MAX_AHEAD_NS = NS_PER_S // 5
 LISTEN_S = 0.2
 JOIN_S = 5.0
 
@@ -122,7 +123,9 @@ class Daemon:
         for frame in self.source:
             if self._stopped.is_set():
                 return
-            if frame.t_capture_ns >= due_ns:  # on a grid, so that jitter does not halve the rate
+            if frame.t_capture_ns > time.monotonic_ns() + MAX_AHEAD_NS:
+                self._count("dated ahead of now")  # and nothing may wait for its time to come
+            elif frame.t_capture_ns >= due_ns - period_ns // 2:  # on a grid: jitter skips nothing
                 is_late = frame.t_capture_ns >= due_ns + period_ns
                 due_ns = (frame.t_capture_ns if is_late else due_ns) + period_ns
                 self._handle(frame)
@@ -137,6 +140,9 @@ class Daemon:
                 self.publisher.withdraw()  # this frame or the last fix is wrong; nobody knows which
         else:
             kind = "fix" if self.publisher.offer(outcome) else "unsound fix"
+        self._count(kind)
+
+    def _count(self, kind: str) -> None:
         with self._counting:
             self._outcomes[kind] += 1
 

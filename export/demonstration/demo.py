@@ -79,7 +79,7 @@ FULL = Size(
     training_km=3.0,
     places=1000,
     picture_px=128,
-    training=("optim.steps=160", "optim.warmup_steps=20"),
+    training=("optim.steps=260", "optim.warmup_steps=20"),
 )
 QUICK = Size(
     land_m=600.0,
@@ -107,6 +107,9 @@ def demo(out: Path, quick: bool = False) -> dict[str, Any]:
     Args:
         out: folder for everything; what is complete there is not done again.
         quick: less of everything.
+
+    Raises:
+        SystemExit: with 1, when the vehicle did not complete its route; the page is there.
     """
     require_matplotlib()
     size = QUICK if quick else FULL
@@ -145,7 +148,11 @@ def demo(out: Path, quick: bool = False) -> dict[str, Any]:
     write_sheet(out / "triples.jpg", out / "triples")
     summary = story.summary | {"directions": {row.pop("direction"): row for row in directions}}
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
-    return _page(out, summary)
+    told = _page(out, summary)
+    if not sortie.has_arrived:
+        log.error("no arrival, %s; see %s", sortie.ending, told["page"])
+        raise SystemExit(1)
+    return told
 
 
 def _training(out: Path, size: Size) -> list[str]:

@@ -60,7 +60,7 @@ data: figures to compare directions by, no more.</p>
 def _headline(summary: dict[str, Any]) -> str:
     if summary["arrived"]:
         return "The vehicle completed its route on its camera."
-    return "The vehicle did not complete its route."
+    return f"The vehicle did not complete its route ({escape(summary['ending'])})."
 
 
 def _paragraph(summary: dict[str, Any]) -> str:

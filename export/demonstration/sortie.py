@@ -45,6 +45,7 @@ from geobridge.onboard.simulation.render.views import drone
 from geobridge.onboard.simulation.state import State
 
 READY_S, END_S = 60.0, 10.0
+ARRIVED, LAND = "arrived", "LAND"
 PARAMETERS = {
     "GPS2_TYPE": 14.0,
     "GPS2_DELAY_MS": 10.0,
@@ -81,7 +82,12 @@ class Sortie:
     moments: list[Moment]
     outcomes: list[Fix | Rejection]
     unaided: list[Moment]
-    has_arrived: bool
+    ending: str
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the vehicle completed its route."""
+        return self.ending == ARRIVED
 
 
 def fly(mission: Mission, bundle: Path, trusted_key: Path, out: Path) -> Sortie:
@@ -108,9 +114,16 @@ def fly(mission: Mission, bundle: Path, trusted_key: Path, out: Path) -> Sortie:
         opened.callback(camera.close)
         with _daemon(out / "onboard.toml", out / "daemon.log"):
             moments = fly_live(aircraft, guidance, autopilot, link, camera, _limit_s(mission))
-    return Sortie(
-        mission, moments, read_record(record), _without_daemon(mission), guidance.has_arrived
-    )
+    ending = _ending(aircraft, guidance.has_arrived, autopilot)
+    return Sortie(mission, moments, read_record(record), _without_daemon(mission), ending)
+
+
+def _ending(aircraft: Aircraft, has_arrived: bool, autopilot: Autopilot) -> str:
+    if has_arrived:
+        return ARRIVED
+    if autopilot.firmware.mode == LAND:
+        return "failsafe: the autopilot lands, its position is too uncertain"
+    return "out of time" if aircraft.is_on_map else "left the map"
 
 
 def _prepared(mission: Mission) -> tuple[Aircraft, Autopilot]:

@@ -94,6 +94,7 @@ def tell(sortie: Sortie) -> Story:
         cut_s,
         {
             "arrived": sortie.has_arrived,
+            "ending": sortie.ending,
             "flight_s": float(track.time_s[-1]),
             "without_gnss_s": max(0.0, float(track.time_s[-1]) - cut_s),
             "without_gnss_m": _length_m(track.true_m[track.time_s >= cut_s]),

@@ -11,7 +11,7 @@ import numpy as np
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.simulation.flying.aircraft import Airframe
 from geobridge.onboard.simulation.flying.exposures import Shutter
-from geobridge.onboard.simulation.flying.faults import parse_faults
+from geobridge.onboard.simulation.flying.faults import parse_faults, require_reach
 from geobridge.onboard.simulation.flying.read_route import HEIGHT_AGL_M
 from geobridge.onboard.simulation.flying.recording import Log, Pictures
 from geobridge.onboard.simulation.flying.simulate import Steering
@@ -24,9 +24,7 @@ from .disk import record
 from .land import land_of, route_over
 from .live import Wires, fly_to_daemon
 from .mission import Mission
-from .options import camera_of, day_of, errors_of, numbers
-
-MAX_RATE_HZ = 120.0
+from .options import MAX_RATE_HZ, camera_of, day_of, errors_of, numbers, require_ranges
 
 
 def fly(
@@ -106,6 +104,17 @@ def fly(
     _check_shutter(dropped_share, late_share, frames, wires)
     if not 0.0 < rate_hz <= MAX_RATE_HZ:
         raise DataError(f"--rate-hz {rate_hz:g}: expected more than 0, at most {MAX_RATE_HZ:g}")
+    require_ranges(
+        {
+            "--speed-m-s": speed_m_s,
+            "--height-agl-m": height_agl_m,
+            "--wind-m-s": wind_m_s,
+            "--gust-m-s": gust_m_s,
+            "--vibration-deg": vibration_deg,
+            "--exposure-ms": exposure_ms,
+            "--clock-offset-s": clock_offset_s,
+        }
+    )
     camera, light = camera_of(camera_px, hfov_deg, pitch_deg), day_of(day)
     optics = Optics(exposure_s=exposure_ms / 1000.0, vibration_deg=vibration_deg)
     weather = Weather(wind_m_s, wind_from_deg, gust_m_s)
@@ -129,6 +138,7 @@ def fly(
         faults,
         int(np.random.default_rng([seed, number]).integers(2**31)),
     )
+    require_reach(faults, mission.limit_s)
     if wires is not None:
         return fly_to_daemon(mission, wires, out)
     assert out is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame
-from geobridge.onboard.simulation.flying.read_route import read_route
+from geobridge.onboard.simulation.flying.read_route import HEIGHT_AGL_M, read_route
 from geobridge.onboard.simulation.flying.route import Route
 from geobridge.onboard.simulation.flying.terrain import Terrain
 from geobridge.onboard.simulation.render.scenery import Place, Scenery
@@ -51,7 +51,12 @@ def _world(seed: int, size_km: float) -> Place:
     return Scenery(make_world(seed, size_m, max(_GSD_M, size_m / MAX_SIZE_PX)))
 
 
-def route_over(terrain: Terrain, text: str, speed_m_s: float | None, height_agl_m: float) -> Route:
+def route_over(
+    terrain: Terrain,
+    text: str,
+    speed_m_s: float | None = None,
+    height_agl_m: float = HEIGHT_AGL_M,
+) -> Route:
     """A route from a file, from coordinates, or from metres as `m:-200,0:150,80`.
 
     Raises:

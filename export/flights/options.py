@@ -26,6 +26,27 @@ DAYS: Mapping[str, Day] = {
 }
 SIDE_PX = (16, 4096)
 HFOV_DEG = (2.0, 169.0)
+MAX_RATE_HZ = 120.0
+RANGES: Mapping[str, tuple[float, float]] = {
+    "--speed-m-s": (0.5, 60.0),
+    "--height-agl-m": (2.0, 5000.0),
+    "--wind-m-s": (0.0, 25.0),
+    "--gust-m-s": (0.0, 10.0),
+    "--vibration-deg": (0.0, 5.0),
+    "--exposure-ms": (0.0, 1000.0),
+    "--clock-offset-s": (-10.0, 10.0),
+}
+SENSOR_RANGES: Mapping[str, tuple[float, float]] = {
+    "satellites": (0.0, 40.0),
+    "_scale": (0.0, 1.0),
+    "_deg": (0.0, 45.0),
+    "_hz": (0.1, 50.0),
+    "_m_s2": (0.0, 20.0),
+    "_m_s": (0.0, 50.0),
+    "_forgets_s": (0.1, 100_000.0),
+    "_m": (0.0, 1000.0),
+}
+"""By the unit in which a name ends; the first that fits."""
 GNSS = "gnss_"
 """Begins the name of an error of the receiver."""
 
@@ -63,11 +84,23 @@ def camera_of(size_px: str, hfov_deg: float, pitch_deg: float) -> Camera:
     return Camera.from_hfov(sides[0], sides[1], hfov_deg, Mount(pitch_deg=pitch_deg))
 
 
+def require_ranges(values: Mapping[str, float | None]) -> None:
+    """See that numbers, by option, are within `RANGES`; None is an option not given.
+
+    Raises:
+        DataError: names the option and its range.
+    """
+    for option, value in values.items():
+        low, high = RANGES[option]
+        if value is not None and not low <= value <= high:
+            raise DataError(f"{option} {value:g}: expected {low:g} to {high:g}")
+
+
 def errors_of(texts: Iterable[str]) -> tuple[SensorErrors, GnssErrors]:
     """Errors of the sensors, and of the GNSS receiver, from `name=value` and `gnss_name=value`.
 
     Raises:
-        DataError: no sensor error of that name, or a value that is none.
+        DataError: no sensor error of that name, or a value that is none or out of range.
     """
     values = numbers(texts, "--sensor")
     ours = [field.name for field in fields(SensorErrors)]
@@ -75,9 +108,9 @@ def errors_of(texts: Iterable[str]) -> tuple[SensorErrors, GnssErrors]:
     for name, value in values.items():
         if name not in (*ours, *receivers):
             raise DataError(f"--sensor {name}: expected one of {', '.join(ours + receivers)}")
-        if value < 0.0 or (value == 0.0 and name.endswith("forgets_s")):
-            least = "more than 0" if name.endswith("forgets_s") else "0 or more"
-            raise DataError(f"--sensor {name}={value:g}: expected {least}")
+        low, high = next(SENSOR_RANGES[end] for end in SENSOR_RANGES if name.endswith(end))
+        if not low <= value <= high:
+            raise DataError(f"--sensor {name}={value:g}: expected {low:g} to {high:g}")
     sensors = {name: value for name, value in values.items() if name in ours}
     gnss = {name.removeprefix(GNSS): values[name] for name in values if name in receivers}
     if "satellites" in gnss:

@@ -27,12 +27,11 @@ from geobridge.onboard.summary import versions
 from .campaign import Task, fly_all, plain, rig_of
 from .conditions import Range, Ranges
 from .geofiles import write_geojson, write_geotiff
-from .grid import Grid
 from .localizability import Localizability, map_of
 from .paths import Box
 from .picture import draw_picture
 from .sources import BundleSource, MapSource, PlaceSource
-from .survey import CELL_M, FLIGHTS, RATE_HZ, Survey, outline, task_of
+from .survey import CELL_M, FLIGHTS, RATE_HZ, Survey, grid_of, outline, task_of
 from .verdict import WORTH, Stretch, stretches, tell, totals
 
 PICTURE, FIGURES = "rehearsal.png", "rehearsal.json"
@@ -152,8 +151,9 @@ def rehearse_over(
             f"{out}: not one frame; the flights are too short for {survey.rate_hz:g} Hz"
         )
     rig = rig_of(task)
-    along_m, lat_deg, lon_deg = outline(task, rig.place)
-    found = map_of(Grid.around(lat_deg, lon_deg, survey.cell_m), flights)
+    frame = rig.place.frame
+    along_m, lat_deg, lon_deg = outline(task.course, frame)
+    found = map_of(grid_of(task.course, frame, survey.cell_m), flights)
     is_route = isinstance(task.course, Route)
     parts = stretches(found, along_m, lat_deg, lon_deg) if is_route else []
     figures = totals(flights)

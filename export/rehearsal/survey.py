@@ -9,19 +9,21 @@ import numpy as np
 
 from geobridge.onboard.config import ReplayConfig
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.geodesy import Floats
-from geobridge.onboard.simulation.flying.read_route import read_route
+from geobridge.onboard.geodesy import Floats, LocalFrame
 from geobridge.onboard.simulation.flying.route import Route
-from geobridge.onboard.simulation.render.scenery import Place
 
+from ..flights.land import route_over
+from ..flights.options import MAX_RATE_HZ
 from .campaign import AREA_HEIGHTS_AGL_M, Task
 from .conditions import Ranges
 from .flight import Rules, terrain_of
+from .grid import Grid
 from .paths import Box, Lanes, area_of, around
 from .sources import PlaceSource
 
 RATE_HZ, CELL_M, FLIGHTS = 2.0, 50.0, 24
 SIZE_PX = (320, 240)
+CELLS_M = (0.1, 10_000.0)
 _STEP_M = 5.0
 
 
@@ -43,10 +45,16 @@ class Survey:
     def __post_init__(self) -> None:
         if self.route is not None and self.area is not None:
             raise DataError("route and area: expected one of them")
-        for name in ("flights", "cell_m", "rate_hz", "processes"):
+        for name in ("flights", "processes"):
             value = getattr(self, name)
             if value is not None and not 0 < value < np.inf:
                 raise DataError(f"{name} {value}: expected more than 0")
+        if not 0.0 < self.rate_hz <= MAX_RATE_HZ:
+            raise DataError(
+                f"rate_hz {self.rate_hz:g}: expected more than 0, at most {MAX_RATE_HZ:g}"
+            )
+        if not CELLS_M[0] <= self.cell_m <= CELLS_M[1]:
+            raise DataError(f"cell_m {self.cell_m:g}: expected {CELLS_M[0]:g} to {CELLS_M[1]:g}")
         if self.seed < 0:
             raise DataError(f"seed {self.seed}: expected 0 or more")
 
@@ -61,12 +69,13 @@ def task_of(
     terrain = terrain_of(place())
     ranges = survey.ranges
     if survey.route is not None:
-        course: Route | Lanes = read_route(survey.route, terrain)
+        course: Route | Lanes = route_over(terrain, survey.route)
     else:
         ranges = replace(ranges, heights_agl_m=ranges.heights_agl_m or AREA_HEIGHTS_AGL_M)
         whole = terrain.west_m, terrain.south_m, terrain.east_m, terrain.north_m
         area = area_of(survey.area, terrain) if survey.area else whole
         course = Lanes(area, ranges.headings_deg, survey.cell_m, survey.flights)
+    grid_of(course, terrain.frame, survey.cell_m)  # too many cells are refused before a flight
     task = Task(place, map_name, bundle, rules, ranges, course)
     task.route(0, terrain, ranges.heights_agl_m[0] if ranges.heights_agl_m else None)
     return task
@@ -77,10 +86,20 @@ def _size_px(survey: Survey, settings: ReplayConfig) -> tuple[int, int]:
     return (known.width_px, known.height_px) if known else survey.size_px
 
 
-def outline(task: Task, place: Place) -> tuple[Floats, Floats, Floats]:
-    """Places along the route, or around the area."""
-    if isinstance(task.course, Route):
-        return around(task.course, place.frame, _STEP_M)
-    west, south, east, north = task.course.area
+def grid_of(course: Route | Lanes, frame: LocalFrame, cell_m: float) -> Grid:
+    """The cells of what is flown.
+
+    Raises:
+        DataError: too many of them.
+    """
+    _, lat_deg, lon_deg = outline(course, frame)
+    return Grid.around(lat_deg, lon_deg, cell_m)
+
+
+def outline(course: Route | Lanes, frame: LocalFrame) -> tuple[Floats, Floats, Floats]:
+    """Metres along, latitudes and longitudes of places along a route, or around an area."""
+    if isinstance(course, Route):
+        return around(course, frame, _STEP_M)
+    west, south, east, north = course.area
     corners = np.array([(west, south), (east, south), (east, north), (west, north)])
-    return np.zeros(4), *place.frame.to_geodetic(corners)
+    return np.zeros(4), *frame.to_geodetic(corners)

@@ -8,9 +8,11 @@ CLOCK_MONOTONIC, which all programs of one machine share.
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -44,9 +46,10 @@ class StreamSource:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        deadline_s = time.monotonic() + CONNECT_S
         self._socket = _connected(name)
         try:
-            first = self._receive()
+            first = self._receive(deadline_s)
         except OSError:
             first = None
         except DataError:
@@ -93,9 +96,9 @@ class StreamSource:
         finally:
             self._newest.end()
 
-    def _receive(self) -> Frame | None:
-        """The next picture; None where the stream ends."""
-        header = self._read(HEADER.size)
+    def _receive(self, deadline_s: float = math.inf) -> Frame | None:
+        """The next picture, whole by a monotonic time; None where the stream ends."""
+        header = self._read(HEADER.size, deadline_s)
         if header is None:
             return None
         magic, width, height, t_capture_ns = HEADER.unpack(header)
@@ -107,16 +110,21 @@ class StreamSource:
                 f"{self._name}: a picture of {width}x{height} px among those of"
                 f" {expected[0]}x{expected[1]} px"
             )
-        pixels = self._read(width * height * 3)
+        pixels = self._read(width * height * 3, deadline_s)
         if pixels is None:
             return None
         image = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
         return Frame(image, t_capture_ns)
 
-    def _read(self, count: int) -> bytearray | None:
+    def _read(self, count: int, deadline_s: float) -> bytearray | None:
         data = bytearray(count)
         view, have = memoryview(data), 0
         while have < count:
+            if deadline_s < math.inf:
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0.0:
+                    raise TimeoutError
+                self._socket.settimeout(left_s)
             got = self._socket.recv_into(view[have:])
             if got == 0:
                 return None

@@ -18,8 +18,9 @@ from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
 from ..errors import EngineError
+from ..geodesy import MAX_RADIUS_M, distance_m
 from ..manifest import CoverageEntry, Manifest
-from ..records import Candidate, Fix, Frame, Reason, Rejection, Telemetry
+from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
 from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Descriptor, Index
@@ -37,13 +38,16 @@ STAGES = ("prepare", "encode", "search", "verify", "decide")
 
 STREET_TOP_K, STREET_HINTS = 50, 2
 """Street pictures that are looked at, and places they may point at; neighbours point at one."""
+TWINS = 2
+"""Places that look like the one where the vehicle is said to be, and are looked at with it."""
 
 
 @dataclass(frozen=True)
 class Retrieved:
     """What retrieval found, and the patch that asked; all of it squares of satellite imagery.
 
-    `hints` are squares that street pictures point at: more places to look at, and nothing else.
+    `hints` are squares that street pictures and dead reckoning and a prior point at: more
+    places to look at, and nothing else.
     """
 
     candidates: list[Candidate]
@@ -87,7 +91,7 @@ class Localizer:
         self._last = frame
         if last is not None and np.array_equal(frame.image, last.image):
             return Rejection(t_ns, Reason.FROZEN, "the same picture to the last bit as before")
-        found = self.retrieve(prepared, t_ns, self._expected(telemetry, t_ns))
+        found = self.retrieve(prepared, t_ns, self._expected(t_ns), self._told(telemetry))
         if isinstance(found, Rejection):
             return found
         aligned = self._verify(prepared, found)
@@ -96,9 +100,17 @@ class Localizer:
         return self._decide(aligned, found, prepared, telemetry, t_ns)
 
     def retrieve(
-        self, prepared: Prepared, t_ns: int, expected: Position | None = None
+        self,
+        prepared: Prepared,
+        t_ns: int,
+        expected: Position | None = None,
+        told_m: tuple[float, float] | None = None,
     ) -> Retrieved | Rejection:
-        """Candidates for the ground a frame shows, near an expected position if there is one."""
+        """Candidates for the ground a frame shows, near an expected position if there is one.
+
+        Where the vehicle is said to be (`told_m`, east and north) is looked at as well and confines
+        nothing: whoever says so may be deceived, and a twin of that place must show as a rival.
+        """
         footprint_m = self.coverage.footprint_m
         patch = prepared.rectify(footprint_m * self.config.verify.footprint_ratio, self.gsd_m)
         if patch is None:
@@ -121,6 +133,12 @@ class Localizer:
             reach = self.config.retrieve.prior_sigmas * expected.sigma_m + footprint_m / 2
         candidates = self.index.search(descriptor, self.config.retrieve.top_k, centre, reach)
         hints = self._street_hints(descriptor, centre, reach)
+        if centre is not None:  # where it is expected is looked at whatever the encoder thinks
+            hints += self.index.search(descriptor, 1, centre, self.coverage.spacing_m)
+        elif told_m is not None:
+            hints += self._told_hints(
+                descriptor, (told_m[0] + patch.east_m, told_m[1] + patch.north_m)
+            )
         self._on_stage("search")
         if not candidates:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
@@ -143,21 +161,46 @@ class Localizer:
         around = [self.index.search(descriptor, 1, centre, reach_m) for centre in centres]
         return [square for squares in around for square in squares]
 
+    def _told_hints(self, descriptor: Descriptor, seen_m: tuple[float, float]) -> list[Candidate]:
+        """The square that the vehicle is said to see, and those anywhere that look most like it.
+
+        Alone it would be verified without its twins, which the encoder may not have found: then
+        whoever deceives the receiver would choose the twin.
+        """
+        squares = self.index.search(descriptor, 1, seen_m, self.coverage.spacing_m)
+        if not squares:
+            return []
+        like_it = np.asarray(self.index.descriptors[squares[0].place], np.float32)
+        like_it /= np.linalg.norm(like_it)
+        alike = self.index.search(like_it, self.config.retrieve.top_k)
+        apart_m = WINDOW_SPACING * self.config.verify.search_m
+        centres = separate(self._centres([*squares, *alike]), apart_m, 1 + TWINS)
+        around = [self.index.search(like_it, 1, at_m, self.coverage.spacing_m) for at_m in centres]
+        return [*squares, *(square for found in around[1:] for square in found)]
+
     def _centres(self, candidates: Sequence[Candidate]) -> list[tuple[float, float]]:
         rows = self.index.centres_m[[candidate.place for candidate in candidates]]
         return [(float(east), float(north)) for east, north in rows]
 
-    def _expected(self, telemetry: Telemetry, t_ns: int) -> Position | None:
-        """Dead reckoning from confirmed fixes, else the autopilot's own belief if it states one.
+    def _expected(self, t_ns: int) -> Position | None:
+        """Dead reckoning from confirmed fixes.
 
         An unconfirmed position steers nothing: it may be the mistake that retrieval must get over.
         """
-        predicted = self.filter.predict(t_ns)
-        if self.filter.confirmed or telemetry.prior is None:
-            return predicted if self.filter.confirmed else None
+        return self.filter.predict(t_ns) if self.filter.confirmed else None
+
+    def _told(self, telemetry: Telemetry) -> tuple[float, float] | None:
+        """Where somebody else believes the vehicle to be, metres east and north."""
         prior = telemetry.prior
+        if prior is None or not self._is_near(prior):
+            return None
         east_m, north_m = self.local.to_enu(prior.lat_deg, prior.lon_deg)
-        return Position(t_ns, float(east_m), float(north_m), prior.horiz_accuracy_m, None, None)
+        return float(east_m), float(north_m)
+
+    def _is_near(self, prior: Prior) -> bool:
+        """Whether the plane reaches as far; nobody else's belief may be an error of ours."""
+        origin = self.local.origin_lat_deg, self.local.origin_lon_deg
+        return distance_m(*origin, prior.lat_deg, prior.lon_deg) <= MAX_RADIUS_M
 
     def _verify(self, prepared: Prepared, found: Retrieved) -> Alignment | None:
         footprint_m = self.coverage.footprint_m * self.config.verify.footprint_ratio

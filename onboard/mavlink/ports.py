@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from ..errors import LinkError
 
 MAX_READ_BYTES = 65_535
+MAX_PORT = 65_535
 CONNECT_S = 5.0
 PEER_SILENCE_S = 5.0
 """A listening port keeps to its peer until that one has been silent for so long."""
@@ -52,6 +53,8 @@ def open_port(address: str, baud: int) -> Port:
             f"link.address {address!r}: expected udpout:HOST:PORT, udpin:HOST:PORT,"
             " tcp:HOST:PORT or the path of a serial device"
         )
+    if network and int(network[3]) > MAX_PORT:
+        raise LinkError(f"link.address {address!r}: expected a port up to {MAX_PORT}")
     try:
         if not network:
             return StreamPort(address, _open_serial(address, baud))
@@ -59,7 +62,7 @@ def open_port(address: str, baud: int) -> Port:
         if kind == "tcp":
             return StreamPort(address, _open_tcp(host, port))
         return _open_udp(host, port, listen=kind == "udpin")
-    except (OSError, OverflowError, termios.error) as error:
+    except (OSError, termios.error) as error:
         reason = error.args[-1] if error.args else error
         raise LinkError(f"link.address {address}: cannot be opened: {reason}") from None
 
@@ -159,7 +162,7 @@ def _open_udp(host: str, port: int, *, listen: bool) -> UdpPort:
         return UdpPort(udp, peer=address)
     try:
         udp.bind(address)
-    except (OSError, OverflowError):
+    except OSError:
         udp.close()
         raise
     return UdpPort(udp)

@@ -7,6 +7,7 @@ truly is.
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -51,6 +52,9 @@ class SocketCamera:
     """Takes a picture of the truth at its rate and sends it to whoever is connected.
 
     `picture` is called in a thread of its own; what it takes to render is the camera's latency.
+
+    Raises:
+        LinkError: the socket cannot be made, or somebody answers on it.
     """
 
     def __init__(self, path: Path, picture: Callable[[State], Image], rate_hz: float) -> None:
@@ -58,12 +62,7 @@ class SocketCamera:
         self._picture = picture
         self._period_s = 1.0 / rate_hz
         self._closing = threading.Event()
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._listener.bind(str(path))
-        except OSError as error:
-            self._listener.close()
-            raise LinkError(f"{path}: {error.strerror or error}") from None
+        self._listener = _bound(path)
         self._listener.listen(1)
         self._listener.settimeout(0.2)
         self._thread = threading.Thread(target=self._serve, name="camera", daemon=True)
@@ -99,6 +98,31 @@ class SocketCamera:
                 state, t_ns = self._latest
                 viewer.sendall(pack_frame(self._picture(state), t_ns))
             due_s = max(due_s + self._period_s, time.monotonic())
+
+
+def _bound(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        try:
+            listener.bind(str(path))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not _is_stale(path):
+                raise
+            path.unlink(missing_ok=True)
+            listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise LinkError(f"{path}: {error.strerror or error}") from None
+    return listener
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether it is a socket that was left behind, and nobody answers on it."""
+    if not path.is_socket():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # one that is busy answers as well
+        return probe.connect_ex(str(path)) == errno.ECONNREFUSED
 
 
 def fly_live(

@@ -25,7 +25,8 @@ from geobridge.onboard.flightlogs.telemetry_csv import read_telemetry
 from geobridge.onboard.flightlogs.truth_csv import read_track
 from geobridge.onboard.frames.source import open_source
 from geobridge.onboard.geodesy import LocalFrame, distance_m
-from geobridge.onboard.localization.localizer import STAGES, Localizer
+from geobridge.onboard.localization.localizer import STAGES, Localizer, Retrieved
+from geobridge.onboard.localization.prepare import Prepared, prepare
 from geobridge.onboard.records import (
     Attitude,
     Fix,
@@ -239,8 +240,7 @@ BAD_TELEMETRY = [
     ({"t_ns": 1000 * S}, Reason.STALE_TELEMETRY),
     ({"attitude": Attitude(50.0, 0.0, 0.0)}, Reason.TILTED),
     ({"attitude": Attitude(180.0, 0.0, 0.0)}, Reason.TILTED),
-    ({"height_agl_m": 15.0}, Reason.TOO_LITTLE_GROUND),
-    ({"prior": Prior(47.0, 8.5, 30.0)}, Reason.OUT_OF_AREA),
+    ({"height_agl_m": 15.0, "attitude": Attitude(0.0, 0.0, 0.0)}, Reason.TOO_LITTLE_GROUND),
 ]
 
 
@@ -401,12 +401,28 @@ def test_a_frozen_picture_is_no_evidence(parts: Parts, known: Moment) -> None:
         assert result.reason is Reason.FROZEN
 
 
-def test_a_prior_confines_the_search(parts: Parts, known: Moment) -> None:
-    prior = Prior(known.lat_deg, known.lon_deg, 5.0)
-    assert reason_of(parts.localizer(), told(known, prior=prior)) is Reason.UNCONFIRMED
-    aside = Prior(known.lat_deg + 200.0 / 111_000.0, known.lon_deg, 5.0)
-    elsewhere = reason_of(parts.localizer(), told(known, prior=aside))
-    assert elsewhere in (Reason.NOT_VERIFIED, Reason.AMBIGUOUS, Reason.OUT_OF_AREA)
+def test_a_prior_confines_nothing(parts: Parts, known: Moment) -> None:
+    """Whoever gives it may be deceived: the rivals elsewhere must stay in sight."""
+    ready = prepare(known.frame, known.telemetry, CAMERA, CONFIG.prepare)
+    assert isinstance(ready, Prepared)
+    alone = parts.localizer().retrieve(ready, 0)
+    told = parts.localizer().retrieve(ready, 0, None, (120.0, -90.0))
+    assert isinstance(alone, Retrieved)
+    assert isinstance(told, Retrieved)
+    assert told.candidates == alone.candidates
+    hint, *twins = told.hints
+    assert math.dist(parts.index.centres_m[hint.place], (120.0, -90.0)) < 25.0
+    assert twins
+    for twin in twins:  # of the place, elsewhere
+        here, there = parts.index.centres_m[[hint.place, twin.place]]
+        assert math.dist(here, there) > CONFIG.verify.search_m
+
+
+def test_a_prior_elsewhere_does_not_hide_the_truth(parts: Parts, known: Moment) -> None:
+    for away_deg in (0.0, 200.0 / 111_000.0, 1.0):
+        prior = Prior(known.lat_deg + away_deg, known.lon_deg, 5.0)
+        found = reason_of(parts.localizer(), told(known, prior=prior))
+        assert found is Reason.UNCONFIRMED  # seen where it is, and not yet confirmed
 
 
 def test_stages_are_told_in_order_as_far_as_a_frame_comes(parts: Parts, known: Moment) -> None:

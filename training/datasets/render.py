@@ -224,6 +224,7 @@ def _work(
     workers = len(os.sched_getaffinity(0))
     cv2.setNumThreads(1)  # every core has a place of its own
     _announce(land, left, style, seed, workers, folder.folder)
+    folder.begin()  # a run refused before leaves the folder free for another
     progress = Progress(sum(len(shard.orders) for shard in left))
     pool = ThreadPoolExecutor(workers)
     try:

@@ -43,13 +43,12 @@ class ShardedFolder:
 
     def __init__(self, folder: Path, parameters: Mapping[str, Any]) -> None:
         self.folder = folder
+        self._parameters = parameters
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / RECORD).exists():
-                self._begin(parameters)
+            self._check()
         except OSError as error:
             raise DataError(f"{error.filename or folder}: {error.strerror}") from None
-        self._compare(parameters)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -67,6 +66,19 @@ class ShardedFolder:
             yield
         finally:
             os.close(handle)
+
+    def begin(self) -> None:
+        """Keep what it is made from: from now on it takes no other parameters.
+
+        Raises:
+            DataError: meanwhile begun with others, or it cannot be written.
+        """
+        try:
+            self._check()
+            if not (self.folder / RECORD).exists():
+                write_text(self.folder / RECORD, json.dumps(self._parameters, indent=1) + "\n")
+        except OSError as error:
+            raise DataError(f"{error.filename or self.folder}: {error.strerror}") from None
 
     def has(self, shard: str) -> bool:
         """Whether a shard is finished."""
@@ -98,11 +110,13 @@ class ShardedFolder:
             if any(_text(line) for name in names for line in self._read(name)):
                 write_file(self.folder / split / "text.jsonl", partial(self._join, names, _text))
 
-    def _begin(self, parameters: Mapping[str, Any]) -> None:
+    def _check(self) -> None:
+        if (self.folder / RECORD).exists():
+            self._compare(self._parameters)
+            return
         (self.folder / f"{TEMPORARY_PREFIX}{RECORD}").unlink(missing_ok=True)
         for other in self.folder.iterdir():
             raise DataError(f"{self.folder}: holds {other.name!r} and is no data set; take another")
-        write_text(self.folder / RECORD, json.dumps(parameters, indent=1) + "\n")
 
     def _compare(self, parameters: Mapping[str, Any]) -> None:
         path = self.folder / RECORD

@@ -29,6 +29,10 @@ GRAMMAR = (
 )
 
 
+MAX_REACH_M = 50_000.0
+"""The planes that flights are simulated on go little farther."""
+
+
 class FaultKind(str, Enum):
     """What a fault does."""
 
@@ -46,6 +50,17 @@ class Fault:
     end_s: float = math.inf
     size: float = 0.0
     bearing_deg: float = 0.0
+
+    def __str__(self) -> str:
+        until = "" if self.end_s == math.inf else f"-{self.end_s:g}"
+        moved = "" if self.kind is FaultKind.OUTAGE else f":{self.size:g},{self.bearing_deg:g}"
+        return f"{self.kind.value}@{self.start_s:g}{until}{moved}"
+
+    def reach_m(self, limit_s: float) -> float:
+        """How far it moves a position at most, up to a time."""
+        if self.kind is FaultKind.DRIFT:
+            return self.size * max(min(self.end_s, limit_s) - self.start_s, 0.0)
+        return self.size
 
     def is_active(self, time_s: float) -> bool:
         """Whether it holds at a time; its end is no longer part of it."""
@@ -72,7 +87,7 @@ def parse_fault(text: str) -> Fault:
     """Read one fault.
 
     Raises:
-        DataError: not of the grammar, or it would end before it begins.
+        DataError: not of the grammar, no bearing, or it would end before it begins.
     """
     found = _TEXT.fullmatch(text.strip())
     if found is None:
@@ -87,7 +102,25 @@ def parse_fault(text: str) -> Fault:
     )
     if not fault.end_s > fault.start_s:
         raise DataError(f"GNSS fault {text!r}: ends at {end} s, not after its start at {start} s")
+    if not abs(fault.bearing_deg) <= 360.0:
+        raise DataError(f"GNSS fault {text!r}: expected a bearing of -360 to 360 degrees")
     return fault
+
+
+def require_reach(faults: Iterable[Fault], limit_s: float) -> None:
+    """See that faults, which may add up, keep a position near in a flight of `limit_s` at most.
+
+    Raises:
+        DataError: names the fault with which they move it by `MAX_REACH_M` or more.
+    """
+    reach_m = 0.0
+    for fault in faults:
+        reach_m += fault.reach_m(limit_s)
+        if not reach_m < MAX_REACH_M:
+            raise DataError(
+                f"GNSS fault '{fault}': moves the position by {reach_m / 1000.0:g} km in all;"
+                f" expected less than {MAX_REACH_M / 1000.0:g} km"
+            )
 
 
 def parse_faults(texts: Iterable[str]) -> tuple[Fault, ...]:
