@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 
 import rasterio
-from rasterio.crs import CRS
-from rasterio.errors import RasterioError
 
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.simulation.mapped import MappedPlace
 
-from .raster import Raster
+from .raster import RASTER_ERRORS, Raster, require_earthly
 from .surface import pixel_side_m, read_surface
 
 DEFAULT_PIXELS = 64_000_000
 """Where no GSD is asked for, a finer map is read so coarsely that it has no more."""
-
-_EARTH_RADIUS_M = (6_340_000.0, 6_400_000.0)
 
 
 def read_place(
@@ -66,25 +61,6 @@ def require_on_earth(path: Path) -> None:
     try:
         with rasterio.open(path) as dataset:
             crs = dataset.crs
-    except (RasterioError, OSError) as error:
+    except RASTER_ERRORS as error:
         raise DataError(f"{path}: not a readable raster: {' '.join(str(error).split())}") from None
-    if crs is None:
-        raise DataError(f"{path}: has no CRS; georeference it first (gdal_translate -a_srs)")
-    if not (crs.is_geographic or crs.is_projected):
-        raise DataError(f"{path}: its CRS {_name(crs)!r} does not say where on Earth the map lies")
-    radius_m = _radius_m(crs)
-    if not _EARTH_RADIUS_M[0] <= radius_m <= _EARTH_RADIUS_M[1]:
-        raise DataError(
-            f"{path}: its CRS {_name(crs)!r} is of a body of {radius_m / 1000:.0f} km radius,"
-            " not of the Earth"
-        )
-
-
-def _radius_m(crs: CRS) -> float:
-    found = re.search(r'ELLIPSOID\["[^"]*",([0-9.]+)', crs.to_wkt(version="WKT2_2019"))
-    return float(found.group(1)) if found else math.nan
-
-
-def _name(crs: CRS) -> str:
-    found = re.search(r'\["([^"]*)"', crs.to_wkt(version="WKT2_2019"))
-    return found.group(1) if found else "unnamed"
+    require_earthly(path, crs)

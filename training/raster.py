@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,8 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.warp import reproject, transform
@@ -30,6 +33,12 @@ MAX_PIXELS = 200_000_000
 BLOCK_PX = 512
 """`read_all` goes block by block: a fine raster may be many times larger than what it gives."""
 
+RASTER_ERRORS = (RasterioError, CPLE_BaseError, OSError)
+"""What rasterio raises over a file; what GDAL says of a projection comes as it is."""
+
+_EARTH_RADIUS_M = (6_340_000.0, 6_400_000.0)
+_MOST_LAT_DEG = 89.9
+"""Closer to a pole neither degrees nor most projections make a map."""
 _FIXED_KERNEL = {"XSCALE": "1", "YSCALE": "1"}
 """GDAL would guess the width of its bilinear kernel anew from the shape of every window."""
 
@@ -54,22 +63,22 @@ class Raster:
     `frame` is the local plane, by default around the raster's middle; `grid` covers the raster.
 
     Raises:
-        DataError: not readable, without CRS, without data, or not where its CRS says.
+        DataError: not readable, without CRS or with one that is not of the Earth, without data,
+            not where its CRS says, at a pole, or smaller than a pixel of `gsd_m`.
     """
 
     def __init__(self, path: Path, gsd_m: float, frame: LocalFrame | None = None) -> None:
         self.path = path
         try:
             self._dataset = rasterio.open(path)
-        except (RasterioError, OSError) as error:
+        except RASTER_ERRORS as error:
             raise DataError(f"{path}: not a readable raster: {_line(error)}") from None
-        if self._dataset.crs is None:
-            raise DataError(f"{path}: has no CRS; georeference it first (gdal_translate -a_srs)")
+        require_earthly(path, self._dataset.crs)
         try:
             self.frame = frame or self._middle()
             self.grid = self._cover(gsd_m)
             self._bands = Bands(self._dataset, path)
-        except (RasterioError, OSError) as error:
+        except RASTER_ERRORS as error:
             raise DataError(f"{path}: damaged: {_line(error)}") from None
 
     def __enter__(self) -> Raster:
@@ -94,15 +103,15 @@ class Raster:
         left_m = self.grid.west_m + column_px * self.grid.gsd_m
         top_m = self.grid.north_m - row_px * self.grid.gsd_m
         to_local = rasterio.Affine(self.grid.gsd_m, 0.0, left_m, 0.0, -self.grid.gsd_m, top_m)
-        window = self._source_window(to_local, height_px, width_px)
-        if window is None:
-            nothing = np.zeros((height_px, width_px), np.uint8)
-            return np.repeat(nothing[..., None], 3, axis=2), nothing
         try:
+            window = self._source_window(to_local, height_px, width_px)
+            if window is None:
+                nothing = np.zeros((height_px, width_px), np.uint8)
+                return np.repeat(nothing[..., None], 3, axis=2), nothing
             image, valid = self._bands.read(window)
-        except (RasterioError, OSError) as error:
+            return self._warp(image, valid, window, to_local, (height_px, width_px))
+        except RASTER_ERRORS as error:
             raise DataError(f"{self.path}: damaged: {_line(error)}") from None
-        return self._warp(image, valid, window, to_local, (height_px, width_px))
 
     def read_all(self) -> tuple[Image, Mask]:
         """The whole grid at once.
@@ -188,6 +197,8 @@ class Raster:
         lon, lat = transform(self._dataset.crs, "EPSG:4326", list(x), list(y))
         if not (np.abs(lat) <= 90).all():
             raise DataError(f"{self.path}: {self._where()}: latitudes beyond the poles")
+        if not (np.abs(lat) <= _MOST_LAT_DEG).all():
+            raise DataError(f"{self.path}: {self._where()}: reaches a pole; expected to end before")
         enu_m = self.frame.to_enu(lat, lon)
         if not (np.abs(enu_m) <= MAX_RADIUS_M).all():
             raise DataError(
@@ -195,12 +206,45 @@ class Raster:
                 " from its middle; wrong CRS, or cut it into areas"
             )
         (west, south), (east, north) = enu_m.min(axis=0), enu_m.max(axis=0)
+        if gsd_m > max(east - west, north - south):
+            raise DataError(
+                f"{self.path}: {east - west:.6g} x {north - south:.6g} m on the ground,"
+                f" less than a pixel of {gsd_m:g} m"
+            )
         width, height = math.ceil((east - west) / gsd_m), math.ceil((north - south) / gsd_m)
         return Grid(float(west), float(north), gsd_m, max(1, width), max(1, height))
 
     def _where(self) -> str:
         bounds = " ".join(f"{value:.6g}" for value in self._dataset.bounds)
         return f"bounds {bounds} in {self._dataset.crs.to_string()[:40]}"
+
+
+def require_earthly(path: Path, crs: CRS | None) -> None:
+    """See that the CRS of a raster says where on Earth it lies.
+
+    Raises:
+        DataError: no CRS, or one of another body, of a building site, or geocentric.
+    """
+    if crs is None:
+        raise DataError(f"{path}: has no CRS; georeference it first (gdal_translate -a_srs)")
+    if not (crs.is_geographic or crs.is_projected):
+        raise DataError(f"{path}: its CRS {_name(crs)!r} does not say where on Earth the map lies")
+    radius_m = _radius_m(crs)
+    if not _EARTH_RADIUS_M[0] <= radius_m <= _EARTH_RADIUS_M[1]:
+        raise DataError(
+            f"{path}: its CRS {_name(crs)!r} is of a body of {radius_m / 1000:.0f} km radius,"
+            " not of the Earth"
+        )
+
+
+def _radius_m(crs: CRS) -> float:
+    found = re.search(r'ELLIPSOID\["[^"]*",([0-9.]+)', crs.to_wkt(version="WKT2_2019"))
+    return float(found.group(1)) if found else math.nan
+
+
+def _name(crs: CRS) -> str:
+    found = re.search(r'\["([^"]*)"', crs.to_wkt(version="WKT2_2019"))
+    return found.group(1) if found else "unnamed"
 
 
 def _outline(width: int, height: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.warp import reproject, transform
 
 from geobridge.onboard.errors import DataError
@@ -21,7 +20,7 @@ from geobridge.onboard.records import Mask
 from geobridge.onboard.simulation.gaps import fill_gaps
 from geobridge.onboard.simulation.render.scene import Heights
 
-from .raster import Grid
+from .raster import RASTER_ERRORS, Grid
 
 MAX_GAP_M = 30.0
 """Holes no wider than this are filled with what lies around them."""
@@ -50,7 +49,7 @@ def read_surface(path: Path, frame: LocalFrame, grid: Grid, valid: Mask) -> Heig
             nodes = _nodes(own_m, grid)
             how = Resampling.average if nodes.gsd_m > 1.5 * own_m else Resampling.bilinear
             heights, reached = _warp(dataset, frame, nodes, how)
-    except (RasterioError, OSError) as error:
+    except RASTER_ERRORS as error:
         raise DataError(f"{path}: damaged: {' '.join(str(error).split())[:200]}") from None
     shown = _shown(nodes, grid, valid)
     _check_reach(path, shown & ~reached, shown, nodes, frame)

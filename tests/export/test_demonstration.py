@@ -22,7 +22,7 @@ pytest.importorskip("torch")
 from geobridge.export.demonstration.page import write_page
 from geobridge.export.demonstration.picture import draw
 from geobridge.export.demonstration.sheet import PLACES, TEXT_PX, TILE_PX, write_sheet
-from geobridge.export.demonstration.sortie import Mission, Sortie
+from geobridge.export.demonstration.sortie import ARRIVED, Mission, Sortie
 from geobridge.export.demonstration.story import tell
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.frames.picture import read_picture
@@ -75,7 +75,8 @@ OUTCOMES: list[Fix | Rejection] = [
 
 
 def sortie(outcomes: Sequence[Fix | Rejection] = OUTCOMES, has_arrived: bool = True) -> Sortie:
-    return Sortie(MISSION, MOMENTS, list(outcomes), ALONE, has_arrived)
+    ending = ARRIVED if has_arrived else "failsafe"
+    return Sortie(MISSION, MOMENTS, list(outcomes), ALONE, ending)
 
 
 def test_the_figures_are_those_of_the_flight() -> None:
@@ -227,7 +228,7 @@ def test_the_page_tells_every_figure(tmp_path: Path) -> None:
 
 def test_the_page_does_not_praise_a_flight_that_failed(tmp_path: Path) -> None:
     said = Reader(page(tmp_path, tell(sortie([], has_arrived=False)).summary)).said
-    assert "The vehicle did not complete its route." in said
+    assert "The vehicle did not complete its route (failsafe)." in said
     assert "0 frames gave 0 fixes, 0 of them wrong; withheld: none." in said
     assert "error of a fix" not in said
     assert "completed" not in said

@@ -509,6 +509,8 @@ def test_a_rehearsal_killed_in_mid_flight_goes_on(rehearsal: Path, tmp_path: Pat
     [
         ({"route": coordinates((0.0, 0.0), (900.0, 0.0))}, r"route, place 2: off the map by \d+"),
         ({"route": f"{ROUTE},1.0"}, r"only 1\.0 m above the ground"),
+        ({"route": "m:0,0:900,0"}, r"route, place 2: off the map by \d+"),
+        ({"route": ROUTE, "cell_m": 0.1}, r"cell_m 0\.1: \d+ x \d+ cells; choose larger ones"),
         ({"route": "plan.plan"}, r"plan\.plan: not JSON"),
         ({"route": "missing.plan"}, r"missing\.plan: No such file"),
         ({"area": (8.49, 47.39, 8.7, 47.41)}, r"area, .* corner: off the map"),
@@ -551,6 +553,10 @@ def test_what_does_not_fit_together_is_named(rehearsal: Path, tmp_path: Path) ->
         Survey(route=ROUTE, area=(0.0, 0.0, 1.0, 1.0))
     with pytest.raises(DataError, match="flights 0"):
         Survey(flights=0)
+    with pytest.raises(DataError, match=r"rate_hz 1e\+09: expected more than 0, at most 120"):
+        Survey(rate_hz=1e9)
+    with pytest.raises(DataError, match=r"cell_m 0\.001: expected 0\.1 to 10000"):
+        Survey(cell_m=0.001)
     bundle = rehearsal / "bundle"
     with pytest.raises(DataError, match="surface model needs the map"):
         rehearse(bundle, tmp_path / "out", dsm=rehearsal / "map.tif", overrides=CAMERA)

@@ -127,6 +127,20 @@ def test_a_socket_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         assert str(complaint.value) == f"{path}: {why}"
 
 
+def test_a_socket_left_behind_is_bound_anew_and_one_in_use_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "camera"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gone:
+        gone.bind(str(path))  # its file stays
+    camera = SocketCamera(path, picture, 50.0)
+    camera.start()
+    with closing(camera):
+        with pytest.raises(LinkError, match="camera: Address already in use"):
+            SocketCamera(path, picture, 50.0)
+        camera.show(state_at(2.0), S)
+        with closing(StreamSource(f"stream:{path}")) as source:
+            assert next(iter(source)).t_capture_ns == S
+
+
 class Watcher:
     """In the camera's place: calls somebody with what the camera would show."""
 

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -204,6 +204,27 @@ def test_no_picture_in_time_is_refused(
     monkeypatch.setattr(stream, "CONNECT_S", 0.2)
     with pytest.raises(DataError, match="no picture came in"):
         program.open(sent)
+
+
+def test_a_picture_that_trickles_in_does_not_hold_the_program(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "CONNECT_S", 0.2)
+
+    def trickle() -> None:
+        program._accept()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for byte in pack_frame(picture(0), 0):
+                program.send(bytes([byte]))
+                time.sleep(0.05)
+
+    sender = threading.Thread(target=trickle)
+    sender.start()
+    start_s = time.monotonic()
+    with pytest.raises(DataError, match="no picture came in"):
+        StreamSource(program.name)
+    assert time.monotonic() - start_s < 2.0
+    sender.join()
 
 
 def test_who_hangs_up_before_the_first_picture_is_refused(program: Program) -> None:

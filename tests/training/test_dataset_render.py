@@ -321,6 +321,14 @@ def test_parameters_out_of_range_are_one_line(
     assert line in complaint(*command(tmp_path / "set", *options))
 
 
+def test_a_refused_run_leaves_the_folder_free_for_the_corrected_one(
+    tmp_path: Path, complaint: Complaint
+) -> None:
+    assert "places in" in complaint(*command(tmp_path / "set", "--count", 5000))
+    assert "places in" in complaint(*command(tmp_path / "set", "--count", 4000))
+    assert list((tmp_path / "set").iterdir()) == []
+
+
 def test_a_foreign_folder_is_refused(tmp_path: Path, complaint: Complaint) -> None:
     (tmp_path / "thesis.tex").touch()
     assert "holds 'thesis.tex' and is no data set" in complaint(*command(tmp_path))

@@ -206,6 +206,7 @@ def test_a_raster_that_is_not_on_earth_is_refused(
     [
         ({"gsd_m": 0.0}, "gsd_m 0.0: expected metres per pixel"),
         ({"gsd_m": math.nan}, "gsd_m nan"),
+        ({"gsd_m": 1e9}, r"map\.tif: .* m on the ground, less than a pixel of 1e\+09 m"),
         ({"alt_amsl_m": 20_000.0}, "alt_amsl_m 20000.0: expected -500 to 9000 m"),
         ({"dsm": Path("nowhere.tif")}, "nowhere.tif: not a readable raster"),
     ],

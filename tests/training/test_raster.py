@@ -232,6 +232,17 @@ def test_coordinates_that_the_crs_cannot_mean_are_refused(
     assert "60 km" in refused(write_raster(tmp_path / "wide.tif", texture(60), transform=wide))
 
 
+def test_a_map_at_a_pole_or_off_the_earth_is_refused(
+    tmp_path: Path, texture: Draw, write_raster: Write
+) -> None:
+    top = rasterio.Affine(1e-5, 0.0, 8.0, 0.0, -1e-5, 90.0)
+    assert "reaches a pole" in refused(
+        write_raster(tmp_path / "pole.tif", texture(60), "EPSG:4326", top), 0.5
+    )
+    moon = write_raster(tmp_path / "moon.tif", texture(60), "+proj=longlat +R=1737400 +no_defs")
+    assert "of a body of 1737 km radius" in refused(moon)
+
+
 def test_a_file_cut_short_is_refused(tmp_path: Path, texture: Draw, write_raster: Write) -> None:
     path = write_raster(
         tmp_path / "map.tif",
