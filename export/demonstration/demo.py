@@ -184,7 +184,7 @@ def _bundle(out: Path, scenery: Scenery, encoders: Path) -> tuple[Path, Path]:
 
 
 def _mission(scenery: Scenery, size: Size) -> Mission:
-    terrain = Terrain(scenery.frame, *scenery.bounds_m, scenery.ground_amsl_m)
+    terrain = Terrain.of(scenery)
     places = np.array(size.route) * size.land_m / 2.0
     lat_deg, lon_deg = scenery.frame.to_geodetic(places)
     text = ":".join(

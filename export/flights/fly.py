@@ -123,7 +123,7 @@ def fly(
     timing = {"dropped_share": dropped_share, "late_share": late_share}
     shutter = Shutter(rate_hz, clock_offset_s=clock_offset_s, **timing)
     place = land_of(seed, size_km, raster, dsm)
-    terrain = Terrain(place.frame, *place.bounds_m, place.ground_amsl_m)
+    terrain = Terrain.of(place)
     mission = Mission(
         on_day(place, light),
         terrain,

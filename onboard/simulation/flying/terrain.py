@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import DataError
 from ...geodesy import MAX_RADIUS_M, Floats, LocalFrame, distance_m
+
+if TYPE_CHECKING:  # rendering needs numba, and flying does not
+    from ..render.scenery import Place
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,11 @@ class Terrain:
     east_m: float
     north_m: float
     ground_amsl_m: Callable[[Floats], Floats]
+
+    @classmethod
+    def of(cls, place: Place) -> Terrain:
+        """The whole of a place that can be looked at."""
+        return cls(place.frame, *place.bounds_m, place.ground_amsl_m)
 
     def outside_m(self, east_m: float, north_m: float) -> float:
         """How far beyond the edges a place lies; 0 on the map."""

@@ -62,19 +62,6 @@ class Use(Enum):
     STATION = "station"
 
 
-LANDMARKS = (
-    Use.CHURCH,
-    Use.CASTLE,
-    Use.STADIUM,
-    Use.WATER_TOWER,
-    Use.SILOS,
-    Use.WIND_TURBINES,
-    Use.POWER_STATION,
-    Use.QUARRY,
-    Use.BIG_HALL,
-)
-"""Uses that a description names."""
-
 REPEATING = (Use.ROWS, Use.ALLOTMENTS, Use.ORCHARD, Use.SOLAR, Use.GREENHOUSES, Use.PLANTATION)
 """Uses that look alike from one spot to the next, on purpose."""
 

@@ -34,13 +34,6 @@ class Grid:
         """Length of a side."""
         return self.size_px * self.gsd_m
 
-    @property
-    def pixel_from_enu(self) -> Floats:
-        """[3, 3] from (east, north, 1) in metres to (column, row, 1)."""
-        middle = (self.size_px - 1) / 2.0
-        scale = 1.0 / self.gsd_m
-        return np.array([[scale, 0.0, middle], [0.0, -scale, middle], [0.0, 0.0, 1.0]])
-
     def pixels(self, enu_m: npt.ArrayLike) -> Floats:
         """[..., 2] metres east and north to [..., 2] columns and rows."""
         middle = (self.size_px - 1) / 2.0
