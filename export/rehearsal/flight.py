@@ -87,7 +87,7 @@ class Rig:
             raise DataError(f"{bundle}: covers other land than the map")
         self._encoder = Encoder.open(opened, View.DRONE, config.engine, config.precision)
         self._index, self.imagery = Index.open(opened), ReferenceImagery.open(opened)
-        self.terrain = terrain_of(place)
+        self.terrain = Terrain.of(place)
 
     def localizer(self) -> Localizer:
         """One that has seen nothing yet."""
@@ -103,11 +103,6 @@ def _overlap(coverage: CoverageEntry, place: Place) -> bool:
     (west, south), (east, north) = enu_m.min(axis=0), enu_m.max(axis=0)
     beside = west > coverage.east_m or east < coverage.west_m
     return not (beside or south > coverage.north_m or north < coverage.south_m)
-
-
-def terrain_of(place: Place) -> Terrain:
-    """A place as what routes are laid over."""
-    return Terrain(place.frame, *place.bounds_m, place.ground_amsl_m)
 
 
 def fly(rig: Rig, route: Route, conditions: Conditions, number: int) -> Flown:

@@ -11,12 +11,13 @@ from geobridge.onboard.config import ReplayConfig
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import Floats, LocalFrame
 from geobridge.onboard.simulation.flying.route import Route
+from geobridge.onboard.simulation.flying.terrain import Terrain
 
 from ..flights.land import route_over
 from ..flights.options import MAX_RATE_HZ
 from .campaign import AREA_HEIGHTS_AGL_M, Task
 from .conditions import Ranges
-from .flight import Rules, terrain_of
+from .flight import Rules
 from .grid import Grid
 from .paths import Box, Lanes, area_of, around
 from .sources import PlaceSource
@@ -66,7 +67,7 @@ def task_of(
     camera = settings.camera.camera(*_size_px(survey, settings))
     keys = settings.trusted_keys or ()
     rules = Rules(camera, settings.localizer, survey.rate_hz, survey.seed, keys)
-    terrain = terrain_of(place())
+    terrain = Terrain.of(place())
     ranges = survey.ranges
     if survey.route is not None:
         course: Route | Lanes = route_over(terrain, survey.route)
