@@ -109,7 +109,7 @@ def light_of(day: Day) -> Light:
     dusk = max(0.0, min(1.0, (day.sun_elevation_deg + 6.0) / 18.0))
     clear = 0.0 if day.sun_elevation_deg < 0.0 else 1.0 - day.overcast
     low = 1.0 - math.sin(elevation)
-    direct = 0.74 * clear / max(math.sin(elevation), 0.1) ** 0.6
+    direct = 0.74 * clear / max(math.sin(elevation), 0.1) ** 0.5
     warm = (1.04 + 0.12 * low**3, 1.0 - 0.02 * low**3, 0.93 - 0.22 * low**3)
     dim = 0.012 if night else 0.25 + 0.75 * dusk
     ambient = dim * (0.26 + 0.22 * low**2 + 0.5 * day.overcast)

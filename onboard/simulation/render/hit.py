@@ -54,6 +54,8 @@ def height_at(ground: Heights, east_m: float, north_m: float) -> float:
 @compiled
 def meet_ground(
     ground: Heights,
+    top_amsl_m: float,
+    steepest: float,
     ox: float,
     oy: float,
     oz: float,
@@ -63,13 +65,20 @@ def meet_ground(
     near_m: float,
     far_m: float,
 ) -> float:
-    """The first point of the ground between two distances."""
+    """The first point of the ground between two distances, where it is no higher than `top_amsl_m`
+    and no steeper than `steepest`."""
+    if dz < -1e-9:
+        near_m = max(near_m, (top_amsl_m - oz) / dz)
+    elif oz + dz * near_m > top_amsl_m:
+        return MISS
+    if near_m >= far_m:
+        return MISS
     above = near_m
     gap_above = oz + dz * near_m - height_at(ground, ox + dx * near_m, oy + dy * near_m)
     if gap_above <= 0.0:
         return near_m
     flat = math.hypot(dx, dy)
-    closing = ground.steepest * flat - dz  # nowhere does the ground come nearer faster
+    closing = steepest * flat - dz  # nowhere does the ground come nearer faster
     if closing <= 0.0:
         return MISS
     least_m = 0.7 * ground.spacing_m / (flat + 1e-9)

@@ -22,8 +22,11 @@ from .scene import (
     BOX_SIN,
 )
 
-_FLAT, _GABLE, _HIP, _ROUND = (int(shape) for shape in Shape)
+_FLAT, _, _HIP, _ROUND = (int(shape) for shape in Shape)
 _DECK = int(Facade.DECK)
+Part = tuple[float, float, float, float, float]
+"""From where to where a ray is inside, and the outward normal, of any length, where it goes in."""
+
 _DECK_THICKNESS_M, _FOUNDATION_M = 1.4, 30.0
 
 
@@ -42,60 +45,64 @@ def meet_box(
     if shape == _ROUND:
         near, nx, ny, nz = _meet_round(px, py, pz, vx, vy, dz, half_x, half_y, rise)
         return near, nx * cos - ny * sin, nx * sin + ny * cos, nz
-    near, far = -MISS, MISS
-    nx, ny, nz = 0.0, 0.0, 1.0
-    tilt = rise / half_y
-    sides = 5
-    if shape == _GABLE:
-        sides = 6
-    elif shape == _HIP:
-        sides = 8
-    for side in range(sides):
-        ax, ay, az, reach = 0.0, 0.0, 0.0, 0.0
-        if side == 0:
-            ax, reach = 1.0, half_x
-        elif side == 1:
-            ax, reach = -1.0, half_x
-        elif side == 2:
-            ay, reach = 1.0, half_y
-        elif side == 3:
-            ay, reach = -1.0, half_y
-        elif shape == _FLAT:
-            az = 1.0
-        elif side == 4:
-            ay, az, reach = tilt, 1.0, rise
-        elif side == 5:
-            ay, az, reach = -tilt, 1.0, rise
-        elif side == 6:
-            ax, az, reach = tilt, 1.0, tilt * half_x
-        else:
-            ax, az, reach = -tilt, 1.0, tilt * half_x
-        gap = reach - (ax * px + ay * py + az * pz)
-        speed = ax * vx + ay * vy + az * dz
-        if speed < -1e-12:
-            at = gap / speed
-            if at > near:
-                near, nx, ny, nz = at, ax, ay, az
-        elif speed > 1e-12:
-            far = min(far, gap / speed)
-        elif gap < 0.0:
-            return MISS, 0.0, 0.0, 0.0
     if int(boxes[k, BOX_FACADE]) == _DECK:
         under = pz + _DECK_THICKNESS_M
     else:
         under = oz - float(boxes[k, BOX_BASE]) + _FOUNDATION_M
-    if dz < -1e-12:
-        far = min(far, -under / dz)
-    elif dz > 1e-12:
-        at = -under / dz
-        if at > near:
-            near, nx, ny, nz = at, 0.0, 0.0, -1.0
-    elif under < 0.0:
+    part = _between_walls(px, py, vx, vy, half_x, half_y)
+    if part[0] > part[1]:
         return MISS, 0.0, 0.0, 0.0
+    tilt = rise / half_y
+    if shape == _FLAT:
+        part = _below(part, 0.0, 0.0, 1.0, -pz, dz)
+    else:
+        part = _below(part, 0.0, tilt, 1.0, rise - pz - tilt * py, dz + tilt * vy)
+        part = _below(part, 0.0, -tilt, 1.0, rise - pz + tilt * py, dz - tilt * vy)
+    if shape == _HIP:
+        part = _below(part, tilt, 0.0, 1.0, tilt * (half_x - px) - pz, dz + tilt * vx)
+        part = _below(part, -tilt, 0.0, 1.0, tilt * (half_x + px) - pz, dz - tilt * vx)
+    near, far, nx, ny, nz = _below(part, 0.0, 0.0, -1.0, under, -dz)
     if near > far or near <= 1e-4:
         return MISS, 0.0, 0.0, 0.0
     length = math.sqrt(nx * nx + ny * ny + nz * nz)
     return near, (nx * cos - ny * sin) / length, (nx * sin + ny * cos) / length, nz / length
+
+
+@compiled
+def _between_walls(
+    px: float, py: float, vx: float, vy: float, half_x: float, half_y: float
+) -> Part:
+    """The part between four walls; nothing where it begins after its end."""
+    near, far = -MISS, MISS
+    nx, ny, nz = 0.0, 0.0, 1.0
+    if abs(vx) > 1e-12:
+        middle, reach = -px / vx, half_x / abs(vx)
+        near, far, nx, nz = middle - reach, middle + reach, math.copysign(1.0, -vx), 0.0
+    elif abs(px) > half_x:
+        far = -MISS
+    if abs(vy) > 1e-12:
+        middle, reach = -py / vy, half_y / abs(vy)
+        far = min(far, middle + reach)
+        if middle - reach > near:
+            near, nx, ny, nz = middle - reach, 0.0, math.copysign(1.0, -vy), 0.0
+    elif abs(py) > half_y:
+        far = -MISS
+    return near, far, nx, ny, nz
+
+
+@compiled
+def _below(part: Part, nx: float, ny: float, nz: float, gap: float, speed: float) -> Part:
+    """What is left of a part below a plane: the ray's origin is `gap` below it and comes nearer
+    by `speed` a metre."""
+    near, far = part[0], part[1]
+    if speed < -1e-12:
+        if gap / speed > near:
+            return gap / speed, far, nx, ny, nz
+    elif speed > 1e-12:
+        far = min(far, gap / speed)
+    elif gap < 0.0:
+        far = -MISS
+    return near, far, part[2], part[3], part[4]
 
 
 @compiled

@@ -13,6 +13,7 @@ from ...camera import Camera
 from ...errors import DataError
 from ...records import Image
 from ..land.raster import Field, Floats
+from .compiled import compiled
 
 _MIDDLE_GREY = 0.24
 _MOST_GAIN = 12.0
@@ -95,12 +96,32 @@ def develop(
 def digitise(
     light: Field, dark_levels: float, bright_levels: float, rng: np.random.Generator
 ) -> Image:
-    """Grey levels: gamma 2, a soft shoulder above white, noise."""
-    over = np.maximum(light - 0.8, 0.0)
-    levels = 255.0 * np.sqrt(np.clip(light - over + over / (1.0 + 2.0 * over), 0.0, 1.0))
-    noise = rng.standard_normal(levels.shape, np.float32)
-    spread = np.float32(dark_levels) + np.float32(bright_levels) * np.sqrt(levels / 255.0)
-    return np.asarray(np.clip(np.rint(levels + spread * noise), 0, 255), np.uint8)
+    """Grey levels of [H, W, 3] light: gamma 2, a soft shoulder above white, noise."""
+    levels = np.empty(light.shape, np.uint8)
+    _digitise(light, dark_levels, bright_levels, rng.integers(2**63, dtype=np.uint64), levels)
+    return levels
+
+
+@compiled
+def _digitise(light: Field, dark: float, bright: float, seed: np.uint64, levels: Image) -> None:
+    """The noise is the sum of four even ones: near to normal, and never beyond 3.5 sigma."""
+    for row in range(light.shape[0]):
+        for column in range(light.shape[1]):
+            for band in range(3):
+                value = max(light[row, column, band], 0.0)
+                over = max(value - 0.8, 0.0)
+                grey = math.sqrt(min(value - over + over / (1.0 + 2.0 * over), 1.0))
+                seed += np.uint64(0x9E3779B97F4A7C15)  # splitmix64: Steele, Lea, Flood 2014
+                bits = (seed ^ (seed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+                bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+                bits ^= bits >> np.uint64(31)
+                total = 0.0
+                for _ in range(4):
+                    total += float(bits & np.uint64(0xFFFF))
+                    bits >>= np.uint64(16)
+                noise = (total / 65536.0 - 2.0) * 1.7320508
+                level = 255.0 * grey + (dark + bright * math.sqrt(grey)) * noise
+                levels[row, column, band] = int(min(max(level + 0.5, 0.0), 255.0))
 
 
 def smear(light: Field, shift_px: Floats) -> Field:

@@ -30,6 +30,7 @@ CROWN_COLUMNS = 9
 
 _REACH_OF_CROWN = 1.05
 _MOST_LEVELS = 9
+_PATCH = np.ones((2, 2), np.uint8)
 
 
 class Texture(NamedTuple):
@@ -53,8 +54,6 @@ class Heights(NamedTuple):
     west_m: float
     north_m: float
     spacing_m: float
-    steepest: float = 1e3
-    """No slope is steeper; `build_scene` measures it."""
 
 
 class Scene(NamedTuple):
@@ -62,7 +61,8 @@ class Scene(NamedTuple):
 
     `boxes` [N, BOX_COLUMNS], `crowns` [M, CROWN_COLUMNS]; `solids` lists k for box k and -1 - k for
     crown k, `first` [leaves + 1] where the list of each leaf begins. `cover` [H, W] is what the
-    ground is made of, with 128 added below bridges; `lamps` [h, w] the light of street lamps.
+    ground is made of, with 128 added below bridges; `lamps` [h, w] the light of street lamps;
+    `relief` [leaves, 2] the ground's highest point and steepest slope in each leaf.
     """
 
     ground: Heights
@@ -73,6 +73,7 @@ class Scene(NamedTuple):
     crowns: Field
     first: Items
     solids: Items
+    relief: Field
     tops: Field
     level_starts: Ints
     leaf_m: float
@@ -116,12 +117,13 @@ def build_scene(
     west_m, south_m = ground.west_m, ground.north_m - height_m
     leaves = _Leaves(leaf_m, west_m, south_m, across)
     first, solids = leaves.lists(box_table, crown_table)
-    tops, starts = leaves.pyramid(ground, box_table, crown_table, first, solids)
+    relief = leaves.relief(ground)
+    tops, starts = leaves.pyramid(relief[:, 0], box_table, crown_table, first, solids)
     edge = np.concatenate(
         [ground.alt_amsl_m[[0, -1]].ravel(), ground.alt_amsl_m[:, [0, -1]].ravel()]
     )
     return Scene(
-        ground._replace(steepest=_steepest(ground)),
+        ground,
         texture,
         cover,
         lamps,
@@ -129,6 +131,7 @@ def build_scene(
         crown_table,
         first,
         solids,
+        relief,
         tops,
         starts,
         leaf_m,
@@ -137,13 +140,6 @@ def build_scene(
         across,
         float(np.median(edge)),
     )
-
-
-def _steepest(ground: Heights) -> float:
-    """Of the patches between nodes: no more than both of their sides together."""
-    east = np.abs(np.diff(ground.alt_amsl_m, axis=1)).max(initial=0.0)
-    north = np.abs(np.diff(ground.alt_amsl_m, axis=0)).max(initial=0.0)
-    return float(np.hypot(east, north) / ground.spacing_m)
 
 
 def _box_table(boxes: Rows) -> Field:
@@ -206,10 +202,10 @@ class _Leaves(NamedTuple):
         return row * self.across + column, which
 
     def pyramid(
-        self, ground: Heights, boxes: Field, crowns: Field, first: Items, solids: Items
+        self, ground: Field, boxes: Field, crowns: Field, first: Items, solids: Items
     ) -> tuple[Field, Ints]:
         """The highest point of every leaf, then of every four, up to one; where levels begin."""
-        tops = self._ground_tops(ground)
+        tops = ground.reshape(self.across, self.across).copy()
         top = np.concatenate(
             [boxes[:, BOX_TOP] + 0.05, (crowns[:, CROWN_BASE] + crowns[:, CROWN_HEIGHT])[::-1]]
         )
@@ -222,13 +218,24 @@ class _Leaves(NamedTuple):
         starts = np.cumsum([0, *(level.size for level in levels)])
         return np.concatenate([level.ravel() for level in levels]), starts.astype(np.int64)
 
-    def _ground_tops(self, ground: Heights) -> Field:
-        """[across, across] row 0 at the south edge; far below where there is no ground."""
-        reach = int(np.ceil(self.leaf_m / (2.0 * ground.spacing_m))) + 1
-        highest = cv2.dilate(ground.alt_amsl_m, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-        middle = (np.arange(self.across) + 0.5) * self.leaf_m / ground.spacing_m
-        rows, columns = ground.alt_amsl_m.shape
+    def relief(self, ground: Heights) -> Field:
+        """[leaves, 2] highest point and steepest slope of the ground in each leaf; a patch between
+        four nodes is no steeper than two of its sides together."""
+        heights = ground.alt_amsl_m
+        east = cv2.dilate(np.abs(np.diff(heights, axis=1, append=heights[:, -1:])), _PATCH)
+        north = cv2.dilate(np.abs(np.diff(heights, axis=0, append=heights[-1:])), _PATCH)
+        slope = np.asarray(np.hypot(east, north) / ground.spacing_m, np.float32)
+        tops = self._highest(heights, ground.spacing_m, -1e4)
+        return np.stack([tops, self._highest(slope, ground.spacing_m, 0.0)], axis=1)
+
+    def _highest(self, nodes: Field, spacing_m: float, beyond: float) -> Field:
+        """[leaves] of nodes of the ground, a little more than the leaf's own; the first leaf is at
+        the south edge."""
+        reach = int(np.ceil(self.leaf_m / (2.0 * spacing_m))) + 1
+        highest = cv2.dilate(nodes, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+        middle = (np.arange(self.across) + 0.5) * self.leaf_m / spacing_m
+        rows, columns = nodes.shape
         column, row = np.rint(middle).astype(int), rows - 1 - np.rint(middle).astype(int)
         inside = (row > -reach)[:, None] & (column < columns + reach)[None, :]
         taken = highest[np.clip(row, 0, rows - 1)][:, np.clip(column, 0, columns - 1)]
-        return np.where(inside, taken, np.float32(-1e4)).astype(np.float32)
+        return np.where(inside, taken, np.float32(beyond)).astype(np.float32).ravel()

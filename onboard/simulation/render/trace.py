@@ -3,8 +3,6 @@ again where it cannot (maximum mipmaps: Tevs, Ihrke, Seidel 2008)."""
 
 from __future__ import annotations
 
-import math
-
 from .compiled import compiled
 from .hit import MISS, meet_ground
 from .hit_box import meet_box
@@ -47,6 +45,46 @@ def trace(
     `bare`: broadleaved trees have no leaves. `any_hit`: the first thing found is good enough, as
     for shadows.
     """
+    near, far = _within(scene, ox, oy, oz, dx, dy, dz)
+    level_top = scene.level_starts.size - 2
+    level = min(1, level_top)
+    into_x = 1.0 / dx if abs(dx) > 1e-9 else MISS
+    into_y = 1.0 / dy if abs(dy) > 1e-9 else MISS
+    side_x, side_y = (1 if into_x > 0.0 else 0), (1 if into_y > 0.0 else 0)
+    west, south = ox - scene.west_m, oy - scene.south_m
+    cell_m = scene.leaf_m * (1 << level)
+    per_m = 1.0 / cell_m
+    at = near + _STEP_M
+    while at < far:
+        cells = scene.across >> level
+        column, row = int((west + dx * at) * per_m), int((south + dy * at) * per_m)
+        if not (0 <= column < cells and 0 <= row < cells):
+            break
+        leave_x = ((column + side_x) * cell_m - west) * into_x
+        leave_y = ((row + side_y) * cell_m - south) * into_y
+        leave = max(min(far, leave_x, leave_y), at)
+        top = scene.tops[scene.level_starts[level] + row * cells + column]
+        if min(oz + dz * at, oz + dz * leave) > top:
+            at = leave + _STEP_M
+            if level < level_top:
+                level, cell_m, per_m = level + 1, 2.0 * cell_m, 0.5 * per_m
+        elif level > 0:
+            level, cell_m, per_m = level - 1, 0.5 * cell_m, 2.0 * per_m
+        else:
+            met = _trace_leaf(
+                scene, row * cells + column, bare, any_hit, ox, oy, oz, dx, dy, dz, at, leave
+            )
+            if met[1] != SKY:
+                return met
+            at = leave + _STEP_M
+    return _meet_outside(scene, ox, oy, oz, dx, dy, dz, max(at, 0.0))
+
+
+@compiled
+def _within(
+    scene: Scene, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
+) -> tuple[float, float]:
+    """From where to where a ray is over the map and below its highest point; (0, -1): nowhere."""
     size_m = scene.leaf_m * scene.across
     near, far = 0.0, MISS
     if abs(dx) > 1e-9:
@@ -66,42 +104,7 @@ def trace(
         far = -1.0
     elif dz > 1e-9:
         far = min(far, (highest - oz) / dz)
-    flat = math.hypot(dx, dy)
-    level_top = scene.level_starts.size - 2
-    level = 0 if any_hit or flat * 8.0 < -dz else min(2, level_top)
-    into_x = 1.0 / dx if abs(dx) > 1e-9 else MISS
-    into_y = 1.0 / dy if abs(dy) > 1e-9 else MISS
-    side_x, side_y = (1 if into_x > 0.0 else 0), (1 if into_y > 0.0 else 0)
-    west, south = ox - scene.west_m, oy - scene.south_m
-    cell_m = scene.leaf_m * (1 << level)
-    per_m = 1.0 / cell_m
-    at = near + _STEP_M
-    while at < far:
-        cells = scene.across >> level
-        column, row = int((west + dx * at) * per_m), int((south + dy * at) * per_m)
-        if not (0 <= column < cells and 0 <= row < cells):
-            break
-        leave = min(
-            far,
-            ((column + side_x) * cell_m - west) * into_x,
-            ((row + side_y) * cell_m - south) * into_y,
-        )
-        leave = max(leave, at)
-        top = scene.tops[scene.level_starts[level] + row * cells + column]
-        if min(oz + dz * at, oz + dz * leave) > top:
-            at = leave + _STEP_M
-            if level < level_top:
-                level, cell_m, per_m = level + 1, 2.0 * cell_m, 0.5 * per_m
-        elif level > 0:
-            level, cell_m, per_m = level - 1, 0.5 * cell_m, 2.0 * per_m
-        else:
-            met = _trace_leaf(
-                scene, row * cells + column, bare, any_hit, ox, oy, oz, dx, dy, dz, at, leave
-            )
-            if met[1] != SKY:
-                return met
-            at = leave + _STEP_M
-    return _meet_outside(scene, ox, oy, oz, dx, dy, dz, max(at, 0.0))
+    return near, far
 
 
 @compiled
@@ -151,7 +154,8 @@ def _trace_leaf(
             kind, index = (BOX, item) if item >= 0 else (CROWN, -1 - item)
             if any_hit:
                 return best, kind, index, bx, by, bz
-    at = meet_ground(scene.ground, ox, oy, oz, dx, dy, dz, near, best)
+    top, steepest = scene.relief[leaf, 0], scene.relief[leaf, 1]
+    at = meet_ground(scene.ground, top, steepest, ox, oy, oz, dx, dy, dz, near, best)
     if at < MISS:
         return at, GROUND, 0, 0.0, 0.0, 1.0
     return best, kind, index, bx, by, bz
