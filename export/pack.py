@@ -27,12 +27,15 @@ from .assemble import Parts, assemble
 from .encoders import ExportRecord, read_record
 from .plan import Plan
 from .references.imagery import tile_reader, write_imagery
-from .references.places import Lattice, encode_places, in_one_order, lay_places
+from .references.places import Lattice, Places, encode_places, in_one_order, lay_places
 from .references.street import StreetFolder, encode_street, lay_street
 
 log = logging.getLogger(__name__)
 
 WORK, PLAN = "work", "plan.json"
+
+Terms = tuple[str, str, str]
+"""Licence, attribution and date of capture of a source."""
 
 
 def pack(
@@ -74,17 +77,12 @@ def pack(
         DataError: names the file that cannot be used, or the value that makes no sense.
     """
     record = read_record(encoders)
-    if not raster.is_file():
-        raise DataError(f"{raster}: no such file")
-    footprint_m = record.footprint_m if footprint_m is None else footprint_m
     pictures = StreetFolder.read(street) if street else None
-    sources = [_source(raster, sha256(raster), licence, attribution, captured)]
-    if pictures:
-        terms = street_licence, street_attribution, street_captured
-        sources.append(_source(pictures.folder, pictures.sha256(), *terms))
+    street_terms = street_licence, street_attribution, street_captured
+    footprint_m = record.footprint_m if footprint_m is None else footprint_m
     plan = Plan(
         record=record,
-        sources=tuple(sources),
+        sources=_sources(raster, (licence, attribution, captured), pictures, street_terms),
         footprint_m=footprint_m,
         spacing_m=footprint_m / 8 if spacing_m is None else spacing_m,
         gsd_m=record.gsd_m if gsd_m is None else gsd_m,
@@ -96,42 +94,18 @@ def pack(
     partial = _begin(out, plan)
     parts = _gather(plan, raster, encoders, partial, pictures)
     assemble(plan, parts, encoders, partial)
-    shutil.rmtree(partial / WORK)
-    Bundle.open(partial)
-    return durable.publish_folder(partial, out)
+    return _publish(partial, out)
 
 
-def _gather(
-    plan: Plan, raster: Path, encoders: Path, partial: Path, pictures: StreetFolder | None
-) -> Parts:
-    with Raster(raster, plan.gsd_m) as opened:
-        lattice = Lattice(opened.frame, opened.grid, plan.footprint_m, plan.spacing_m)
-        imagery_entry = write_imagery(opened, partial)
-    imagery = ReferenceImagery(imagery_entry, tile_reader(partial, imagery_entry.tile_px))
-    squares = lay_places(lattice, imagery)
-    if len(squares) == 0:
-        raise DataError(
-            f"{raster}: no square of {plan.footprint_m:g} m has enough data; lower --footprint-m"
-        )
-    log.info("%d places of %g m, %g m apart", len(squares), plan.footprint_m, plan.spacing_m)
-    work, references = partial / WORK, []
-    street = None
-    if pictures:
-        street = lay_street(pictures, lattice.frame, imagery, plan.street_reach_m, source=1)
-        encoder = _encoder(encoders, plan.record, View.STREET)
-        references.append((street.places, encode_street(street, encoder, work / "street")))
-    encoder = _encoder(encoders, plan.record, View.SATELLITE)
-    references.append((squares, encode_places(squares, imagery, encoder, work / "places")))
-    places, descriptors = in_one_order(references)
-    return Parts(
-        frame=lattice.frame,
-        imagery_entry=imagery_entry,
-        imagery=imagery,
-        places=places,
-        descriptors=descriptors,
-        held_out=encode_places(lattice.between(squares), imagery, encoder, work / "held_out"),
-        street_pictures=street.paths if street else (),
-    )
+def _sources(
+    raster: Path, terms: Terms, pictures: StreetFolder | None, street_terms: Terms
+) -> tuple[SourceEntry, ...]:
+    if not raster.is_file():
+        raise DataError(f"{raster}: no such file")
+    imagery = _source(raster, sha256(raster), *terms)
+    if pictures is None:
+        return (imagery,)
+    return imagery, _source(pictures.folder, pictures.sha256(), *street_terms)
 
 
 def _source(path: Path, digest: str, licence: str, attribution: str, captured: str) -> SourceEntry:
@@ -142,13 +116,6 @@ def _source(path: Path, digest: str, licence: str, attribution: str, captured: s
         attribution=attribution,
         captured=captured,
     )
-
-
-def _encoder(folder: Path, record: ExportRecord, view: View) -> Encoder:
-    wanted = (view.value, "fp32")
-    entry = next(each for each in record.encoders if (each.view, each.precision) == wanted)
-    engine = OnnxRuntimeEngine(folder / entry.file)
-    return Encoder(engine, record.preprocess.spec, record.dimension)
 
 
 def _check(plan: Plan, encoders: Path, more_views: tuple[View, ...]) -> None:
@@ -179,3 +146,55 @@ def _begin(out: Path, plan: Plan) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         durable.write_text(marker, plan.fingerprint)
     return partial
+
+
+def _gather(
+    plan: Plan, raster: Path, encoders: Path, partial: Path, pictures: StreetFolder | None
+) -> Parts:
+    """Imagery tiles, the places on them, and the descriptors of all."""
+    with Raster(raster, plan.gsd_m) as opened:
+        lattice = Lattice(opened.frame, opened.grid, plan.footprint_m, plan.spacing_m)
+        imagery_entry = write_imagery(opened, partial)
+    imagery = ReferenceImagery(imagery_entry, tile_reader(partial, imagery_entry.tile_px))
+    squares = _squares(plan, raster, lattice, imagery)
+    work, references = partial / WORK, []
+    street = None
+    if pictures:
+        street = lay_street(pictures, lattice.frame, imagery, plan.street_reach_m, source=1)
+        encoder = _encoder(encoders, plan.record, View.STREET)
+        references.append((street.places, encode_street(street, encoder, work / "street")))
+    encoder = _encoder(encoders, plan.record, View.SATELLITE)
+    references.append((squares, encode_places(squares, imagery, encoder, work / "places")))
+    places, descriptors = in_one_order(references)
+    return Parts(
+        frame=lattice.frame,
+        imagery_entry=imagery_entry,
+        imagery=imagery,
+        places=places,
+        descriptors=descriptors,
+        held_out=encode_places(lattice.between(squares), imagery, encoder, work / "held_out"),
+        street_pictures=street.paths if street else (),
+    )
+
+
+def _squares(plan: Plan, raster: Path, lattice: Lattice, imagery: ReferenceImagery) -> Places:
+    squares = lay_places(lattice, imagery)
+    if len(squares) == 0:
+        raise DataError(
+            f"{raster}: no square of {plan.footprint_m:g} m has enough data; lower --footprint-m"
+        )
+    log.info("%d places of %g m, %g m apart", len(squares), plan.footprint_m, plan.spacing_m)
+    return squares
+
+
+def _encoder(folder: Path, record: ExportRecord, view: View) -> Encoder:
+    entry = record.encoder(view)
+    engine = OnnxRuntimeEngine(folder / entry.file)
+    return Encoder(engine, entry.preprocess.spec, record.dimension)
+
+
+def _publish(partial: Path, out: Path) -> Path:
+    """The bundle in its place, once it can be opened."""
+    shutil.rmtree(partial / WORK)
+    Bundle.open(partial)
+    return durable.publish_folder(partial, out)

@@ -7,11 +7,17 @@ import math
 from argparse import ArgumentParser
 from pathlib import Path
 
+ROUTE = (
+    "QGroundControl .plan, Mission Planner .waypoints, text file of lat,lon[,height_agl_m] lines,"
+    " lat,lon:lat,lon in degrees, or m:east,north:east,north in metres from the middle of the land"
+)
+"""What a route may be."""
+
 
 def overrides(parser: ArgumentParser) -> None:
     """Settings over those of a file."""
     text = "settings over those of the file, as table.key=0.3"
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=text)
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=text)
 
 
 def as_json(parser: ArgumentParser) -> None:
@@ -82,9 +88,6 @@ def box(text: str) -> tuple[float, ...]:
     if len(values) != 4:
         raise argparse.ArgumentTypeError(f"{text}: expected west,south,east,north in degrees")
     return values
-
-    # in COMMANDS, after "locate":
-    #
 
 
 def count(text: str) -> int:

@@ -11,6 +11,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -31,10 +32,21 @@ EXTRAS = {
     "torchvision": "train",
 }
 """Which extra brings a module that may be absent."""
+_PURPOSE = "Visual position fixes for drones without GNSS."
 
 
 class Parser(argparse.ArgumentParser):
-    """One line about a mistake instead of the usage in front of it."""
+    """One line about a mistake instead of the usage in front of it.
+
+    What begins with a minus and a digit is a value and no option, as from Python 3.14 on: half of
+    all coordinates begin so.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **settings
+        )
+        self._negative_number_matcher = re.compile(r"-\.?\d")
 
     def error(self, message: str) -> NoReturn:
         """Leave with exit code 2."""
@@ -43,9 +55,11 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    top = _top_parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
-    command = COMMANDS[top.command]
-    values = vars(_parser(top.command).parse_intermixed_args(top.arguments))
+    name, arguments = _chosen(list(sys.argv[1:] if argv is None else argv))
+    parser = _parser(name)
+    # alone a command is read at once, which names all that is missing and not only its options
+    read = parser.parse_intermixed_args if arguments else parser.parse_args
+    values = vars(read(arguments))
     logging.basicConfig(
         stream=sys.stderr,
         level=values.pop("log_level"),
@@ -53,13 +67,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         datefmt="%H:%M:%S",
     )
     as_json = values.pop("as_json", False)
-    return _run(top.command, lambda: _print(_function(command.target)(**values), as_json))
+    return _run(name, lambda: _print(_function(COMMANDS[name].target)(**values), as_json))
 
 
-def _joined(words: Sequence[str]) -> list[str]:
-    """The names of some commands are two words."""
-    name = " ".join(words[:2])
-    return [name, *words[2:]] if name in COMMANDS else list(words)
+def _chosen(words: list[str]) -> tuple[str, list[str]]:
+    """The command that is meant, and what follows it; without one it leaves with the help."""
+    for length in (1, 2):
+        name = " ".join(words[:length])
+        if name in COMMANDS:
+            return name, words[length:]
+    group = [word for word in words[:1] if any(name.startswith(f"{word} ") for name in COMMANDS)]
+    parser = _chooser(*group)
+    if words == group:
+        parser.exit(2, parser.format_help())
+    asked = parser.parse_args(words[len(group) :])
+    return _chosen([*group, asked.command, *asked.arguments])
 
 
 def _run(name: str, action: Callable[[], None]) -> int:
@@ -136,23 +158,32 @@ def _cell(key: str, value: Any) -> str:
     return str(value)
 
 
-def _top_parser() -> Parser:
-    width = max(map(len, COMMANDS))
-    table = "\n".join(f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items())
+def _chooser(group: str = "") -> Parser:
+    """Asks for one of all commands, or of those whose names begin with the same word."""
+    before = f"{group} ".lstrip()
+    helps = {
+        name.removeprefix(before): command.help
+        for name, command in COMMANDS.items()
+        if name.startswith(before)
+    }
+    width = max(map(len, helps))
+    table = "\n".join(f"  {name:{width}}  {text}" for name, text in helps.items())
+    prog = f"geobridge {group}".rstrip()
     parser = Parser(
-        prog="geobridge",
-        description="Visual position fixes for drones without GNSS.",
-        epilog=f"commands:\n{table}\n\ngeobridge COMMAND --help tells the arguments of a command.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=prog,
+        description=None if group else _PURPOSE,
+        epilog=f"commands:\n{table}\n\n{prog} COMMAND --help tells the arguments of a command.",
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of those below")
+    if not group:
+        parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    choices = [name.partition(" ")[0] for name in helps]
+    parser.add_argument("command", metavar="COMMAND", choices=choices, help="one of those below")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the command")
     return parser
 
 
 def _parser(name: str) -> Parser:
-    parser = Parser(prog=f"geobridge {name}", description=COMMANDS[name].help, allow_abbrev=False)
+    parser = Parser(prog=f"geobridge {name}", description=COMMANDS[name].help)
     COMMANDS[name].arguments(parser)
     volume = parser.add_mutually_exclusive_group()
     for flag, level, text in (

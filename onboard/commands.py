@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import commands_simulated as simulated
 from .arguments import Repeated, as_json, count, existing, finite, overrides, positive
+from .commands_fly import fly
 from .views import View
 
 
@@ -43,19 +44,27 @@ def _pack(parser: ArgumentParser) -> None:
     add("raster", type=existing, metavar="RASTER", help="georeferenced imagery")
     add("--encoders", type=existing, required=True, metavar="DIR", help="what export wrote")
     add("-o", dest="out", type=Path, required=True, metavar="BUNDLE", help="folder of the bundle")
-    add("--footprint-m", type=positive, metavar="F", help="side of a reference on the ground")
-    add("--spacing-m", type=positive, metavar="S", help="from one reference to the next")
-    add("--gsd-m", type=positive, metavar="G", help="of the imagery in the bundle")
-    text = "error of the imagery's own georeference, 1-sigma per axis (5)"
-    add("--registration-m", type=positive, default=5.0, metavar="R", help=text)
+    text = "side of a reference on the ground (default: what the encoders were trained for)"
+    add("--footprint-m", type=positive, metavar="M", help=text)
+    text = "from one reference to the next (default: an eighth of the footprint)"
+    add("--spacing-m", type=positive, metavar="M", help=text)
+    text = (
+        "side of a pixel of the imagery in the bundle (default: what the encoders were trained for)"
+    )
+    add("--gsd-m", type=positive, metavar="M", help=text)
+    text = (
+        "error of the imagery's own georeference, 1-sigma per axis in metres (default %(default)g)"
+    )
+    add("--registration-m", type=positive, default=5.0, metavar="M", help=text)
     add("--licence", default="", metavar="TEXT", help="of the imagery")
     add("--attribution", default="", metavar="TEXT", help="of the imagery")
     add("--captured", default="", metavar="DATE", help="of the imagery")
-    add("--bundle-version", type=count, default=1, metavar="N", help="counts up per area")
+    text = "counts up per area (default %(default)s)"
+    add("--bundle-version", type=count, default=1, metavar="N", help=text)
     text = "street-level pictures with a positions.csv: file,lat_deg,lon_deg[,heading_deg]"
     add("--street", type=existing, metavar="FOLDER", help=text)
-    text = "how far around them the ground is that they show (60)"
-    add("--street-reach-m", type=positive, default=60.0, metavar="R", help=text)
+    text = "how far around them the ground is that they show, in metres (default %(default)g)"
+    add("--street-reach-m", type=positive, default=60.0, metavar="M", help=text)
     add("--street-licence", default="", metavar="TEXT", help="of the street pictures")
     add("--street-attribution", default="", metavar="TEXT", help="of the street pictures")
     add("--street-captured", default="", metavar="DATE", help="of the street pictures")
@@ -86,7 +95,7 @@ def _locate(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("bundle", type=existing, metavar="BUNDLE", help="folder")
     add("image", type=existing, metavar="IMAGE", help="picture, looking down")
-    add("--top", type=count, default=5, metavar="N", help="candidates (5)")
+    add("--top", type=count, default=5, metavar="N", help="candidates (default 5)")
     add("--ground-width-m", type=positive, metavar="W", help="ground across the picture")
     add("--heading-deg", type=finite, metavar="H", help="bearing of the picture's upper edge")
     as_json(parser)
@@ -136,7 +145,7 @@ COMMANDS = {
         "geobridge.export.rehearsal.rehearse:rehearse_and_tell",
     ),
     "replay": Command("localize a recorded flight", _replay, "geobridge.onboard.replay:replay"),
-    "fly": Command("simulate a flight", simulated.fly, "geobridge.export.flights.fly:fly"),
+    "fly": Command("simulate a flight", fly, "geobridge.export.flights.fly:fly"),
     "run": Command("localize in flight", _run, "geobridge.onboard.daemon:run"),
     "doctor": Command("what works on this machine", as_json, "geobridge.onboard.doctor:doctor"),
 }

@@ -60,8 +60,9 @@ def test_version(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "geobridge: the following arguments are required: COMMAND"),
         (["trian", "x"], "geobridge: argument COMMAND: invalid choice: 'trian'"),
+        (["dataset", "rendr"], "geobridge dataset: argument COMMAND: invalid choice: 'rendr'"),
+        (["--vers"], "geobridge: the following arguments are required: COMMAND"),
         (["verify"], "geobridge verify: the following arguments are required: BUNDLE"),
         (["verify", "nowhere"], "argument BUNDLE: nowhere: no such file or folder"),
         (["train", "nowhere.toml"], "argument CONFIG: nowhere.toml: no such file or folder"),
@@ -72,6 +73,11 @@ def test_version(tmp_path: Path) -> None:
         (["locate", ".", ".", "--top", "0"], "0: expected a whole number from 1"),
         (["locate", ".", ".", "--to", "3"], "unrecognized arguments: --to"),
         (["export", ".", "-o", "x", "--precision", "int8"], "invalid choice: 'int8'"),
+        (
+            ["rehearse", ".", "-o", "x", "--area", "-1.2,50,1"],
+            "-1.2,50,1: expected west,south,east",
+        ),
+        (["rehearse", ".", "-o", "x", "--cloud-cover", "0.5"], "0.5: expected LOW:HIGH"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments: list[str], complaint: str, tmp_path: Path) -> None:
@@ -79,6 +85,87 @@ def test_wrong_usage_is_one_line(arguments: list[str], complaint: str, tmp_path:
     assert (done.returncode, done.stdout) == (2, "")
     assert is_one_line(done.stderr)
     assert complaint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [([], "  dataset render  render views to train on"), (["dataset"], "  render")],
+)
+def test_without_a_command_the_help_lists_them(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, code in (([*words, "--help"], 0), (words, 2)):
+        with pytest.raises(SystemExit) as end:
+            cli.main(arguments)
+        assert end.value.code == code
+        said = capsys.readouterr()
+        text, silent = (said.err, said.out) if code else (said.out, said.err)
+        assert silent == ""
+        assert line in text
+        assert "COMMAND --help tells the arguments of a command." in text
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("dataset render", "-o"),
+        ("train", "CONFIG"),
+        ("export", "CHECKPOINT, -o"),
+        ("pack", "RASTER, --encoders, -o"),
+        ("keygen", "-o"),
+        ("sign", "BUNDLE, --key"),
+        ("verify", "BUNDLE"),
+        ("locate", "BUNDLE, IMAGE"),
+        ("rehearse", "BUNDLE, -o"),
+        ("replay", "FRAMES, --telemetry, --bundle, -o"),
+        ("fly", "ROUTE"),
+        ("run", "CONFIG"),
+    ],
+)
+def test_a_command_alone_names_all_that_it_needs(
+    name: str, missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(name.split())
+    assert end.value.code == 2
+    line = f"geobridge {name}: the following arguments are required: {missing} (see"
+    assert capsys.readouterr().err.startswith(line)
+
+
+def test_help_loads_nothing_that_is_slow(tmp_path: Path) -> None:
+    code = (
+        "import sys; from geobridge.onboard.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print('loaded:', *sorted(m for m in sys.modules if '.' not in m))"
+    )
+    loaded = python(code, cwd=tmp_path).stdout.partition("loaded:")[2].split()
+    assert "argparse" in loaded
+    assert not {"torch", "numba", "cv2", "numpy", "pydantic", "importlib_metadata"} & set(loaded)
+
+
+@pytest.mark.parametrize("name", ["fly", "rehearse", "dataset render"])
+def test_long_help_tells_defaults_files_and_an_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*name.split(), "--help"])
+    text = capsys.readouterr().out
+    assert re.search(rf"^example:\n  geobridge {name} .+", text, re.MULTILINE)
+    assert re.search(r"^writes (FOLDER|OUT)/", text, re.MULTILINE)
+    parser = cli.Parser()
+    COMMANDS[name].arguments(parser)
+    for action in parser._actions:
+        if action.option_strings and action.nargs != 0 and not action.required:
+            told = action.help or ""
+            assert action.default in (None, ()) or "default" in told, action.option_strings
+
+
+def test_the_help_names_the_days_that_there_are() -> None:
+    pytest.importorskip("numba")
+    from geobridge.export.flights.options import DAYS
+    from geobridge.onboard import commands_fly
+
+    assert set(re.findall(r"\w+_\w+|haze|rain|night", commands_fly.DAYS)) == set(DAYS)
 
 
 def test_a_folder_that_is_no_bundle_is_one_line(tmp_path: Path) -> None:
@@ -249,6 +336,23 @@ def test_overrides_may_stand_anywhere(fake: Fake, tmp_path: Path) -> None:
         assert given["overrides"] == ["a.b=1", "c=2"]
         assert given["out"] == Path("out")
         assert given["truth"] is None
+
+
+@pytest.mark.parametrize("given", ["-33.92,18.42:-33.93,18.43", "-.5,1:2,3"])
+def test_the_southern_hemisphere_is_no_option(given: str, fake: Fake) -> None:
+    flown: dict[str, object] = {}
+    fake(flown.update, "fly")
+    assert cli.main(["fly", given, "-o", "x", "--wind-from-deg", "-30"]) == 0
+    assert flown["route"] == given
+    assert flown["wind_from_deg"] == -30.0
+
+
+def test_the_box_of_an_area_may_begin_with_a_minus(fake: Fake, tmp_path: Path) -> None:
+    rehearsed: dict[str, object] = {}
+    fake(rehearsed.update, "rehearse")
+    assert cli.main(["rehearse", str(tmp_path), "-o", "x", "--area", "-1.25,50,-1,51"]) == 0
+    assert rehearsed["area"] == (-1.25, 50.0, -1.0, 51.0)
+    assert rehearsed["overrides"] == []
 
 
 def test_repeated_options_replace_the_default(fake: Fake, tmp_path: Path) -> None:

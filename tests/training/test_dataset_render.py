@@ -225,6 +225,24 @@ def test_depth_agrees_with_the_picture_of_the_street(rendered: Path) -> None:
                 )
 
 
+def test_depth_is_that_of_the_middle_of_a_pixel_however_many_rays_it_has(
+    rendered: Path, tmp_path: Path
+) -> None:
+    """The one ray of a pixel without sampling goes through its middle."""
+    smooth = tmp_path / "smooth"
+    options = {"val": 0.2, "test": 0.1, "shard_size": 4, "depth": True, "samples": 3}
+    render(smooth, count=14, **options, **SMALL)
+    files = sorted(path.relative_to(smooth) for path in smooth.rglob("*.npz"))
+    assert {path.parts[2] for path in files} == {"satellite", "drone", "street"}
+    for file in files:
+        with np.load(rendered / file) as one, np.load(smooth / file) as nine:
+            np.testing.assert_array_equal(one["distance_m"], nine["distance_m"])
+            np.testing.assert_array_equal(one["points_m"], nine["points_m"])
+        picture = file.parent.relative_to(file.parents[2] / "depth") / f"{file.stem}.jpg"
+        path = Path(file.parts[0]) / picture
+        assert not np.array_equal(read_picture(rendered / path), read_picture(smooth / path))
+
+
 def test_the_same_command_again_changes_nothing(rendered: Path) -> None:
     before = contents(rendered)
     again = render(rendered, count=14, val=0.2, test=0.1, shard_size=4, depth=True, **SMALL)
@@ -304,6 +322,8 @@ def test_other_parameters_are_refused_by_name(
         (("--tilt-deg", 80), "--tilt-deg 80.0: expected 0 to 45"),
         (("--block-m", 100), "--block-m 100.0: expected 300 to 10000"),
         (("--size-px", 8), "--size-px 8: expected 32 to 2048"),
+        (("--samples", 2), "--samples 2: expected 1 or 3, so that one ray goes through the middle"),
+        (("--samples", 4), "--samples 4: expected 1 or 3"),
         (("--val", 0.7), "--val 0.7: expected 0 to 0.5"),
         (("--val", 0.5, "--test", 0.5), "leave at least 0.1 to train on"),
         (("--gsd-m", 0.5), "--gsd-m belongs to --map"),

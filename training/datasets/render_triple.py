@@ -6,6 +6,11 @@
     <folder>/depth/<view>/<id>.npz  on request: `distance_m` [H, W] and `points_m` [H, W, 3], metres
                                     east, north, up of the middle of the place; float16
 
+Distances are along the ray through the middle of every pixel, infinite where there is sky, and
+points lie where that ray ends. A satellite's begin at a level above everything, and its points are
+where things are, not where its registration shows them. Those of a rectified drone picture belong
+to the picture as it was taken, by the camera and pose in the metadata.
+
 What a place looks like depends on the seed, its split and its number alone.
 """
 
@@ -47,6 +52,9 @@ from .render_days import (
 )
 
 JPEG_QUALITY = 92
+SAMPLES = (1, 3)
+"""Rays across a pixel: with an even number none would go through its middle, where distances are
+measured."""
 
 _PHOTO_HFOV_DEG = (60.0, 80.0)
 _FARTHEST_M = 60_000.0
@@ -69,7 +77,17 @@ class Told(Protocol):
 
 @dataclass(frozen=True)
 class Style:
-    """What all pictures of a data set have in common."""
+    """What all pictures of a data set have in common.
+
+    Args:
+        size_px: height of every picture.
+        samples: rays across each pixel, one of `SAMPLES`.
+        tilt_deg: how far from straight down a drone may look.
+        weather: one of `WEATHERS`.
+        photo: plain street photos instead of panoramas.
+        depth: distances and points of every view as well.
+        rectified: drone pictures as flight cuts them out: north up, by sensors that err.
+    """
 
     size_px: int
     samples: int

@@ -35,7 +35,9 @@ _ABOVE_M = 25.0
 class Shot:
     """A picture and the truth about it.
 
-    `image` [H, W, 3]; `distance_m` [H, W] along each ray, infinite where there is sky.
+    `image` [H, W, 3]; `distance_m` [H, W] along one ray of each pixel, infinite where there is sky:
+    through the pixel's middle, or, with an even number of samples, half a sample right of and below
+    it.
     """
 
     image: Image
@@ -117,7 +119,8 @@ def orthomap(
     def locate() -> Floats:
         top = float(setting.scene.tops[-1]) + 10.0
         up = top - out.distance_m.astype(float) / math.sqrt(1.0 + lean * lean)
-        column, row = np.meshgrid(np.arange(shape_px[1]) + 0.5, np.arange(shape_px[0]) + 0.5)
+        inside = (samples // 2 + 0.5) / samples  # of a pixel: where its distance was measured
+        column, row = np.meshgrid(np.arange(shape_px[1]) + inside, np.arange(shape_px[0]) + inside)
         easting, northing = west + column * gsd_m, north - row * gsd_m
         return np.stack([easting - lean_east * up, northing - lean_north * up, up], axis=-1)
 
