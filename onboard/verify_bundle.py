@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from .bundle import Bundle
+from .geodesy import Floats
 from .manifest import CoverageEntry
 from .retrieval.encoder import Encoder
 from .retrieval.index import Index
@@ -39,8 +42,8 @@ def verify(bundle: Path, trust: Sequence[Path] = ()) -> str:
         "known answers": "given by every encoder",
         "places": _places(index.places, coverage),
         "origin": f"{coverage.origin_lat_deg:.4f}, {coverage.origin_lon_deg:.4f}",
-        "covers": f"{coverage.east_m - coverage.west_m:.0f} x"
-        f" {coverage.north_m - coverage.south_m:.0f} m at {manifest.imagery.gsd_m:g} m",
+        "covers": _covers(index.places, coverage),
+        "imagery": f"{manifest.imagery.gsd_m:g} m per pixel",
         "index": f"HNSW recall@10 {manifest.index.recall_at_10:.3f} with ef {manifest.index.ef}",
         "accuracy": f"registration {manifest.accuracy.registration_m:g} m,"
         f" alignment {manifest.accuracy.alignment_m:g} m; {manifest.accuracy.evidence}",
@@ -57,6 +60,40 @@ def _signature(bundle: Bundle) -> str:
     if bundle.signed_by is not None:
         return f"by key {bundle.signed_by}, which is trusted"
     return "by a key unknown here; --trust checks it" if bundle.has_signature else "not signed"
+
+
+def covered_m2(centres_m: Floats, sides_m: Floats) -> float:
+    """Area of the union of north-up squares.
+
+    Args:
+        centres_m: [N, 2] metres east and north.
+        sides_m: [N] lengths of their sides.
+    """
+    (west, south), (east, north) = (centres_m.T + sign * sides_m / 2.0 for sign in (-1.0, 1.0))
+    by_west, area_m2 = np.argsort(west), 0.0
+    for low, high in pairwise(np.unique([south, north])):
+        row = by_west[(south[by_west] <= low) & (high <= north[by_west])]
+        if len(row):
+            reached = np.maximum.accumulate(east[row])
+            new = reached - np.maximum(west[row], np.r_[-np.inf, reached[:-1]])
+            area_m2 += float(np.maximum(new, 0.0).sum() * (high - low))
+    return area_m2
+
+
+def _covers(places: npt.NDArray[Any], coverage: CoverageEntry) -> str:
+    """By footprints, of which those at the edge hang over the imagery by up to half; and by the
+    spacing around the centres, where a frame has a place right below. Street pictures only point
+    at squares."""
+    squares = places[places["view"] != VIEW_CODES[View.STREET]]
+    centres_m = np.column_stack([squares["east_m"], squares["north_m"]])
+    sides_m = squares["footprint_m"].astype(np.float64)
+    seen, beneath = (
+        covered_m2(centres_m, each) / 1e6
+        for each in (sides_m, np.minimum(sides_m, coverage.spacing_m))
+    )
+    width_m, height_m = coverage.east_m - coverage.west_m, coverage.north_m - coverage.south_m
+    box = f"{width_m:.0f} x {height_m:.0f} m, {width_m * height_m / 1e6:.2f} km2"
+    return f"{seen:.2f} km2 by footprints, {beneath:.2f} km2 by their centres; in a box of {box}"
 
 
 def _places(places: npt.NDArray[Any], coverage: CoverageEntry) -> str:

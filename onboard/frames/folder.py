@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import DataError
-from ..records import Frame, Image
-from .picture import read_picture
+from ..records import Frame
+from .picture import read_picture, size_of
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 NS_PER_S = 1_000_000_000
@@ -33,7 +33,7 @@ class FolderSource:
             raise DataError(f"{path}: holds no pictures")
         times = _steady(path, len(paths), rate_hz) if times_ns is None else _named(paths, times_ns)
         self._taken = sorted(zip(times, paths, strict=True))
-        self._size_px = _size(read_picture(self._taken[0][1]))
+        self._size_px = size_of(read_picture(self._taken[0][1]))
         self._closed = False
 
     @property
@@ -47,7 +47,7 @@ class FolderSource:
             if self._closed:
                 return
             image = read_picture(path)
-            if _size(image) != self._size_px:
+            if size_of(image) != self._size_px:
                 raise DataError(f"{path}: expected {width_px}x{height_px} px as the first picture")
             yield Frame(image, t_capture_ns, path.name)
 
@@ -70,7 +70,3 @@ def _named(paths: list[Path], times_ns: Mapping[str, int]) -> list[int]:
         if path.name not in times_ns:
             raise DataError(f"{path}: the telemetry has no row for this picture")
     return [times_ns[path.name] for path in paths]
-
-
-def _size(image: Image) -> tuple[int, int]:
-    return image.shape[1], image.shape[0]

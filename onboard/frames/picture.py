@@ -16,6 +16,12 @@ def rgb_from_bgr(picture: cv2.typing.MatLike) -> Image:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def size_of(picture: cv2.typing.MatLike) -> tuple[int, int]:
+    """Width and height of [H, W, ...]."""
+    height_px, width_px = picture.shape[:2]
+    return width_px, height_px
+
+
 def read_picture(path: Path) -> Image:
     """[H, W, 3] RGB of a picture file; EXIF rotation is not applied: intrinsics are the sensor's.
 

@@ -11,23 +11,23 @@ from __future__ import annotations
 import math
 import socket
 import struct
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 
 import numpy as np
 
 from ..errors import DataError
 from ..records import Frame, Image
-from .newest import Newest
+from .newest import LiveSource
+from .picture import size_of
 
 STREAM_PREFIX = "stream:"
 MAGIC = b"GBF1"
 HEADER = struct.Struct("<4sIIq")
 """Magic, width, height, nanoseconds."""
 MAX_SIDE_PX = 16_384
-CONNECT_S, STOP_S = 5.0, 2.0
+CONNECT_S = 5.0
 
 
 def pack_frame(image: Image, t_capture_ns: int) -> bytes:
@@ -36,7 +36,7 @@ def pack_frame(image: Image, t_capture_ns: int) -> bytes:
     return HEADER.pack(MAGIC, width, height, t_capture_ns) + image.tobytes()
 
 
-class StreamSource:
+class StreamSource(LiveSource):
     """Always the newest picture of `stream:PATH`.
 
     Raises:
@@ -45,64 +45,51 @@ class StreamSource:
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
         deadline_s = time.monotonic() + CONNECT_S
-        self._socket = _connected(name)
+        self._name, self._socket = name, _connected(name)
         try:
-            first = self._receive(deadline_s)
-        except OSError:
-            first = None
+            first = self._first(deadline_s)
         except DataError:
             self._socket.close()
             raise
-        if first is None:
-            self._socket.close()
-            raise DataError(f"{name}: no picture came in {CONNECT_S:.0f} s")
-        self._socket.settimeout(None)
-        self._size_px = (first.image.shape[1], first.image.shape[0])
-        self._newest = Newest()
-        self._newest.put(first)
-        self._failure: Exception | None = None
-        self._closing = False
-        self._thread = threading.Thread(target=self._receive_all, name=name, daemon=True)
-        self._thread.start()
-
-    @property
-    def size_px(self) -> tuple[int, int]:
-        """Width and height of every frame."""
-        return self._size_px
-
-    def __iter__(self) -> Iterator[Frame]:
-        while (frame := self._newest.take()) is not None:
-            yield frame
-        if not self._closing:
-            raise self._failure or DataError(f"{self._name}: stopped giving pictures")
+        size_px = size_of(first.image)
+        super().__init__(name, size_px, self._from(first, size_px), self._hang_up)
 
     def close(self) -> None:
         """End the iteration and hang up."""
-        self._closing = True
-        self._newest.end()
-        with suppress(OSError):  # the other side was faster
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join(STOP_S)
+        super().close()
         self._socket.close()
 
-    def _receive_all(self) -> None:
-        try:
-            while (frame := self._receive()) is not None:
-                self._newest.put(frame)
-        except (OSError, DataError) as error:
-            self._failure = error if isinstance(error, DataError) else None
-        finally:
-            self._newest.end()
+    def _hang_up(self) -> None:
+        with suppress(OSError):  # the other side was faster
+            self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _receive(self, deadline_s: float = math.inf) -> Frame | None:
-        """The next picture, whole by a monotonic time; None where the stream ends."""
+    def _first(self, deadline_s: float) -> Frame:
+        frame = None
+        with suppress(OSError):
+            frame = self._receive(deadline_s=deadline_s)
+        if frame is None:
+            raise DataError(f"{self._name}: no picture came in {CONNECT_S:.0f} s")
+        self._socket.settimeout(None)
+        return frame
+
+    def _from(self, first: Frame, size_px: tuple[int, int]) -> Generator[Frame, None, None]:
+        """The first picture and all that follow, until the stream ends or breaks."""
+        frame: Frame | None = first
+        with suppress(OSError):
+            while frame is not None:
+                yield frame
+                frame = self._receive(size_px)
+
+    def _receive(
+        self, size_px: tuple[int, int] | None = None, deadline_s: float = math.inf
+    ) -> Frame | None:
+        """The next picture, of this size, whole by a monotonic time; None where the stream ends."""
         header = self._read(HEADER.size, deadline_s)
         if header is None:
             return None
         magic, width, height, t_capture_ns = HEADER.unpack(header)
-        expected = getattr(self, "_size_px", (width, height))
+        expected = size_px or (width, height)
         if magic != MAGIC or not (0 < width <= MAX_SIDE_PX and 0 < height <= MAX_SIDE_PX):
             raise DataError(f"{self._name}: expected pictures, found other bytes")
         if (width, height) != expected:

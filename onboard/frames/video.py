@@ -10,7 +10,7 @@ import cv2
 
 from ..errors import DataError
 from ..records import Frame, Image
-from .picture import rgb_from_bgr
+from .picture import rgb_from_bgr, size_of
 
 NS_PER_MS = 1_000_000
 
@@ -41,8 +41,7 @@ class VideoSource:
     @property
     def size_px(self) -> tuple[int, int]:
         """Width and height of every frame."""
-        height_px, width_px = self._first[0].shape[:2]
-        return width_px, height_px
+        return size_of(self._first[0])
 
     def __iter__(self) -> Iterator[Frame]:
         start_ms = self._first[1]

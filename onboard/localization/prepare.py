@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..camera import Camera
-from ..config import PrepareConfig
+from ..config import LocalizerConfig, PrepareConfig
 from ..records import Attitude, Frame, Image, Prior, Reason, Rejection, Telemetry
-from .rectify import Patch, rectify
+from .rectify import Patch, crop_centre, rectify
 
 _HEALTH_STEP_PX = 8
 MIN_HEIGHT_AGL_M, MAX_HEIGHT_AGL_M = 0.1, 20_000.0
@@ -81,6 +81,21 @@ def prepare(
             Reason.TILTED, f"camera {tilt_deg:.0f} deg off nadir, {config.max_tilt_deg:g} allowed"
         )
     return Prepared(camera.undistort(frame.image), camera, attitude, height_m)
+
+
+def ground(
+    t_ns: int, prepared: Prepared, footprint_m: float, gsd_m: float, config: LocalizerConfig
+) -> tuple[Patch, Patch] | Rejection:
+    """The patch of ground that is aligned with the imagery, and the footprint in its middle."""
+    patch = prepared.rectify(footprint_m * config.verify.footprint_ratio, gsd_m)
+    if patch is None:
+        return Rejection(t_ns, Reason.TILTED, "the horizon is in the picture")
+    middle = crop_centre(patch, footprint_m)
+    seen, needed = middle.valid_fraction, config.prepare.min_valid_fraction
+    if not seen >= needed:
+        detail = f"{seen:.0%} of the footprint seen, {needed:.0%} needed"
+        return Rejection(t_ns, Reason.TOO_LITTLE_GROUND, detail)
+    return patch, middle
 
 
 def picture_problem(image: Image, camera: Camera, min_contrast: float) -> str | None:

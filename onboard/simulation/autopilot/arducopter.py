@@ -110,9 +110,8 @@ class ArduCopter:
     def step(self, readings: Readings, t_s: float) -> None:
         """Predict, fuse the receiver on board, watch the filter."""
         self.ekf.step(readings, t_s)
-        if readings.gnss is not None:
-            age_s = readings.time_s - readings.gnss.time_s
-            solution = Solution.of_receiver(readings.gnss, self._frame, t_s, age_s)
+        solution = Solution.of_receiver(readings, self._frame, t_s)
+        if solution is not None:
             self._fuse(self.receivers.take_reading(solution), t_s)
         has_failed = self._check.step(self.ekf, t_s, is_armed=self.is_armed)
         if has_failed and self.mode in NEED_POSITION and self.parameters["FS_EKF_ACTION"] > 0:
@@ -120,7 +119,7 @@ class ArduCopter:
             self.voice.say("EKF Failsafe: changed to LAND Mode", wire.MAV_SEVERITY_CRITICAL)
         if not self.is_armed and t_s - self._prearm_s >= PREARM_INTERVAL_S:
             self._prearm_s = t_s
-            self._complain("PreArm", t_s)
+            self.voice.complain("PreArm", self.complaints(t_s))
 
     def receive(self, message: Message, t_s: float) -> None:
         """GPS_INPUT, ODOMETRY, VISION_POSITION_ESTIMATE; nothing for GLOBAL_POSITION_SENSOR."""
@@ -213,17 +212,11 @@ class ArduCopter:
         )
 
     def _arm(self, command: Command, t_s: float) -> int:
-        is_forced = command.params[1] == FORCE
         if command.params[0] != 1.0:
             self.is_armed = False
             return ACCEPTED
-        if not is_forced and self.parameters["ARMING_CHECK"] > 0 and self._complain("Arm", t_s):
+        is_checked = command.params[1] != FORCE and self.parameters["ARMING_CHECK"] > 0
+        if is_checked and self.voice.complain("Arm", self.complaints(t_s)):
             return FAILED
         self.is_armed = True
         return ACCEPTED
-
-    def _complain(self, prefix: str, t_s: float) -> bool:
-        found = self.complaints(t_s)
-        for complaint in found:
-            self.voice.say(f"{prefix}: {complaint}", wire.MAV_SEVERITY_CRITICAL)
-        return bool(found)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ...geodesy import LocalFrame
-from ..state import GnssReading, Vector
+from ..state import Readings, Vector
 
 FIX_3D = 3
 
@@ -36,10 +36,11 @@ class Solution:
     age_s: float | None = None
 
     @classmethod
-    def of_receiver(
-        cls, reading: GnssReading, frame: LocalFrame, t_s: float, age_s: float
-    ) -> Solution:
-        """What a receiver on board has just said."""
+    def of_receiver(cls, readings: Readings, frame: LocalFrame, t_s: float) -> Solution | None:
+        """What a receiver on board has just said; None between its solutions."""
+        reading = readings.gnss
+        if reading is None:
+            return None
         lat_deg, lon_deg = frame.to_geodetic([reading.east_m, reading.north_m])
         return cls(
             t_s,
@@ -55,7 +56,7 @@ class Solution:
             reading.horiz_accuracy_m,
             reading.vert_accuracy_m,
             reading.speed_accuracy_m_s,
-            max(0.0, age_s),
+            max(0.0, readings.time_s - reading.time_s),
         )
 
 

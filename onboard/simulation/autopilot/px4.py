@@ -129,10 +129,10 @@ class Px4:
         silent = self.ekf.step(readings, t_s)
         if any(slot in silent for slot in self.ekf.slots):
             self.voice.say("Aux global position data stopped", wire.MAV_SEVERITY_WARNING)
-        if readings.gnss is not None:
-            age_s = readings.time_s - readings.gnss.time_s
-            self._gnss = Solution.of_receiver(readings.gnss, self._frame, t_s, age_s)
-            self.ekf.take_gnss(self._gnss)
+        solution = Solution.of_receiver(readings, self._frame, t_s)
+        if solution is not None:
+            self._gnss = solution
+            self.ekf.take_gnss(solution)
         self._watch()
 
     def receive(self, message: Message, t_s: float) -> None:
@@ -233,10 +233,8 @@ class Px4:
         if command.params[0] != 1.0:
             self.is_armed = False
             return ACCEPTED
-        found = [] if command.params[1] == FORCE else self.complaints()
-        for complaint in found:
-            self.voice.say(f"Preflight Fail: {complaint}", wire.MAV_SEVERITY_CRITICAL)
-        if found:
+        is_checked = command.params[1] != FORCE
+        if is_checked and self.voice.complain("Preflight Fail", self.complaints()):
             text = "Arming denied: Resolve system health failures first"
             self.voice.say(text, wire.MAV_SEVERITY_CRITICAL)
             return REJECTED_FOR_NOW

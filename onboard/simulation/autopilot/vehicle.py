@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -104,6 +105,12 @@ class Voice:
     def say(self, text: str, severity: int = wire.MAV_SEVERITY_INFO) -> None:
         """Queue a text."""
         self.waiting.append(Text(text, severity))
+
+    def complain(self, prefix: str, complaints: Sequence[str]) -> bool:
+        """Queue what stands against arming; whether there is anything."""
+        for complaint in complaints:
+            self.say(f"{prefix}: {complaint}", wire.MAV_SEVERITY_CRITICAL)
+        return bool(complaints)
 
     def drain(self) -> list[Text]:
         """Everything said since the last time."""

@@ -6,7 +6,6 @@ type and their formats: https://ardupilot.org/dev/docs/code-overview-adding-a-ne
 
 from __future__ import annotations
 
-import math
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -14,20 +13,10 @@ from dataclasses import dataclass
 
 from ...geodesy import LocalFrame
 from ...mavlink.outputs import gps_time
-from ..state import Readings
+from . import logged
 from .exposures import Exposure
-from .logged import (
-    BOOTED_S,
-    FIRMWARES,
-    PARAMETERS,
-    Picture,
-    Placed,
-    PlacedGnss,
-    pictures,
-    placed,
-    solutions,
-)
-from .simulate import STEP_S, Flight
+from .logged import Picture, Placed, PlacedGnss
+from .simulate import Flight
 
 _HEAD = b"\xa3\x95"
 _PLAIN = {letter: letter for letter in "BHIQf"}
@@ -97,31 +86,28 @@ def dataflash(
 ) -> bytes:
     """The log of a flight that began at `start_unix_s`, one CAM row per picture."""
     home_m = flight.home_alt_amsl_m
-    step = round(1.0 / (_RATE_HZ * STEP_S))
-    found = solutions(flight, frame)
+    believed = logged.placed(logged.every(flight.believed, _RATE_HZ), frame)
+    found = logged.solutions(flight, frame)
     rows: list[Row] = [
-        *((at.state.time_s, _attitude(at)) for at in placed(flight.believed[::step], frame)),
-        *(
-            (at.state.time_s, _position(at, home_m))
-            for at in placed(flight.believed[::step], frame)
-        ),
-        *_heights(flight.readings[::step]),
+        *((at.state.time_s, _attitude(at)) for at in believed),
+        *((at.state.time_s, _position(at, home_m)) for at in believed),
+        *((time_s, _height(time_s, m)) for time_s, m in logged.heights(flight, _RATE_HZ)),
         *((s.reading.time_s, _gnss(s, start_unix_s)) for s in found),
         *(
             (picture.at.state.time_s, _camera(picture, found, home_m, start_unix_s))
-            for picture in pictures(flight, shots, frame)
+            for picture in logged.pictures(flight, shots, frame)
         ),
     ]
     head = [
         *_definitions(),
-        _MSG.pack(_boot_us(0.0), FIRMWARES[flight.airframe].encode()),
+        _MSG.pack(_boot_us(0.0), logged.FIRMWARES[flight.airframe].encode()),
         *_parameters(),
     ]
     return b"".join([*head, *(row for _, row in sorted(rows, key=lambda pair: pair[0]))])
 
 
 def _boot_us(time_s: float) -> int:
-    return round((BOOTED_S + time_s) * 1e6)
+    return round(logged.boot_s(time_s) * 1e6)
 
 
 def _definitions() -> Iterator[bytes]:
@@ -131,7 +117,7 @@ def _definitions() -> Iterator[bytes]:
 
 
 def _parameters() -> Iterator[bytes]:
-    for name, value in PARAMETERS.items():
+    for name, value in logged.PARAMETERS.items():
         yield _PARM.pack(_boot_us(0.0), name.encode(), value, 0.0)
 
 
@@ -150,19 +136,15 @@ def _position(at: Placed, home_alt_amsl_m: float) -> bytes:
     return _POS.pack(time_us, at.lat_deg, at.lon_deg, alt_m, above_m, above_m)
 
 
-def _heights(rows: Sequence[Readings]) -> Iterator[Row]:
-    for row in rows:
-        if row.height_agl_m is not None:
-            height_m = min(row.height_agl_m, _MOST_M)
-            time_us = _boot_us(row.time_s)
-            yield row.time_s, _RFND.pack(time_us, 0, height_m, _MEASURES, _LOOKS_DOWN)
+def _height(time_s: float, height_agl_m: float) -> bytes:
+    height_m = min(height_agl_m, _MOST_M)
+    return _RFND.pack(_boot_us(time_s), 0, height_m, _MEASURES, _LOOKS_DOWN)
 
 
 def _gnss(solution: PlacedGnss, start_unix_s: float) -> bytes:
     """GPS and GPA together. VZ is downwards."""
     reading = solution.reading
     week, week_ms = gps_time(round((start_unix_s + reading.time_s) * 1e9))
-    east, north, up = reading.velocity_enu_m_s
     time_us = _boot_us(reading.time_s)
     gps = _GPS.pack(
         time_us,
@@ -175,9 +157,9 @@ def _gnss(solution: PlacedGnss, start_unix_s: float) -> bytes:
         solution.lat_deg,
         solution.lon_deg,
         reading.alt_amsl_m,
-        math.hypot(east, north),
-        math.degrees(math.atan2(east, north)) % 360.0,
-        -up,
+        solution.speed_m_s,
+        solution.course_deg,
+        -reading.velocity_enu_m_s[2],
         0.0,
         1,
     )

@@ -63,9 +63,8 @@ class FixedWing:
         self._course_rad = half_turn(self._course_rad + rate_rad_s * dt_s)
         self._carried = followed(self._carried, wind_enu_m_s, lag(dt_s, _CARRIED_S))
         velocity = self._velocity()
-        place = moved(self._state, dt_s, velocity)
         attitude = self._attitude(velocity, wind_enu_m_s)
-        self._state = State(self._state.time_s + dt_s, *place, attitude, velocity)
+        self._state = moved(self._state, dt_s, velocity, attitude)
         return self._state
 
     def _allowed(self, airspeed_m_s: float) -> float:

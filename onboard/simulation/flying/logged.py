@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,9 +14,11 @@ from ..state import GnssReading, State
 from .aircraft import Airframe
 from .exposures import Exposure
 from .sampling import state_at
-from .simulate import Flight
+from .simulate import STEP_S, Flight
 
-BOOTED_S = 60.0
+T = TypeVar("T")
+
+_BOOTED_S = 60.0
 """How long the autopilot had been running when the flight began."""
 PARAMETERS = {"SYSID_THISMAV": 1.0, "GPS1_TYPE": 1.0, "CAM1_TYPE": 1.0, "RNGFND1_TYPE": 8.0}
 """GPS1_TYPE 1 is a real receiver: 14 would mean positions that came over MAVLink."""
@@ -42,6 +46,17 @@ class PlacedGnss:
     lat_deg: float
     lon_deg: float
 
+    @property
+    def speed_m_s(self) -> float:
+        """Over ground."""
+        return math.hypot(*self.reading.velocity_enu_m_s[:2])
+
+    @property
+    def course_deg(self) -> float:
+        """From true north, 0 to 360."""
+        east, north, _ = self.reading.velocity_enu_m_s
+        return math.degrees(math.atan2(east, north)) % 360.0
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -49,6 +64,22 @@ class Picture:
 
     number: int
     at: Placed
+
+
+def boot_s(time_s: float) -> float:
+    """A time of the flight on the clock of the autopilot."""
+    return _BOOTED_S + time_s
+
+
+def every(rows: Sequence[T], rate_hz: float) -> Sequence[T]:
+    """So many of the instants of a flight."""
+    return rows[:: round(1.0 / (rate_hz * STEP_S))]
+
+
+def heights(flight: Flight, rate_hz: float) -> list[tuple[float, float]]:
+    """[N] seconds, and metres above ground where the rangefinder measures any."""
+    rows = every(flight.readings, rate_hz)
+    return [(row.time_s, row.height_agl_m) for row in rows if row.height_agl_m is not None]
 
 
 def placed(states: Sequence[State], frame: LocalFrame) -> list[Placed]:

@@ -65,11 +65,10 @@ class Multirotor:
             north + dt_s * (self._thrust[1] - drag[1]),
             up + dt_s * climb_m_s2,
         )
-        place = moved(self._state, dt_s, velocity)
         heading_rad = self._turn(dt_s, *goal)
         attitude = self._attitude(heading_rad, wind_enu_m_s)
         self._steady = followed(self._steady, wind_enu_m_s, lag(dt_s, _STEADY_S))
-        self._state = State(self._state.time_s + dt_s, *place, attitude, velocity)
+        self._state = moved(self._state, dt_s, velocity, attitude)
         return self._state
 
     def _lean(self, dt_s: float, goal: tuple[float, float], drag: tuple[float, float]) -> None:

@@ -11,6 +11,7 @@ from .aircraft import Aircraft, Airframe
 from .belief import Belief
 from .faults import Fault
 from .gnss import GnssErrors
+from .guidance import Guidance
 from .route import Route
 from .sensors import SensorErrors
 from .terrain import Terrain
@@ -27,12 +28,13 @@ class Steering(str, Enum):
 
 
 class Ending(str, Enum):
-    """How a flight ended."""
+    """How a flight ended; `FAILSAFE` is the autopilot's, where there is one beside it."""
 
     ARRIVED = "arrived"
     LEFT_MAP = "left_map"
     HIT_GROUND = "hit_ground"
     OUT_OF_TIME = "out_of_time"
+    FAILSAFE = "failsafe"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def simulate(
     belief = Belief(aircraft.state, aircraft.readings)
     limit_s = 3.0 * route.duration_s + 60.0 if limit_s is None else limit_s
     truth, readings, believed = [aircraft.state], [aircraft.readings], [belief.state]
-    while (ending := _ending(aircraft, guidance.has_arrived, limit_s)) is None:
+    while (ending := ended(aircraft, guidance, limit_s)) is None:
         here = belief.state if steering is Steering.BELIEF else aircraft.state
         demand = guidance.steer(here.east_m, here.north_m, here.alt_amsl_m)
         state, sensed = aircraft.step(STEP_S, demand)
@@ -103,8 +105,9 @@ def simulate(
     return Flight(airframe, tuple(truth), tuple(readings), tuple(believed), ending, home_m)
 
 
-def _ending(aircraft: Aircraft, has_arrived: bool, limit_s: float) -> Ending | None:
-    if has_arrived:
+def ended(aircraft: Aircraft, guidance: Guidance, limit_s: float) -> Ending | None:
+    """How a flight that has come so far has ended; None where it goes on."""
+    if guidance.has_arrived:
         return Ending.ARRIVED
     if not aircraft.is_on_map:
         return Ending.LEFT_MAP

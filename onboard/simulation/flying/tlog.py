@@ -10,26 +10,17 @@ import math
 import struct
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from ...geodesy import LocalFrame
-from ..state import Readings, State
+from ..state import State
+from . import logged
 from .aircraft import Airframe
 from .exposures import Exposure
-from .logged import (
-    BOOTED_S,
-    FIRMWARES,
-    PARAMETERS,
-    Picture,
-    Placed,
-    PlacedGnss,
-    pictures,
-    placed,
-    solutions,
-)
-from .simulate import STEP_S, Flight
+from .logged import Picture, Placed, PlacedGnss
+from .simulate import Flight
 from .vehicle import half_turn
 
 _LINK_S = 0.03
@@ -49,7 +40,6 @@ _UNKNOWN = 65535
 
 Sent = tuple[float, Any]
 """Seconds since the flight began, and a message of pymavlink's."""
-_T = TypeVar("_T")
 
 
 def tlog(
@@ -57,17 +47,17 @@ def tlog(
 ) -> bytes:
     """The log of a flight that began at `start_unix_s`, one CAMERA_FEEDBACK per picture."""
     home_m = flight.home_alt_amsl_m
-    believed = placed(flight.believed, frame)
+    believed = logged.placed(logged.every(flight.believed, _POSITION_HZ), frame)
     sent = [
         *((0.0, message) for message in _first_words(flight)),
         *_slow(flight, start_unix_s),
-        *_attitudes(_every(flight.believed, _ATTITUDE_HZ)),
-        *((at.state.time_s, _position(at, home_m)) for at in _every(believed, _POSITION_HZ)),
-        *_heights(_every(flight.readings, _POSITION_HZ)),
-        *((s.reading.time_s, _gnss(s)) for s in solutions(flight, frame)),
+        *_attitudes(logged.every(flight.believed, _ATTITUDE_HZ)),
+        *((at.state.time_s, _position(at, home_m)) for at in believed),
+        *((time_s, _height(time_s, m)) for time_s, m in logged.heights(flight, _POSITION_HZ)),
+        *((s.reading.time_s, _gnss(s)) for s in logged.solutions(flight, frame)),
         *(
             (picture.at.state.time_s, _feedback(picture, home_m, start_unix_s))
-            for picture in pictures(flight, shots, frame)
+            for picture in logged.pictures(flight, shots, frame)
         ),
     ]
     link = mavlink.MAVLink(None, srcSystem=1, srcComponent=mavlink.MAV_COMP_ID_AUTOPILOT1)
@@ -79,24 +69,20 @@ def tlog(
     return b"".join(parts)
 
 
-def _every(rows: Sequence[_T], rate_hz: float) -> Sequence[_T]:
-    return rows[:: round(1.0 / (rate_hz * STEP_S))]
-
-
 def _boot_ms(time_s: float) -> int:
-    return round((BOOTED_S + time_s) * 1e3)
+    return round(logged.boot_s(time_s) * 1e3)
 
 
 def _first_words(flight: Flight) -> Iterator[Any]:
     """What flies, and its parameters."""
-    text = FIRMWARES[flight.airframe].encode()
+    text = logged.FIRMWARES[flight.airframe].encode()
     yield mavlink.MAVLink_statustext_message(severity=mavlink.MAV_SEVERITY_INFO, text=text)
-    for number, (name, value) in enumerate(PARAMETERS.items()):
+    for number, (name, value) in enumerate(logged.PARAMETERS.items()):
         yield mavlink.MAVLink_param_value_message(
             param_id=name.encode(),
             param_value=value,
             param_type=mavlink.MAV_PARAM_TYPE_REAL32,
-            param_count=len(PARAMETERS),
+            param_count=len(logged.PARAMETERS),
             param_index=number,
         )
 
@@ -104,7 +90,7 @@ def _first_words(flight: Flight) -> Iterator[Any]:
 def _slow(flight: Flight, start_unix_s: float) -> Iterator[Sent]:
     """Heartbeats and the time of day."""
     kind, mode = _KINDS[flight.airframe]
-    for state in _every(flight.believed, _SLOW_HZ):
+    for state in logged.every(flight.believed, _SLOW_HZ):
         yield (
             state.time_s,
             mavlink.MAVLink_heartbeat_message(
@@ -157,38 +143,33 @@ def _position(at: Placed, home_alt_amsl_m: float) -> Any:
     )
 
 
-def _heights(rows: Sequence[Readings]) -> Iterator[Sent]:
-    """What a rangefinder that looks down measures, where it measures."""
-    for row in rows:
-        if row.height_agl_m is not None:
-            message = mavlink.MAVLink_distance_sensor_message(
-                time_boot_ms=_boot_ms(row.time_s),
-                min_distance=_LOWEST_CM,
-                max_distance=_HIGHEST_CM,
-                current_distance=min(round(row.height_agl_m * 1e2), _HIGHEST_CM),
-                type=mavlink.MAV_DISTANCE_SENSOR_LASER,
-                id=0,
-                orientation=mavlink.MAV_SENSOR_ROTATION_PITCH_270,
-                covariance=255,
-            )
-            yield row.time_s, message
+def _height(time_s: float, height_agl_m: float) -> Any:
+    """Of a rangefinder that looks down, centimetres."""
+    return mavlink.MAVLink_distance_sensor_message(
+        time_boot_ms=_boot_ms(time_s),
+        min_distance=_LOWEST_CM,
+        max_distance=_HIGHEST_CM,
+        current_distance=min(round(height_agl_m * 1e2), _HIGHEST_CM),
+        type=mavlink.MAV_DISTANCE_SENSOR_LASER,
+        id=0,
+        orientation=mavlink.MAV_SENSOR_ROTATION_PITCH_270,
+        covariance=255,
+    )
 
 
 def _gnss(solution: PlacedGnss) -> Any:
     """Millimetres, and DOP in hundredths."""
     reading = solution.reading
-    east, north, _ = reading.velocity_enu_m_s
-    course_deg = math.degrees(math.atan2(east, north)) % 360.0
     return mavlink.MAVLink_gps_raw_int_message(
-        time_usec=round((BOOTED_S + reading.time_s) * 1e6),
+        time_usec=round(logged.boot_s(reading.time_s) * 1e6),
         fix_type=reading.fix_type,
         lat=round(solution.lat_deg * 1e7),
         lon=round(solution.lon_deg * 1e7),
         alt=round(reading.alt_amsl_m * 1e3),
         eph=round(reading.hdop * 1e2),
         epv=_UNKNOWN,
-        vel=round(math.hypot(east, north) * 1e2),
-        cog=round(course_deg * 1e2) % 36000,
+        vel=round(solution.speed_m_s * 1e2),
+        cog=round(solution.course_deg * 1e2) % 36000,
         satellites_visible=reading.satellites,
         h_acc=round(reading.horiz_accuracy_m * 1e3),
         v_acc=round(reading.vert_accuracy_m * 1e3),

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from ...records import Attitude
 from ..state import State, Vector
 
 GRAVITY_M_S2 = 9.80665
@@ -78,8 +79,15 @@ def half_turn(angle_rad: float) -> float:
     return math.remainder(angle_rad, 2.0 * math.pi)
 
 
-def moved(state: State, dt_s: float, velocity: Vector) -> tuple[float, float, float]:
-    """East, north and altitude after a step whose velocity ends as given."""
+def moved(state: State, dt_s: float, velocity: Vector, attitude: Attitude) -> State:
+    """After a step whose velocity and attitude end as given."""
     before = state.velocity_enu_m_s
     east, north, up = (0.5 * dt_s * (a + b) for a, b in zip(before, velocity, strict=True))
-    return state.east_m + east, state.north_m + north, state.alt_amsl_m + up
+    return State(
+        state.time_s + dt_s,
+        state.east_m + east,
+        state.north_m + north,
+        state.alt_amsl_m + up,
+        attitude,
+        velocity,
+    )
