@@ -14,13 +14,12 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from geobridge.onboard.camera import Camera, Mount
 from geobridge.onboard.durable import write_text
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.report import require_matplotlib
-from geobridge.onboard.simulation.flying.read_route import read_route
+from geobridge.onboard.simulation.flying.exposures import Shutter
+from geobridge.onboard.simulation.flying.faults import Fault, FaultKind
 from geobridge.onboard.simulation.flying.terrain import Terrain
 from geobridge.onboard.simulation.render.day import SPRING_AFTERNOON
 from geobridge.onboard.simulation.render.scenery import Scenery, on_day
@@ -31,13 +30,15 @@ from geobridge.training.report import REPORT
 from geobridge.training.trainer import train
 
 from ..encoders import export
+from ..flights.land import METRES, route_over
+from ..flights.mission import Mission
 from ..pack import pack
 from ..signing import keygen, sign
 from .land import write_map, write_street
 from .page import write_page
 from .picture import draw
 from .sheet import write_sheet
-from .sortie import Mission, fly
+from .sortie import fly
 from .story import tell
 
 log = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ def demo(out: Path, quick: bool = False) -> dict[str, Any]:
         block_m=500.0,
     )
     log.info("2/6 training three image towers and the text tower")
-    with as_file(files("geobridge.training") / "configs" / "triples.toml") as config:
+    with as_file(files("geobridge.training") / "configs" / "tiny.toml") as config:
         checkpoint = train(config, _training(out, size))
     directions = json.loads((out / "run" / REPORT).read_text())
     log.info("3/6 exporting the image encoders")
@@ -140,7 +141,7 @@ def demo(out: Path, quick: bool = False) -> dict[str, Any]:
     scenery = Scenery(make_world(MISSION_SEED, size.land_m, frame=FRAME))
     bundle, trusted = _bundle(out, scenery, encoders)
     log.info("5/6 flying; GNSS ends after %.0f s", size.gnss_ends_s)
-    sortie = fly(_mission(scenery, size), bundle, trusted, out / "flight")
+    sortie = fly(mission(scenery, size), bundle, trusted, out / "flight")
     log.info("6/6 telling what happened")
     story = tell(sortie)
     ground = satellite(sortie.mission.setting, 0.0, 0.0, size.land_m, 1000)
@@ -150,7 +151,7 @@ def demo(out: Path, quick: bool = False) -> dict[str, Any]:
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     told = _page(out, summary)
     if not sortie.has_arrived:
-        log.error("no arrival, %s; see %s", sortie.ending, told["page"])
+        log.error("no arrival, %s; see %s", sortie.flight.ending.value, told["page"])
         raise SystemExit(1)
     return told
 
@@ -183,21 +184,17 @@ def _bundle(out: Path, scenery: Scenery, encoders: Path) -> tuple[Path, Path]:
     return bundle, key.with_suffix(".pub")
 
 
-def _mission(scenery: Scenery, size: Size) -> Mission:
-    terrain = Terrain.of(scenery)
-    places = np.array(size.route) * size.land_m / 2.0
-    lat_deg, lon_deg = scenery.frame.to_geodetic(places)
-    text = ":".join(
-        f"{lat:.8f},{lon:.8f},{size.height_agl_m:g}"
-        for lat, lon in zip(lat_deg, lon_deg, strict=True)
-    )
+def mission(scenery: Scenery, size: Size) -> Mission:
+    """The flight of a demo over its land."""
+    terrain, half_m = Terrain.of(scenery), size.land_m / 2.0
+    places = ":".join(f"{east * half_m:g},{north * half_m:g}" for east, north in size.route)
     return Mission(
-        route=read_route(text, terrain, speed_m_s=SPEED_M_S),
         setting=on_day(scenery, SPRING_AFTERNOON),
         terrain=terrain,
+        route=route_over(terrain, METRES + places, SPEED_M_S, size.height_agl_m),
         camera=Camera.from_hfov(*size.camera_px, HFOV_DEG, MOUNT),
-        rate_hz=size.rate_hz,
-        gnss_ends_s=size.gnss_ends_s,
+        shutter=Shutter(size.rate_hz),
+        faults=(Fault(FaultKind.OUTAGE, size.gnss_ends_s),),
         seed=5,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -10,17 +9,7 @@ from typing import Any
 
 from geobridge.onboard.durable import write_text
 from geobridge.onboard.metrics import guessing
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1d2733; margin: 2rem auto; max-width: 70rem;
-  padding: 0 1rem }
-img { width: 100%; border: 1px solid #ccd3da }
-table { border-collapse: collapse; margin: 1rem 0 }
-th, td { padding: .3rem .8rem; border-bottom: 1px solid #dfe4e9; text-align: right }
-th:first-child, td:first-child { text-align: left }
-tfoot { color: #5c6773; font-style: italic }
-p.worth { background: #fff7e0; padding: .6rem 1rem; border-left: 4px solid #e0a800 }
-"""
+from geobridge.training.page import document, picture, table
 
 _HEAD = ("from, to", "queries", "R@1", "R@5", "R@10", "AP")
 
@@ -36,30 +25,29 @@ def write_page(
     """Write the page with both pictures in it; `wrote` names what lies beside it."""
     write_text(
         path,
-        f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>GeoBridge-UAV demo</title><style>{_STYLE}</style>
-<h1>GNSS was cut. {_headline(summary)}</h1>
+        document(
+            "GeoBridge-UAV demo",
+            f"""<h1>GNSS was cut. {_headline(summary)}</h1>
 <p>{_paragraph(summary)}</p>
-<img src="{_data(flight)}" alt="Map of the flight, errors over time">
+{_embedded(flight, "Map of the flight, errors over time")}
 <p class="worth">Everything here is rendered: the land, the pictures, the vehicle and its autopilot
 (a stand-in that follows ArduCopter's measured rules). The daemon, the encoders, the bundle and the
 MAVLink messages are the real ones. Rendered views are kinder than the sky: this shows that the
 whole path works together, not how well it will do over your land.</p>
 <h2>The flight</h2>
-{_table(["", "median", "95 %", "worst"], _errors(summary))}
+{table(["", "median", "95 %", "worst"], _errors(summary))}
 <h2>The encoders</h2>
 <p>Three image towers and a text tower, trained here on rendered triples for a few minutes. Every
 query is a place in a block of land that training never saw, looked for among as many places as
 there are queries: how often the right one is first, among the first five or ten, and the mean
 average precision. Small towers on little data: figures to compare with guessing, and directions
 with each other, no more.</p>
-{_table(_HEAD, [_direction(row) for row in directions], _guesses(directions))}
+{table(_HEAD, [_direction(row) for row in directions], _guesses(directions))}
 <h2>What they learn from</h2>
-<img src="{_data(triples)}" alt="Places from satellite, drone and street">
+{_embedded(triples, "Places from satellite, drone and street")}
 <h2>What lies beside this page</h2>
-{_table(["", "where"], sorted(wrote.items()))}
-</html>
-""",
+{table(["", "where"], sorted(wrote.items()))}""",
+        ),
     )
 
 
@@ -111,19 +99,5 @@ def _guesses(directions: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     return [_direction(row) for row in rows]
 
 
-def _table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], foot: Sequence[Sequence[str]] = ()
-) -> str:
-    lines = [_line("th", head), *(_line("td", row) for row in rows)]
-    if foot:
-        lines += ["<tfoot>", *(_line("td", row) for row in foot), "</tfoot>"]
-    return "\n".join(["<table>", *lines, "</table>"])
-
-
-def _line(kind: str, texts: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{kind}>{escape(text)}</{kind}>" for text in texts) + "</tr>"
-
-
-def _data(picture: Path) -> str:
-    kind = "jpeg" if picture.suffix == ".jpg" else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}"
+def _embedded(path: Path, told: str) -> str:
+    return picture(path.read_bytes(), "jpeg" if path.suffix == ".jpg" else "png", told)

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from geobridge.onboard.metrics import wrong_fixes
 from geobridge.onboard.records import Fix, Rejection
-from geobridge.onboard.simulation.live import NS_PER_S, Moment
+from geobridge.onboard.simulation.autopilot.streams import NS_PER_S
+from geobridge.onboard.simulation.live import Moment
 from geobridge.onboard.summary import WRONG_LIMIT_M
 
 from .sortie import Sortie
@@ -71,9 +72,10 @@ class Story:
 
 def tell(sortie: Sortie) -> Story:
     """Join what the simulator knows with what the daemon wrote down."""
-    start_ns = sortie.moments[0].t_ns
-    track, unaided = Track.of(sortie.moments, start_ns), Track.of(sortie.unaided, 0)
-    flown = [o for o in sortie.outcomes if start_ns <= o.t_capture_ns <= sortie.moments[-1].t_ns]
+    moments = sortie.flight.moments
+    start_ns, end_ns = moments[0].t_ns, moments[-1].t_ns
+    track, unaided = Track.of(moments, start_ns), Track.of(sortie.unaided, 0)
+    flown = [o for o in sortie.outcomes if start_ns <= o.t_capture_ns <= end_ns]
     fixes = [o for o in flown if isinstance(o, Fix)]
     silent = [o for o in flown if isinstance(o, Rejection)]
     fix_time_s, withheld_time_s = _seconds(fixes, start_ns), _seconds(silent, start_ns)
@@ -81,7 +83,7 @@ def tell(sortie: Sortie) -> Story:
     fixes_m = frame.to_enu([f.lat_deg for f in fixes], [f.lon_deg for f in fixes]).reshape(-1, 2)
     error_m = np.hypot(*(fixes_m - track.at(fix_time_s)).T)
     accuracy_m = np.array([fix.horiz_accuracy_m for fix in fixes])
-    cut_s = sortie.mission.gnss_ends_s
+    cut_s = sortie.cut_s
     return Story(
         track,
         unaided,
@@ -94,7 +96,7 @@ def tell(sortie: Sortie) -> Story:
         cut_s,
         {
             "arrived": sortie.has_arrived,
-            "ending": sortie.ending,
+            "ending": sortie.flight.ending.value,
             "flight_s": float(track.time_s[-1]),
             "without_gnss_s": max(0.0, float(track.time_s[-1]) - cut_s),
             "without_gnss_m": _length_m(track.true_m[track.time_s >= cut_s]),

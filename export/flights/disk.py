@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from geobridge.onboard.camera import Camera
 from geobridge.onboard.durable import write_text
+from geobridge.onboard.errors import DataError
 from geobridge.onboard.records import Image
 from geobridge.onboard.simulation.flying.exposures import exposures
 from geobridge.onboard.simulation.flying.recording import Log, Pictures, write_flight
@@ -30,17 +34,22 @@ def record(
     """Fly, render and write into a new or empty folder; paths and figures.
 
     Raises:
-        DataError: see `write_flight`.
+        DataError: the flight is over before its second picture; see `write_flight`.
     """
     flight = mission.flown(steering)
     duration_s = flight.truth[-1].time_s
+    shots = exposures(mission.shutter, 0.0, duration_s, mission.seed)
+    if len(shots) < 2:
+        raise DataError(
+            f"{mission.route.source}: too short for this map, speed and picture rate: the flight is"
+            f" over after {duration_s:.2f} s ({flight.ending.value}), before a second picture"
+        )
     if flight.ending is not Ending.ARRIVED:
         log.warning("after %.1f s the flight ends early: %s", duration_s, flight.ending.value)
-    shots = exposures(mission.shutter, 0.0, duration_s, mission.seed)
     told = _Told(mission.eye(), len(shots))
     told.estimate(flight.truth[0])
     files = write_flight(out, flight, shots, told, mission.terrain, pictures=pictures, log=kept)
-    config = write_text(out / CONFIG, _camera(mission))
+    config = write_text(out / CONFIG, "\n".join([*camera_toml(mission.camera), ""]))
     return {
         "frames": str(files.pictures),
         "log": str(files.log),
@@ -82,20 +91,13 @@ class _Told:
         return image
 
 
-def _camera(mission: Mission) -> str:
-    """TOML."""
-    camera = mission.camera
-    return "\n".join(
-        [
-            "[camera.intrinsics]",
-            f"width_px = {camera.width_px}",
-            f"height_px = {camera.height_px}",
-            f"fx_px = {camera.fx_px!r}",
-            f"fy_px = {camera.fy_px!r}",
-            f"cx_px = {camera.cx_px!r}",
-            f"cy_px = {camera.cy_px!r}",
-            "[camera.mount]",
-            f"pitch_deg = {camera.mount.pitch_deg!r}",
-            "",
-        ]
-    )
+def camera_toml(camera: Camera) -> list[str]:
+    """The tables of a configuration."""
+    intrinsics = asdict(camera)
+    mount = intrinsics.pop("mount")
+    return [
+        "[camera.intrinsics]",
+        *(f"{name} = {json.dumps(value)}" for name, value in intrinsics.items()),
+        "[camera.mount]",
+        *(f"{name} = {json.dumps(value)}" for name, value in mount.items()),
+    ]

@@ -10,7 +10,6 @@ import numpy as np
 
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.simulation.flying.aircraft import Airframe
-from geobridge.onboard.simulation.flying.exposures import Shutter
 from geobridge.onboard.simulation.flying.faults import parse_faults, require_reach
 from geobridge.onboard.simulation.flying.read_route import HEIGHT_AGL_M
 from geobridge.onboard.simulation.flying.recording import Log, Pictures
@@ -22,9 +21,11 @@ from geobridge.onboard.simulation.render.scenery import on_day
 
 from .disk import record
 from .land import land_of, route_over
-from .live import Wires, fly_to_daemon
+from .live import fly_to_daemon
 from .mission import Mission
-from .options import MAX_RATE_HZ, camera_of, day_of, errors_of, numbers, require_ranges
+from .moments import MOMENTS
+from .options import camera_of, day_of, errors_of, shutter_of, within
+from .wires import Wires, announced, wires_of
 
 
 def fly(
@@ -98,68 +99,44 @@ def fly(
     Raises:
         DataError: an option, a route or a map that cannot be used; a folder that holds something.
         ConfigError, LinkError: an autopilot that cannot be as asked, or not be reached.
+        KeyboardInterrupt: a live flight was ended; its moments are in `out`.
     """
-    wires = _wires(live, camera_socket, autopilot, parameters, wait_s)
+    wires = wires_of(live, camera_socket, autopilot, parameters, wait_s)
     _check_output(out, wires)
-    _check_shutter(dropped_share, late_share, frames, wires)
-    if not 0.0 < rate_hz <= MAX_RATE_HZ:
-        raise DataError(f"--rate-hz {rate_hz:g}: expected more than 0, at most {MAX_RATE_HZ:g}")
-    require_ranges(
-        {
-            "--speed-m-s": speed_m_s,
-            "--height-agl-m": height_agl_m,
-            "--wind-m-s": wind_m_s,
-            "--gust-m-s": gust_m_s,
-            "--vibration-deg": vibration_deg,
-            "--exposure-ms": exposure_ms,
-            "--clock-offset-s": clock_offset_s,
-        }
-    )
-    camera, light = camera_of(camera_px, hfov_deg, pitch_deg), day_of(day)
-    optics = Optics(exposure_s=exposure_ms / 1000.0, vibration_deg=vibration_deg)
+    is_live = wires is not None
+    shutter = shutter_of(rate_hz, clock_offset_s, dropped_share, late_share, is_live, frames)
+    within("--height-agl-m", height_agl_m)
+    if speed_m_s is not None:
+        within("--speed-m-s", speed_m_s)
+    wind_m_s, gust_m_s = within("--wind-m-s", wind_m_s), within("--gust-m-s", gust_m_s)
     weather = Weather(wind_m_s, wind_from_deg, gust_m_s)
-    errors, receiver = errors_of(sensors)
+    exposure_s = within("--exposure-ms", exposure_ms) / 1000.0
+    optics = Optics(exposure_s, vibration_deg=within("--vibration-deg", vibration_deg))
+    camera, light = camera_of(camera_px, hfov_deg, pitch_deg), day_of(day)
     faults = parse_faults(gnss)
-    timing = {"dropped_share": dropped_share, "late_share": late_share}
-    shutter = Shutter(rate_hz, clock_offset_s=clock_offset_s, **timing)
+    errors, receiver = errors_of(sensors)
     place = land_of(seed, size_km, raster, dsm)
     terrain = Terrain.of(place)
     mission = Mission(
-        on_day(place, light),
-        terrain,
-        route_over(terrain, route, speed_m_s, height_agl_m),
-        Airframe(airframe),
-        weather,
-        camera,
-        optics,
-        shutter,
-        errors,
-        receiver,
-        faults,
-        int(np.random.default_rng([seed, number]).integers(2**31)),
+        setting=on_day(place, light),
+        terrain=terrain,
+        route=route_over(terrain, route, speed_m_s, height_agl_m),
+        camera=camera,
+        shutter=shutter,
+        airframe=Airframe(airframe),
+        weather=weather,
+        optics=optics,
+        errors=errors,
+        gnss=receiver,
+        faults=faults,
+        seed=int(np.random.default_rng([seed, number]).integers(2**31)),
     )
     require_reach(faults, mission.limit_s)
     if wires is not None:
-        return fly_to_daemon(mission, wires, out)
+        return _fly_live(mission, wires, out)
     assert out is not None
     pictures = Pictures.FOLDER if frames else Pictures.VIDEO
     return record(mission, out, pictures, Log(kept_log), Steering(steer_by))
-
-
-def _wires(
-    live: str | None,
-    camera_socket: Path | None,
-    autopilot: str,
-    parameters: Sequence[str],
-    wait_s: float,
-) -> Wires | None:
-    if (live is None) != (camera_socket is None):
-        raise DataError("--live ADDRESS and --camera-socket PATH: expected both or neither")
-    if live is None or camera_socket is None:
-        if parameters:
-            raise DataError(f"--set {parameters[0]}: expected with --live")
-        return None
-    return Wires(live, camera_socket, autopilot, numbers(parameters, "--set"), wait_s)
 
 
 def _check_output(out: Path | None, wires: Wires | None) -> None:
@@ -170,14 +147,13 @@ def _check_output(out: Path | None, wires: Wires | None) -> None:
         raise DataError(f"{out}: expected a new or an empty folder")
 
 
-def _check_shutter(
-    dropped_share: float, late_share: float, frames: bool, wires: Wires | None
-) -> None:
-    if dropped_share and wires is not None:
-        raise DataError(f"--dropped-share {dropped_share:g}: expected without --live")
-    if dropped_share and not frames:
-        raise DataError(
-            f"--dropped-share {dropped_share:g}: a video cannot tell; expected with --frames"
-        )
-    if late_share and wires is None:
-        raise DataError(f"--late-share {late_share:g}: files are never late; expected with --live")
+def _fly_live(mission: Mission, wires: Wires, out: Path | None) -> dict[str, Any]:
+    flight = fly_to_daemon(mission, wires, announced(wires), out)
+    told = {} if out is None else {"moments": str(out / MOMENTS)}
+    return told | {
+        "ending": flight.ending.value,
+        "mode": flight.mode,
+        "duration_s": flight.duration_s,
+        "route_m": mission.route.length_m,
+        "pictures": flight.pictures,
+    }

@@ -2,69 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import numpy as np
 
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.frames.stream import STREAM_PREFIX
 from geobridge.onboard.records import Image
-from geobridge.onboard.simulation.autopilot.arducopter import ArduCopter
 from geobridge.onboard.simulation.autopilot.autopilot import Autopilot
 from geobridge.onboard.simulation.autopilot.link import AutopilotLink
-from geobridge.onboard.simulation.autopilot.px4 import Px4
-from geobridge.onboard.simulation.autopilot.vehicle import Firmware
-from geobridge.onboard.simulation.flying.aircraft import Aircraft
-from geobridge.onboard.simulation.flying.exposures import Shutter
-from geobridge.onboard.simulation.flying.simulate import Ending
-from geobridge.onboard.simulation.live import NS_PER_S, SocketCamera, fly_live
+from geobridge.onboard.simulation.flying.simulate import Ending, ended
+from geobridge.onboard.simulation.live import Moment, fly_live
+from geobridge.onboard.simulation.socket_camera import SocketCamera
 from geobridge.onboard.simulation.state import State
 from geobridge.training.datasets.render_progress import duration
 
-from ..demonstration.sortie import PARAMETERS
+from .autopilots import autopilot_of
 from .mission import Mission
-from .moments import write_moments
+from .moments import kept
+from .wires import Wires
 
 log = logging.getLogger(__name__)
 
 MAX_SOCKET_BYTES = 107
-FAILSAFE = "failsafe"
-_ANYWHERE = ("0.0.0.0", "127.0.0.1")
 
 
 @dataclass(frozen=True)
-class Wires:
-    """Where autopilot and camera can be reached, which autopilot it is, and with what parameters.
+class LiveFlight:
+    """What happened: `moments` ten times a second, the `ending`, the autopilot's last `mode`.
 
-    Take-off waits `wait_s` for somebody to look through the camera, and then goes without.
+    `duration_s` is the vehicle's time in the air; `pictures` were taken, also before.
     """
 
-    address: str
-    camera_socket: Path
-    autopilot: str
-    parameters: Mapping[str, float]
-    wait_s: float
-
-
-class OffsetCamera(SocketCamera):
-    """A camera whose clock is ahead of the vehicle's, as its shutter has it."""
-
-    def __init__(self, path: Path, picture: Callable[[State], Image], shutter: Shutter) -> None:
-        super().__init__(path, picture, shutter.rate_hz)
-        self._ahead_ns = round(shutter.clock_offset_s * NS_PER_S)
-
-    def show(self, state: State, t_ns: int) -> None:
-        """Where the vehicle is at `t_ns` of the vehicle's clock."""
-        super().show(state, t_ns + self._ahead_ns)
+    moments: list[Moment]
+    ending: Ending
+    mode: str
+    duration_s: float
+    pictures: int
 
 
 class _Shown:
@@ -84,62 +63,42 @@ class _Shown:
         return image
 
 
-def fly_to_daemon(mission: Mission, wires: Wires, out: Path | None) -> dict[str, Any]:
-    """Fly in real time until the route is done or the flight ends otherwise; figures.
+def fly_to_daemon(
+    mission: Mission,
+    wires: Wires,
+    daemon: AbstractContextManager[object],
+    out: Path | None = None,
+) -> LiveFlight:
+    """Fly in real time until the route is done or the flight ends otherwise.
 
     Args:
         mission: its shutter may be late and its clock wrong; it drops nothing.
         wires: where autopilot and camera can be reached.
-        out: folder for `moments.jsonl`: the truth and what the autopilot believed.
+        daemon: entered when they can be, left when the flight is over and they still can.
+        out: folder for `moments.jsonl`, which is written also where the flight is interrupted or
+            its link fails.
 
     Raises:
         DataError: the path of the socket is too long.
         ConfigError: the autopilot has no parameter of that name.
         LinkError: an address that cannot be opened, or that fails on the way.
     """
-    frame, firmware = mission.terrain.frame, _firmware(mission, wires)
-    unix_offset_ns = time.time_ns() - time.monotonic_ns()
-    autopilot = Autopilot(firmware, frame, unix_offset_ns=unix_offset_ns)
+    autopilot = autopilot_of(mission, wires.autopilot, wires.parameters)
     aircraft, shown = mission.aircraft(), _Shown(mission)
-    guidance, mode = aircraft.guidance(mission.route), firmware.mode
+    route, limit_s = mission.route, mission.limit_s
+    guidance = aircraft.guidance(route)
     _warm_up(mission, aircraft.state)
     with _opened(autopilot, mission, wires, shown) as (link, camera):
-        _tell(wires)
-        _wait(camera, shown, aircraft.state, wires)
-        log.info(
-            "flying %.0f m, about %s", mission.route.length_m, duration(mission.route.duration_s)
-        )
-        moments = fly_live(aircraft, guidance, autopilot, link, camera, mission.limit_s)
-    ending = _ending(aircraft, guidance.has_arrived, firmware.mode == mode)
-    log.info("the flight has ended: %s; the autopilot is in %s", ending, firmware.mode)
-    told = {} if out is None else {"moments": str(write_moments(out, moments, frame))}
-    return told | {
-        "ending": ending,
-        "mode": firmware.mode,
-        "duration_s": aircraft.state.time_s,
-        "route_m": mission.route.length_m,
-        "pictures": shown.count,
-    }
-
-
-def _firmware(mission: Mission, wires: Wires) -> Firmware:
-    """Aloft. ArduCopter has the second receiver and the streams that the daemon needs."""
-    frame = mission.terrain.frame
-    if wires.autopilot == "px4":
-        return Px4(frame, wires.parameters, in_flight=True)
-    return ArduCopter(frame, {**PARAMETERS, **wires.parameters}, in_flight=True)
-
-
-def _wait(camera: SocketCamera, shown: _Shown, state: State, wires: Wires) -> None:
-    """Serve pictures of the beginning until somebody has taken one."""
-    end_s = time.monotonic() + wires.wait_s
-    camera.show(state, time.monotonic_ns())
-    camera.start()
-    while not shown.is_watched.wait(0.05):
-        camera.show(state, time.monotonic_ns())
-        if time.monotonic() > end_s:
-            log.warning("nobody looks through %s; flying without", wires.camera_socket)
-            return
+        camera.show(aircraft.state)
+        with daemon:
+            if not shown.is_watched.wait(wires.wait_s):
+                log.warning("nobody looks through %s; flying without", wires.camera_socket)
+            log.info("flying %.0f m, about %s", route.length_m, duration(route.duration_s))
+            flight = fly_live(aircraft, guidance, autopilot, link, camera, limit_s)
+            moments = kept(flight, out, mission.terrain.frame)
+    ending, mode = ended(aircraft, guidance, limit_s) or Ending.FAILSAFE, autopilot.firmware.mode
+    log.info("the flight has ended: %s; the autopilot is in %s", ending.value, mode)
+    return LiveFlight(moments, ending, mode, aircraft.state.time_s, shown.count)
 
 
 def _warm_up(mission: Mission, state: State) -> None:
@@ -161,47 +120,11 @@ def _warm_up(mission: Mission, state: State) -> None:
 def _opened(
     autopilot: Autopilot, mission: Mission, wires: Wires, shown: _Shown
 ) -> Iterator[tuple[AutopilotLink, SocketCamera]]:
-    path = wires.camera_socket
+    path, shutter = wires.camera_socket, mission.shutter
     if len(str(path).encode()) > MAX_SOCKET_BYTES:
         raise DataError(f"--camera-socket {path}: expected at most {MAX_SOCKET_BYTES} bytes")
-    link = AutopilotLink(autopilot, wires.address)
-    try:
-        camera = OffsetCamera(path, shown, mission.shutter)
-        try:
+    with closing(AutopilotLink(autopilot, wires.address)) as link:
+        camera = SocketCamera(path, shown, shutter.rate_hz, shutter.clock_offset_s)
+        camera.start()
+        with closing(camera):
             yield link, camera
-        finally:
-            camera.close()
-    finally:
-        link.close()
-
-
-def _tell(wires: Wires) -> None:
-    """The lines of onboard.toml that lead here."""
-    log.info(
-        "onboard.toml: source.frames = %s", json.dumps(f"{STREAM_PREFIX}{wires.camera_socket}")
-    )
-    log.info("onboard.toml: link.address = %s", other_end(wires.address))
-    if wires.autopilot == "arducopter":
-        log.info("onboard.toml: link.gps_id = 1")
-
-
-def other_end(address: str) -> str:
-    """What opens the other end of an address, as TOML."""
-    found = re.fullmatch(r"(udpout|udpin):(.+):(\d+)", address)
-    if found is None:
-        return f"the other end of {address}"
-    kind, host, port = found.groups()
-    if kind == "udpout":
-        host = host if host.startswith("127.") else _ANYWHERE[0]
-        return f'"udpin:{host}:{port}"'
-    return f'"udpout:{_ANYWHERE[1] if host == _ANYWHERE[0] else host}:{port}"'
-
-
-def _ending(aircraft: Aircraft, has_arrived: bool, keeps_mode: bool) -> str:
-    if has_arrived:
-        return Ending.ARRIVED.value
-    if not aircraft.is_on_map:
-        return Ending.LEFT_MAP.value
-    if not aircraft.height_agl_m > 0.0:
-        return Ending.HIT_GROUND.value
-    return Ending.OUT_OF_TIME.value if keeps_mode else FAILSAFE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from geobridge.onboard.camera import Camera
@@ -33,15 +33,15 @@ class Mission:
     setting: Setting
     terrain: Terrain
     route: Route
-    airframe: Airframe
-    weather: Weather
     camera: Camera
-    optics: Optics
     shutter: Shutter
-    errors: SensorErrors
-    gnss: GnssErrors
-    faults: tuple[Fault, ...]
-    seed: int
+    airframe: Airframe = Airframe.MULTIROTOR
+    weather: Weather = field(default_factory=Weather)
+    optics: Optics = field(default_factory=Optics)
+    errors: SensorErrors = field(default_factory=SensorErrors)
+    gnss: GnssErrors = field(default_factory=GnssErrors)
+    faults: tuple[Fault, ...] = ()
+    seed: int = 0
 
     @property
     def limit_s(self) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,28 @@ from geobridge.onboard.simulation.autopilot.vehicle import Estimate
 from geobridge.onboard.simulation.live import Moment
 from geobridge.onboard.simulation.state import State
 
+log = logging.getLogger(__name__)
+
 MOMENTS = "moments.jsonl"
 
 
-def write_moments(out: Path, moments: list[Moment], frame: LocalFrame) -> Path:
-    """`moments.jsonl` in a folder: a line for every moment, ten a second."""
+def kept(flight: Iterator[Moment], out: Path | None, frame: LocalFrame) -> list[Moment]:
+    """Fly to the end; a line for every moment in `MOMENTS` of a folder, however it ends.
+
+    Raises:
+        KeyboardInterrupt, LinkError: as the flight; what happened until then is written.
+    """
+    moments: list[Moment] = []
+    try:
+        for moment in flight:
+            moments.append(moment)
+    finally:
+        if out is not None:
+            log.info("%d moments of the flight: %s", len(moments), _write(out, moments, frame))
+    return moments
+
+
+def _write(out: Path, moments: list[Moment], frame: LocalFrame) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(_line(moment, frame), allow_nan=False) for moment in moments)
     return write_text(out / MOMENTS, "".join(f"{line}\n" for line in lines))

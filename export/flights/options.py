@@ -1,4 +1,4 @@
-"""Options of `geobridge fly` that are texts, and what they mean."""
+"""Options of `geobridge fly` and the records that they make."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import fields
 
 from geobridge.onboard.camera import Camera, Mount
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.simulation.flying.exposures import Shutter
 from geobridge.onboard.simulation.flying.gnss import GnssErrors
 from geobridge.onboard.simulation.flying.sensors import SensorErrors
 from geobridge.onboard.simulation.render import day as days
@@ -84,16 +85,44 @@ def camera_of(size_px: str, hfov_deg: float, pitch_deg: float) -> Camera:
     return Camera.from_hfov(sides[0], sides[1], hfov_deg, Mount(pitch_deg=pitch_deg))
 
 
-def require_ranges(values: Mapping[str, float | None]) -> None:
-    """See that numbers, by option, are within `RANGES`; None is an option not given.
+def shutter_of(
+    rate_hz: float,
+    clock_offset_s: float,
+    dropped_share: float,
+    late_share: float,
+    is_live: bool,
+    has_names: bool,
+) -> Shutter:
+    """A camera's timing; pictures that have names, in a folder, can tell that others are missing.
+
+    Raises:
+        DataError: out of range, or what this kind of flight cannot show.
+    """
+    if not 0.0 < rate_hz <= MAX_RATE_HZ:
+        raise DataError(f"--rate-hz {rate_hz:g}: expected more than 0, at most {MAX_RATE_HZ:g}")
+    if dropped_share and is_live:
+        raise DataError(f"--dropped-share {dropped_share:g}: expected without --live")
+    if dropped_share and not has_names:
+        raise DataError(
+            f"--dropped-share {dropped_share:g}: a video cannot tell; expected with --frames"
+        )
+    if late_share and not is_live:
+        raise DataError(f"--late-share {late_share:g}: files are never late; expected with --live")
+    ahead_s = within("--clock-offset-s", clock_offset_s)
+    shares = {"dropped_share": dropped_share, "late_share": late_share}
+    return Shutter(rate_hz, clock_offset_s=ahead_s, **shares)
+
+
+def within(option: str, value: float) -> float:
+    """The value of an option, within `RANGES`.
 
     Raises:
         DataError: names the option and its range.
     """
-    for option, value in values.items():
-        low, high = RANGES[option]
-        if value is not None and not low <= value <= high:
-            raise DataError(f"{option} {value:g}: expected {low:g} to {high:g}")
+    low, high = RANGES[option]
+    if not low <= value <= high:
+        raise DataError(f"{option} {value:g}: expected {low:g} to {high:g}")
+    return value
 
 
 def errors_of(texts: Iterable[str]) -> tuple[SensorErrors, GnssErrors]:

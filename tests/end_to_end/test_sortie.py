@@ -18,16 +18,19 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("rasterio")
 pytest.importorskip("torch")
 
-from geobridge.export.demonstration.sortie import Mission, Sortie, fly
+from geobridge.export.demonstration.sortie import Sortie, fly
 from geobridge.export.demonstration.story import tell
+from geobridge.export.flights.land import route_over
+from geobridge.export.flights.mission import Mission
 from geobridge.export.signing import keygen, sign
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.errors import LinkError
 from geobridge.onboard.flightlogs.recorder import read_record
 from geobridge.onboard.records import Fix, Image
-from geobridge.onboard.simulation.flying.read_route import read_route
+from geobridge.onboard.simulation.autopilot.streams import NS_PER_S
+from geobridge.onboard.simulation.flying.exposures import Shutter
+from geobridge.onboard.simulation.flying.faults import Fault, FaultKind
 from geobridge.onboard.simulation.flying.terrain import Terrain
-from geobridge.onboard.simulation.live import NS_PER_S
 from geobridge.onboard.simulation.render.day import AUTUMN_OVERCAST, Day
 from geobridge.onboard.simulation.render.scenery import Setting
 
@@ -64,18 +67,15 @@ def watched() -> Iterator[list[subprocess.Popen[bytes]]]:
 @pytest.fixture(scope="module")
 def mission(land: Callable[[int, Day], Image], level: Callable[[Image], Setting]) -> Mission:
     setting = level(land(7, AUTUMN_OVERCAST))
-    place = setting.place
-    terrain = Terrain(place.frame, *place.bounds_m, place.ground_amsl_m)
-    lat_deg, lon_deg = place.frame.to_geodetic(ROUTE_M)
-    places = zip(lat_deg, lon_deg, strict=True)
-    route = ":".join(f"{lat:.8f},{lon:.8f},{HEIGHT_AGL_M:g}" for lat, lon in places)
+    terrain = Terrain.of(setting.place)
+    route = "m:" + ":".join(f"{east_m},{north_m}" for east_m, north_m in ROUTE_M)
     return Mission(
-        route=read_route(route, terrain, speed_m_s=SPEED_M_S),
         setting=setting,
         terrain=terrain,
+        route=route_over(terrain, route, SPEED_M_S, HEIGHT_AGL_M),
         camera=Camera.from_hfov(320, 240, 70.0),
-        rate_hz=4.0,
-        gnss_ends_s=GNSS_ENDS_S,
+        shutter=Shutter(4.0),
+        faults=(Fault(FaultKind.OUTAGE, GNSS_ENDS_S),),
         seed=3,
     )
 
@@ -107,12 +107,12 @@ def test_the_vehicle_arrives_on_fixes_of_which_none_is_wrong(flown: Flown) -> No
     assert told["fixes"] > 10
     assert told["wrong_fixes"] == 0
     assert told["fix_error_m"]["max"] < 15.0
-    end, aim = flown.sortie.moments[-1].state, ROUTE_M[-1]
+    end, aim = flown.sortie.flight.moments[-1].state, ROUTE_M[-1]
     assert np.hypot(end.east_m - aim[0], end.north_m - aim[1]) < 20.0
 
 
 def test_fixes_come_after_the_cut_too(flown: Flown) -> None:
-    moments = flown.sortie.moments
+    moments = flown.sortie.flight.moments
     cut_ns = moments[0].t_ns + round(GNSS_ENDS_S * NS_PER_S)
     for moment in moments:
         assert moment.has_gnss == (moment.t_ns < cut_ns) or abs(moment.t_ns - cut_ns) < NS_PER_S
@@ -158,10 +158,10 @@ def test_a_bundle_of_another_hand_does_not_fly(
 def test_who_hangs_before_it_flies_is_ended(
     mission: Mission, signed: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from geobridge.export.demonstration import sortie
+    from geobridge.export.demonstration import pilot
 
-    monkeypatch.setattr(sortie, "READY_S", 0.5)
-    monkeypatch.setattr(sortie, "_RUN", "import time; time.sleep(60)")
+    monkeypatch.setattr(pilot, "READY_S", 0.5)
+    monkeypatch.setattr(pilot, "_RUN", "import time; time.sleep(60)")
     with watched() as processes, pytest.raises(LinkError, match="did not start: it said nothing"):
-        fly(replace(mission, rate_hz=1.0), *signed, tmp_path / "flight")
+        fly(replace(mission, shutter=Shutter(1.0)), *signed, tmp_path / "flight")
     assert [process.returncode for process in processes] == [-15]

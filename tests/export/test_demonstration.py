@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,22 @@ pytest.importorskip("torch")
 
 from geobridge.export.demonstration.page import write_page
 from geobridge.export.demonstration.picture import draw
+from geobridge.export.demonstration.pilot import onboard_toml
 from geobridge.export.demonstration.sheet import PLACES, TEXT_PX, TILE_PX, write_sheet
-from geobridge.export.demonstration.sortie import ARRIVED, Mission, Sortie
+from geobridge.export.demonstration.sortie import Sortie
 from geobridge.export.demonstration.story import tell
+from geobridge.export.flights.live import LiveFlight
+from geobridge.export.flights.mission import Mission
+from geobridge.export.flights.wires import Wires
 from geobridge.onboard.camera import Camera
+from geobridge.onboard.config import RunConfig, load
 from geobridge.onboard.frames.picture import read_picture
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.records import Attitude, Fix, Image, Reason, Rejection
 from geobridge.onboard.simulation.autopilot.vehicle import Estimate
+from geobridge.onboard.simulation.flying.exposures import Shutter
+from geobridge.onboard.simulation.flying.faults import parse_faults
+from geobridge.onboard.simulation.flying.simulate import Ending
 from geobridge.onboard.simulation.flying.terrain import Terrain
 from geobridge.onboard.simulation.live import Moment
 from geobridge.onboard.simulation.state import State
@@ -37,7 +44,28 @@ S = 1_000_000_000
 START_NS, CUT_S, SPEED_M_S = 777 * S, 10.0, 5.0
 FRAME = LocalFrame(47.4, 8.5)
 TERRAIN = Terrain(FRAME, -200.0, -200.0, 200.0, 200.0, lambda at: np.zeros(at.shape[:-1]))
-MISSION = Mission(None, None, TERRAIN, Camera.from_hfov(32, 24, 70.0), 1.0, CUT_S, 0)
+MISSION = Mission(
+    setting=None,
+    terrain=TERRAIN,
+    route=None,
+    camera=Camera.from_hfov(32, 24, 70.0),
+    shutter=Shutter(1.0),
+    faults=parse_faults([f"outage@{CUT_S:g}"]),
+)
+
+
+def test_the_pilot_writes_down_what_is_flown(tmp_path: Path) -> None:
+    wires = Wires("udpout:127.0.0.1:14550", Path("/run/eye"))
+    paths = tmp_path / "bundle", tmp_path / 'a "key"', tmp_path / "record.jsonl"
+    path = tmp_path / "onboard.toml"
+    path.write_text(onboard_toml(MISSION, wires, *paths))
+    config = load(RunConfig, path)
+    assert (config.bundle, config.record) == (str(paths[0]), str(paths[2]))
+    assert [str(key) for key in config.trusted_keys or ()] == [str(paths[1])]
+    assert config.source.frames == "stream:/run/eye"
+    assert config.source.process_rate_hz == 1.0
+    assert (config.link.address, config.link.gps_id) == ("udpin:127.0.0.1:14550", 1)
+    assert config.camera.camera(32, 24) == MISSION.camera
 
 
 def moment(time_s: float, error_m: float = 0.0, start_ns: int = START_NS) -> Moment:
@@ -74,14 +102,20 @@ OUTCOMES: list[Fix | Rejection] = [
 ]
 
 
-def sortie(outcomes: Sequence[Fix | Rejection] = OUTCOMES, has_arrived: bool = True) -> Sortie:
-    ending = ARRIVED if has_arrived else "failsafe"
-    return Sortie(MISSION, MOMENTS, list(outcomes), ALONE, ending)
+def sortie(
+    outcomes: Sequence[Fix | Rejection] = OUTCOMES,
+    has_arrived: bool = True,
+    moments: Sequence[Moment] = MOMENTS,
+) -> Sortie:
+    ending = Ending.ARRIVED if has_arrived else Ending.FAILSAFE
+    flight = LiveFlight(list(moments), ending, "GUIDED", moments[-1].state.time_s, len(outcomes))
+    return Sortie(MISSION, flight, list(outcomes), ALONE)
 
 
 def test_the_figures_are_those_of_the_flight() -> None:
     told = tell(sortie()).summary
     assert told["arrived"] is True
+    assert told["ending"] == "arrived"
     assert told["flight_s"] == pytest.approx(30.0)
     assert told["without_gnss_s"] == pytest.approx(20.0)
     assert told["without_gnss_m"] == pytest.approx(100.0)
@@ -126,7 +160,7 @@ def test_a_flight_of_silence_has_its_figures_too(outcomes: list[Fix | Rejection]
 
 
 def test_a_flight_that_ends_before_the_cut_has_no_figures_of_afterwards() -> None:
-    told = tell(replace(sortie(), moments=MOMENTS[:50])).summary
+    told = tell(sortie(moments=MOMENTS[:50])).summary
     assert told["autopilot_error_m"] is None
     assert told["without_gnss_m"] == 0.0
     assert told["without_gnss_s"] == 0.0

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,11 +23,14 @@ from pymavlink.DFReader import DFReader_binary
 
 pytest.importorskip("numba")
 
+from geobridge.export.flights.disk import camera_toml
 from geobridge.export.flights.fly import fly
 from geobridge.export.flights.land import route_over
-from geobridge.export.flights.live import OffsetCamera, other_end
+from geobridge.export.flights.moments import kept
 from geobridge.export.flights.options import DAYS, camera_of, day_of, errors_of
-from geobridge.onboard.config import ReplayConfig, load
+from geobridge.export.flights.wires import Wires, other_end
+from geobridge.onboard.camera import Camera, Mount
+from geobridge.onboard.config import ReplayConfig, RunConfig, load
 from geobridge.onboard.errors import DataError, LinkError
 from geobridge.onboard.flightlogs.telemetry_csv import read_telemetry
 from geobridge.onboard.flightlogs.truth_csv import read_track
@@ -35,9 +39,10 @@ from geobridge.onboard.frames.stream import StreamSource
 from geobridge.onboard.frames.video import VideoSource
 from geobridge.onboard.geodesy import LocalFrame, distance_m
 from geobridge.onboard.records import Attitude
-from geobridge.onboard.simulation.flying.exposures import Shutter
+from geobridge.onboard.simulation.autopilot.vehicle import Estimate
 from geobridge.onboard.simulation.flying.simulate import STEP_S
 from geobridge.onboard.simulation.flying.terrain import Terrain
+from geobridge.onboard.simulation.live import Moment
 from geobridge.onboard.simulation.render.day import Day
 from geobridge.onboard.simulation.state import State
 
@@ -176,10 +181,7 @@ class TestOnDisk:
 class TestLive:
     @pytest.mark.slow
     def test_autopilot_and_camera_are_there_and_gnss_ends(self, tmp_path: Path) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        ground = mavutil.mavlink_connection(f"udpin:127.0.0.1:{port}", dialect="ardupilotmega")
+        ground, port = ground_station()
         flown: dict[str, Any] = {}
         with TemporaryDirectory() as short:
             eye = Path(short) / "eye"
@@ -203,31 +205,40 @@ class TestLive:
         check_frames(frames)
         check_moments(Path(flown["moments"]), flown["duration_s"])
 
-    def test_take_off_does_not_wait_for_ever(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_take_off_does_not_wait_for_ever(self, caplog: pytest.LogCaptureFixture) -> None:
+        ground, port = ground_station()
         with TemporaryDirectory() as short:
-            wires = {"live": "udpout:127.0.0.1:9", "camera_socket": Path(short) / "eye"}
-            flown = fly("m:-60,-30:-59,-30", **wires, wait_s=0.2, autopilot="px4", **SMALL)
+            wires = {"live": f"udpout:127.0.0.1:{port}", "camera_socket": Path(short) / "eye"}
+            wing = {"autopilot": "px4", "airframe": "fixed_wing"}
+            flown = fly("m:-60,-30:-50,-30", **wires, wait_s=0.2, **wing, **SMALL)
+        beat = ground.recv_match(type="HEARTBEAT", blocking=True, timeout=2.0)
+        ground.close()
+        assert beat.type == mavutil.mavlink.MAV_TYPE_FIXED_WING
+        assert flown["ending"] == "arrived"
         assert flown["pictures"] == 0
         assert "moments" not in flown
         assert "nobody looks" in caplog.text
 
-    def test_a_camera_whose_clock_is_ahead(self) -> None:
-        grey = np.full((4, 6, 3), 90, np.uint8)
-        state = State(0.0, 0.0, 0.0, 100.0, Attitude(0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    @pytest.mark.slow
+    def test_who_interrupts_a_flight_keeps_what_happened(self, tmp_path: Path) -> None:
+        out = tmp_path / "out"
         with TemporaryDirectory() as short:
-            eye = Path(short) / "eye"
-            shutter = Shutter(20.0, clock_offset_s=0.25)
-            camera = OffsetCamera(eye, lambda state: grey, shutter)
-            camera.show(state, 10**9)
-            camera.start()
-            source = StreamSource(f"stream:{eye}")
-            frame = next(iter(source))
-            source.close()
-            camera.close()
-        assert frame.t_capture_ns == 1_250_000_000
-        assert np.array_equal(frame.image, grey)
+            words = ["fly", "m:-60,-60:60,-60:60,60", "-o", str(out), "--size-km", "0.2"]
+            words += ["--live", "udpout:127.0.0.1:9", "--camera-socket", f"{short}/eye"]
+            command = [str(Path(sys.executable).with_name("geobridge")), *words, "--wait-s", "0.1"]
+            flight = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            assert flight.stderr is not None
+            while "flying 240 m" not in flight.stderr.readline():
+                assert flight.poll() is None
+            time.sleep(2.0)
+            flight.send_signal(signal.SIGINT)
+            said = flight.communicate(timeout=30.0)[1].splitlines()
+            assert list(Path(short).iterdir()) == []
+        assert flight.returncode == 130
+        assert said[-1] == "geobridge fly: interrupted"
+        moments = [json.loads(line) for line in (out / "moments.jsonl").read_text().splitlines()]
+        assert 15 <= len(moments) <= 40
+        assert f"{len(moments)} moments of the flight: {out / 'moments.jsonl'}" in said[-2]
 
     def test_a_taken_socket_is_refused(self, tmp_path: Path) -> None:
         with TemporaryDirectory() as short:
@@ -247,6 +258,14 @@ class TestLive:
     )
     def test_the_daemon_is_told_the_other_end(self, address: str, other: str) -> None:
         assert other_end(address) == other
+
+
+def ground_station() -> tuple[Any, int]:
+    """A MAVLink connection that listens, and its port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return mavutil.mavlink_connection(f"udpin:127.0.0.1:{port}", dialect="ardupilotmega"), port
 
 
 def watched(eye: Path) -> list[tuple[int, int, float]]:
@@ -301,6 +320,8 @@ WORLD = ("--size-km", "0.2")
         (["m:0,0:7"], "route, place 2: expected metres east,north"),
         (["m:0,0:nan,0"], "route, place 2: expected metres east,north"),
         (["m:0,0"], "expected at least two places"),
+        (["m:0,0:0.9,0"], "route: too short for this map, speed and picture rate: the flight is"),
+        (["m:0,0:9,0", "--rate-hz", "0.5"], "s (arrived), before a second picture"),
         (["m:0,0,-30:50,0"], "30.0 m below the ground"),
         (["10.0,20.0:10.0,21.0"], "off the map"),
         (["nowhere.plan"], "nowhere.plan: No such file or directory"),
@@ -380,6 +401,74 @@ def test_metres_lead_where_they_say(places: list[tuple[float, float]], height_m:
         away_m = np.hypot(points[:, 0] - east_m, points[:, 1] - north_m)
         assert away_m.min() < 1e-3
     assert points[:, 2] == pytest.approx(100.0 + height_m)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # rasterio's own
+def test_a_map_too_small_for_the_aircraft_is_told_before_a_picture_is_rendered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("rasterio")
+    from geobridge.export.geotiff import write_geotiff
+
+    picture, out = np.full((24, 24, 3), 90, np.uint8), tmp_path / "out"
+    raster = write_geotiff(tmp_path / "map.tif", picture, FRAME, -3.0, 3.0, 0.25)
+    route, fast = "m:2.4,0:2.4,-0.9:-2.4,-0.9", {"airframe": "fixed_wing", "speed_m_s": 30.0}
+    with caplog.at_level("INFO"), pytest.raises(DataError) as complaint:
+        fly(route, out, raster=raster, **fast)
+    assert "route: too short for this map" in str(complaint.value)
+    assert "(left_map)" in str(complaint.value)
+    assert "pictures; about" not in caplog.text
+    assert not out.exists()
+
+
+@given(
+    st.builds(
+        Camera,
+        *[st.integers(16, 4096)] * 2,
+        *[st.floats(1.0, 1e4)] * 4,
+        st.sampled_from([(), (-0.1, 1e-7, 0.0, 2.5e-5), (0.1, 0.2, 0.3, 0.4, 0.5)]),
+        st.builds(Mount, *[st.floats(-180.0, 180.0)] * 3),
+    )
+)
+def test_a_camera_reads_as_it_was_written(camera: Camera) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "flight.toml"
+        path.write_text("\n".join(camera_toml(camera)))
+        read = load(ReplayConfig, path).camera.camera(camera.width_px, camera.height_px)
+    assert read == camera
+
+
+@pytest.mark.parametrize(("autopilot", "gps_id"), [("arducopter", 1), ("px4", 0)])
+def test_the_lines_that_are_told_make_a_configuration(
+    autopilot: str, gps_id: int, tmp_path: Path
+) -> None:
+    wires = Wires("udpout:127.0.0.1:14550", Path('/tmp/a "camera"'), autopilot)
+    lines = ['bundle = "here"', *wires.onboard_toml(), "camera.hfov_deg = 70"]
+    path = tmp_path / "onboard.toml"
+    path.write_text("\n".join(lines))
+    config = load(RunConfig, path)
+    assert config.source.frames == 'stream:/tmp/a "camera"'
+    assert config.link.address == "udpin:127.0.0.1:14550"
+    assert config.link.gps_id == gps_id
+
+
+@pytest.mark.parametrize("what", [KeyboardInterrupt(), LinkError("the link has failed")])
+def test_what_happened_is_kept_however_a_flight_ends(what: BaseException, tmp_path: Path) -> None:
+    level, still = Attitude(0.0, 0.0, 90.0), (0.0, 0.0, 0.0)
+
+    def flight() -> Iterator[Moment]:
+        for k in range(3):
+            state = State(k / 10, float(k), 0.0, 100.0, level, still)
+            yield Moment(k, state, Estimate(0.0, 0.0, 100.0, still, level, 1.0, True), True)
+        raise what
+
+    with pytest.raises(type(what)):
+        kept(flight(), tmp_path / "out", FRAME)
+    lines = (tmp_path / "out" / "moments.jsonl").read_text().splitlines()
+    assert [json.loads(line)["t_ns"] for line in lines] == [0, 1, 2]
+    with pytest.raises(type(what)):
+        kept(flight(), None, FRAME)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_every_day_has_a_name() -> None:

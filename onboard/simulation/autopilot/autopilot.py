@@ -10,6 +10,7 @@ import math
 from pymavlink.dialects.v20 import ardupilotmega as wire
 
 from ...geodesy import MAX_RADIUS_M, LocalFrame
+from ..flying.aircraft import Airframe
 from ..state import Readings
 from . import streams
 from .commands import as_command, is_for, mode_of
@@ -24,17 +25,23 @@ class Autopilot:
     `unix_offset_ns` is what the wall clock is ahead of the clock of `t_ns`; without it SYSTEM_TIME
     says 0, as before any GNSS. Home is the ground below where it was switched on. `t_ns` of `step`
     and `receive` are on one monotonic clock, and readings are of the moment of their `step`.
+
+    Heartbeats name the airframe, and that is all it changes: under a fixed wing, too, ArduPilot has
+    the modes, mode numbers and EKF failsafe of `ArduCopter`. ArduPlane numbers its modes otherwise
+    (GUIDED is 15), has no LAND, and checks its EKF in VTOL modes alone (ArduPlane/ekf_check.cpp).
     """
 
     def __init__(
         self,
         firmware: Firmware,
         frame: LocalFrame,
+        airframe: Airframe = Airframe.MULTIROTOR,
         *,
         unix_offset_ns: int | None = None,
     ) -> None:
         self.firmware = firmware
         self._frame = frame
+        self._airframe = airframe
         self._unix_offset_ns = unix_offset_ns
         self._boot_ns: int | None = None
         self._home_alt_m = 0.0
@@ -166,7 +173,7 @@ class Autopilot:
         is_armed = self.firmware.is_armed
         base_mode = wire.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED
         return wire.MAVLink_heartbeat_message(
-            type=wire.MAV_TYPE_QUADROTOR,
+            type=_TYPES[self._airframe],
             autopilot=self.firmware.identity,
             base_mode=base_mode | (wire.MAV_MODE_FLAG_SAFETY_ARMED if is_armed else 0),
             custom_mode=self.firmware.custom_mode,
@@ -201,6 +208,10 @@ class Autopilot:
         )
 
 
+_TYPES = {
+    Airframe.MULTIROTOR: wire.MAV_TYPE_QUADROTOR,
+    Airframe.FIXED_WING: wire.MAV_TYPE_FIXED_WING,
+}
 _SENT = frozenset(
     {
         wire.MAVLINK_MSG_ID_HEARTBEAT,
