@@ -137,7 +137,7 @@ def _known_answers(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Pictures from all over the area, and what the encoder says to them now."""
     engine = OnnxRuntimeEngine(exported / entry.file)
-    encoder = Encoder(engine, plan.record.preprocess.spec, plan.record.dimension)
+    encoder = Encoder(engine, entry.preprocess.spec, plan.record.dimension)
     if entry.view == View.STREET.value and parts.street_pictures:
         pictures = [
             _small(parts.street_pictures[i], encoder) for i in _spread(parts.street_pictures)
@@ -165,7 +165,7 @@ def _encoder_entry(plan: Plan, entry: ExportedEncoder) -> EncoderEntry:
         path=f"encoders/{entry.file}",
         opset=plan.record.opset,
         checkpoint_sha256=plan.record.checkpoint_sha256,
-        preprocess=plan.record.preprocess,
+        preprocess=entry.preprocess,
     )
 
 

@@ -12,6 +12,7 @@ import json
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,19 +50,23 @@ class ExportedEncoder(Section):
     precision: Literal["fp32", "fp16"]
     file: str
     sha256: Sha256
+    preprocess: PreprocessEntry
 
 
 class ExportRecord(Section):
-    """The whole of encoders.json."""
+    """The whole of encoders.json; format 1 had one preprocessing record for all encoders."""
 
-    format_version: Literal[1]
+    format_version: Literal[2]
     checkpoint_sha256: Sha256
     opset: int
     dimension: Annotated[int, Field(ge=2)]
-    preprocess: PreprocessEntry
     footprint_m: Positive
     gsd_m: Positive
     encoders: tuple[ExportedEncoder, ...]
+
+    def encoder(self, view: View) -> ExportedEncoder:
+        """The one of this view in single precision, which must be there."""
+        return next(e for e in self.encoders if (e.view, e.precision) == (view.value, "fp32"))
 
 
 def export(
@@ -69,15 +74,20 @@ def export(
     out: Path,
     precisions: Sequence[str] = PRECISIONS,
     views: Sequence[str] = (),
+    dimension: int | None = None,
 ) -> Path:
     """Export the encoders of `views` (all the checkpoint has, if empty) and check each of them.
 
+    Descriptors are as long as the towers make them, or of `dimension`, if trained to be cut there.
+
     Raises:
-        DataError: no such view in the checkpoint, or an encoder that is not what was trained.
+        DataError: no such view or length in the checkpoint, or an encoder that is not what was
+            trained.
     """
     found = checkpoints.read(checkpoint)
     model = checkpoints.load(found)
     wanted = _views(model, views, found.path)
+    _shorten(model, dimension, found)
     out.mkdir(parents=True, exist_ok=True)
     entries: list[ExportedEncoder] = []
     parities: list[Parity] = []
@@ -94,15 +104,15 @@ def export(
                     precision=precision,  # type: ignore[arg-type]
                     file=path.name,
                     sha256=sha256(path),
+                    preprocess=PreprocessEntry(**asdict(encoder.preprocess)),
                 )
             )
     write(parities, out / "parity.json")
     record = ExportRecord(
-        format_version=1,
+        format_version=2,
         checkpoint_sha256=found.model_sha256,
         opset=OPSET,
         dimension=parities[0].dimension,
-        preprocess=PreprocessEntry(**found.config.preprocess.model_dump()),
         footprint_m=found.config.data.footprint_m,
         gsd_m=found.config.data.gsd_m,
         encoders=tuple(entries),
@@ -150,7 +160,9 @@ def read_record(folder: Path) -> ExportRecord:
     """
     path = folder / RECORD
     try:
-        record = ExportRecord.model_validate_json(path.read_bytes())
+        raw = path.read_bytes()
+        _check_version(raw, path)
+        record = ExportRecord.model_validate_json(raw)
     except OSError as error:
         raise DataError(f"{folder}: no exported encoders, {RECORD}: {error.strerror}") from None
     except ValidationError as error:
@@ -160,6 +172,31 @@ def read_record(folder: Path) -> ExportRecord:
         if not file.is_file() or sha256(file) != entry.sha256:
             raise DataError(f"{file}: missing or changed since it was exported")
     return record
+
+
+def _check_version(raw: bytes, path: Path) -> None:
+    try:
+        tree = json.loads(raw)
+    except ValueError:
+        return  # which is told with its place
+    version = tree.get("format_version") if isinstance(tree, dict) else None
+    if version == 1:
+        raise DataError(f"{path}: format_version 1, this version reads 2; run geobridge export")
+
+
+def _shorten(model: GeoBridge, dimension: int | None, found: checkpoints.Checkpoint) -> None:
+    """Cut the descriptors of all encoders, where the checkpoint was trained for it."""
+    encoders: list[ImageEncoder] = list(model.images.values())  # type: ignore[arg-type]
+    length = encoders[0].length()
+    if dimension is None or dimension == length:
+        return
+    trained = sorted({*found.config.model.nested_dims, length})
+    if dimension not in trained:
+        raise DataError(
+            f"--dimension {dimension}: {found.path} was trained for {', '.join(map(str, trained))}"
+        )
+    for encoder in encoders:
+        encoder.dimension = dimension
 
 
 def _views(model: GeoBridge, views: Sequence[str], where: Path) -> list[View]:

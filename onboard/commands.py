@@ -6,7 +6,7 @@ code. Names of arguments are the names of the target's parameters.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,63 @@ class Command:
     target: str
 
 
+def _dataset_shard(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+writes OUT/{train,val,test}/000000.tar and so on, which train reads as it reads FOLDER; depth stays
+behind. Counts to stdout. Stopped, the same command goes on.
+"""
+    add = parser.add_argument
+    add("folder", type=existing, metavar="FOLDER", help="holds {train,val,test}/VIEW/ID.jpg")
+    add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the shards")
+    text = "a shard is full with so many megabytes of pictures (default %(default)s)"
+    add("--shard-mb", type=count, default=512, metavar="MB", help=text)
+    as_json(parser)
+
+
 def _train(parser: ArgumentParser) -> None:
-    parser.add_argument("config", type=existing, metavar="CONFIG", help="TOML file")
+    add = parser.add_argument
+    text = "TOML file, or a recipe: area, area_foundation, finetune_last3, pretrain, tiny"
+    add("config", type=Path, metavar="CONFIG", help=text)
     overrides(parser)
+    add("--dry-run", action="store_true", help="tell what it will cost, and stop there")
+    as_json(parser)
+
+
+def _import(parser: ArgumentParser) -> None:
+    add, views = parser.add_argument, [view.value for view in View]
+    text = "safetensors, or .pth .pt .bin .ckpt that hold tensors alone"
+    add("weights", type=existing, nargs="+", metavar="WEIGHTS", help=text)
+    add("-o", dest="out", type=Path, required=True, metavar="RUN", help="folder to write")
+    text = "open_clip's name of the towers, as ViT-L-14-quickgelu (default: by their shapes)"
+    add("--model", default="", metavar="NAME", help=text)
+    text = "the activation of OpenAI's CLIP, where no --model tells"
+    add("--quick-gelu", action=BooleanOptionalAction, default=None, help=text)
+    text = "a view wanted (default: all that are found)"
+    add("--view", dest="views", action=Repeated, choices=views, default=(), help=text)
+    text = "VIEW=PREFIX or text=PREFIX of the names of its tensors, where no word of them tells"
+    add("--map", dest="sides", action=Repeated, default=(), metavar="SIDE=PREFIX", help=text)
+    text = "the one image tower becomes that of every view"
+    add("--all-views", action="store_true", help=text)
+    text = "equal image towers under several names are one, and stay one"
+    add("--shared", action="store_true", help=text)
+    text = "of pixels, as the weights were trained (default %(default)s)"
+    add("--normalisation", choices=("clip", "imagenet"), default="clip", help=text)
+    text = "side of the ground that a picture from above shows, in metres (default %(default)g)"
+    add("--footprint-m", type=positive, default=150.0, metavar="M", help=text)
+    text = "side of a pixel of such a picture, in metres (default %(default)g)"
+    add("--gsd-m", type=positive, default=1.0, metavar="M", help=text)
+
+
+def _evaluate(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    text = "folder that training or import wrote"
+    add("checkpoint", type=existing, metavar="CHECKPOINT", help=text)
+    text = "triples to look for each other (default: those that it was trained on)"
+    add("--data", type=existing, metavar="FOLDER", help=text)
+    add("--split", default="test", metavar="NAME", help="of these data (default %(default)s)")
+    text = "so many of its places and no more, always the same ones"
+    add("--max-places", type=count, metavar="N", help=text)
+    as_json(parser)
 
 
 def _export(parser: ArgumentParser) -> None:
@@ -37,6 +91,8 @@ def _export(parser: ArgumentParser) -> None:
     add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the encoders")
     add("--precision", dest="precisions", action=Repeated, choices=both, default=both)
     add("--view", dest="views", action=Repeated, choices=views, default=(), help="else all")
+    text = "length of descriptors, one that was trained for (default: all of them)"
+    add("--dimension", type=count, metavar="D", help=text)
 
 
 def _pack(parser: ArgumentParser) -> None:
@@ -130,7 +186,22 @@ COMMANDS = {
         simulated.dataset_render,
         "geobridge.training.datasets.render:render",
     ),
-    "train": Command("train the encoders", _train, "geobridge.training.trainer:train"),
+    "dataset shard": Command(
+        "put a data set into a few large files",
+        _dataset_shard,
+        "geobridge.training.datasets.shard:shard",
+    ),
+    "train": Command("train the encoders", _train, "geobridge.training.trainer:train_or_tell"),
+    "import": Command(
+        "take weights that others trained",
+        _import,
+        "geobridge.training.imported:import_weights",
+    ),
+    "evaluate": Command(
+        "how well a checkpoint finds places",
+        _evaluate,
+        "geobridge.training.evaluate_checkpoint:evaluate",
+    ),
     "export": Command("write encoders as ONNX", _export, "geobridge.export.encoders:export"),
     "pack": Command("make a bundle of an area", _pack, "geobridge.export.pack:pack"),
     "keygen": Command(

@@ -108,6 +108,19 @@ def average_precision(
     return np.asarray((precision * hits).sum(axis=1) / found[:, -1], float)
 
 
+def guessing(references: int) -> dict[str, float]:
+    """What a random order of references reaches on average, one of them right.
+
+    R@1, 5, 10 and 1 % (`layumi`) as `r1`, `r5`, `r10` and `r1_percent`: the right one is as likely
+    at every rank. Its trapezoid AP is 1 at the first rank and 1 / 2r at rank r behind it, which
+    makes `ap` (1 + H) / 2n over n ranks, with H = 1 + 1/2 + ... + 1/n.
+    """
+    depths = {f"r{k}": k for k in (1, 5, 10)} | {"r1_percent": one_percent_k(references, "layumi")}
+    harmonic = float(np.sum(1.0 / np.arange(1, references + 1)))
+    recalls = {name: min(k / references, 1.0) for name, k in depths.items()}
+    return recalls | {"ap": (1.0 + harmonic) / (2.0 * references)}
+
+
 def error_quantiles_m(
     errors_m: npt.ArrayLike, quantiles: Sequence[float] = (0.5, 0.9, 0.95, 0.99)
 ) -> Floats:

@@ -81,14 +81,17 @@ def cloud_shadow(picture: Picture, rng: np.random.Generator, strength: float) ->
 def recolour(picture: Picture, rng: np.random.Generator, strength: float) -> Picture:
     """Gamma, white balance, exposure, contrast, saturation."""
     gamma = math.exp(rng.normal(0, 0.35 * strength))
-    picture = _float32(cv2.pow(np.clip(picture, 0.0, 1.0), gamma))
+    picture = np.clip(picture, 0.0, 1.0)
+    cv2.pow(picture, gamma, dst=picture)  # in place: fresh memory costs more than the sums
     gain = np.exp(rng.normal(0, 0.12 * strength, 3) + rng.normal(0, 0.15 * strength))
-    picture = picture * gain.astype(np.float32)
-    mean = picture.mean()
+    mean = float(np.mean(cv2.mean(picture)[:3] * gain))
     contrast, brightness = math.exp(rng.normal(0, 0.3 * strength)), rng.normal(0, 0.06 * strength)
-    picture = (picture - mean) * contrast + mean + brightness
-    grey = _grey(picture)[..., None]
-    return _float32(grey + (picture - grey) * (1 + strength * rng.uniform(-1.0, 0.6)))
+    saturation = 1 + strength * rng.uniform(-1.0, 0.6)
+    # all that follows gamma is linear in the three colours, so it is one matrix
+    mix = saturation * np.eye(3) + (1 - saturation) / 3
+    offset = mean * (1 - contrast) + brightness  # grey, which no saturation changes
+    matrix = np.column_stack([contrast * mix * gain, np.full(3, offset)])
+    return _float32(cv2.transform(picture, matrix, dst=picture))
 
 
 def degrade(picture: Picture, rng: np.random.Generator, strength: float) -> Picture:
@@ -97,7 +100,8 @@ def degrade(picture: Picture, rng: np.random.Generator, strength: float) -> Pict
         picture = _float32(cv2.GaussianBlur(picture, (0, 0), 0.3 + strength * rng.uniform(0, 1.3)))
     if rng.random() < 0.4:
         sigma = strength * rng.uniform(0, 0.06)
-        picture = picture + sigma * rng.standard_normal(picture.shape, np.float32)
+        noise = rng.standard_normal(picture.shape, np.float32)
+        picture = _float32(cv2.scaleAdd(noise, sigma, picture, dst=noise))
     return _float32(picture)
 
 
@@ -118,11 +122,11 @@ def _grey(picture: Picture) -> Picture:
 
 
 def _floats(image: Image) -> Picture:
-    return image.astype(np.float32) / 255.0
+    return np.multiply(image, np.float32(1 / 255), dtype=np.float32)
 
 
 def _levels(picture: Picture) -> Image:
-    return np.asarray(np.clip(picture * 255.0, 0, 255), np.uint8)
+    return np.asarray(cv2.addWeighted(picture, 255.0, picture, 0.0, 0.0, dtype=cv2.CV_8U), np.uint8)
 
 
 def _float32(values: npt.ArrayLike) -> Picture:

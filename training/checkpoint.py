@@ -1,21 +1,29 @@
 """A checkpoint: a folder of safetensors and JSON, complete or not there at all.
 
-<run>/step-00000500/checkpoint.json         format version, step, the whole configuration, hashes
-<run>/step-00000500/model.safetensors       weights of all towers and the temperature
-<run>/step-00000500/optimizer.safetensors   moments, and the state of the random generator
+<run>/step-00000500/checkpoint.json     format version, step, the whole configuration, hashes
+<run>/step-00000500/model.safetensors   weights of all towers and the temperature: those that are
+                                        evaluated and exported, so averaged ones where there are any
+<run>/step-00000500/state.safetensors   all else that training needs to go on
+<run>/best/                             the same, of the step that did best on the validation split
+
+One without state.safetensors holds weights alone, as an import does.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from geobridge.onboard import durable
 from geobridge.onboard.bundle import sha256
@@ -25,8 +33,31 @@ from geobridge.onboard.errors import DataError
 from .config import TrainConfig
 from .model import GeoBridge, build_model
 
-FORMAT_VERSION = 1
-RECORD, MODEL, OPTIMIZER = "checkpoint.json", "model.safetensors", "optimizer.safetensors"
+FORMAT_VERSION = 2
+RECORD, MODEL, STATE = "checkpoint.json", "model.safetensors", "state.safetensors"
+BEST = "best"
+_FILES = {1: ({MODEL, "optimizer.safetensors"},), FORMAT_VERSION: ({MODEL}, {MODEL, STATE})}
+"""What a checkpoint of a format may consist of beside its record."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The step that did best so far, and its mean R@1 on the validation split."""
+
+    step: int
+    r1: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a run is: `step` of `steps`, in so many processes; 0 steps in a checkpoint that is of
+    no run, or of a format that did not say.
+    """
+
+    step: int
+    steps: int = 0
+    processes: int = 1
+    best: Best | None = None
 
 
 @dataclass(frozen=True)
@@ -34,33 +65,56 @@ class Checkpoint:
     """A complete checkpoint folder and what its record says."""
 
     path: Path
-    step: int
+    standing: Standing
     config: TrainConfig
     model_sha256: str
+    has_state: bool = True
+    """Whether training can go on from it."""
+
+    @property
+    def step(self) -> int:
+        """How many are done."""
+        return self.standing.step
 
 
 def save(
-    config: TrainConfig, step: int, model: GeoBridge, optimizer: torch.optim.Optimizer
+    config: TrainConfig,
+    standing: Standing,
+    weights: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
 ) -> Path:
-    """Write the checkpoint of `step` as a whole, then drop the oldest beyond `keep_checkpoints`."""
+    """Write a whole checkpoint of a run, then drop the oldest beyond `keep_checkpoints`.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is left.
+    """
     run = Path(config.run.folder)
-    final = run / f"step-{step:08d}"
-    partial = run / f"{durable.TEMPORARY_PREFIX}{final.name}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file(_own_tensors(model), partial / MODEL)
-    save_file(_optimizer_tensors(optimizer), partial / OPTIMIZER)
-    record = {
-        "format_version": FORMAT_VERSION,
-        "step": step,
-        "config": config.model_dump(mode="json"),
-        "sha256": {name: sha256(partial / name) for name in (MODEL, OPTIMIZER)},
-    }
-    (partial / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    durable.publish_folder(partial, final)
+    files = {MODEL: weights, STATE: state}
+    path = _write(path_of(run, standing.step), config, standing, files)
     for old in checkpoints(run)[: -config.run.keep_checkpoints]:
         shutil.rmtree(old)
-    return final
+    return path
+
+
+def save_weights(config: TrainConfig, model: GeoBridge, out: Path) -> Path:
+    """Write a checkpoint of weights alone to the folder `out`; export and `start_from` read it."""
+    return _write(out, config, Standing(0), {MODEL: own_tensors(model)})
+
+
+def path_of(run: Path, step: int) -> Path:
+    """The folder of a step's checkpoint."""
+    return run / f"step-{step:08d}"
+
+
+def keep_best(path: Path) -> Path:
+    """Let `best` beside a checkpoint be that checkpoint, without a second copy on the disk."""
+    partial = path.with_name(f"{durable.TEMPORARY_PREFIX}{BEST}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        shutil.copytree(path, partial, copy_function=_link)
+        return durable.publish_folder(partial, path.with_name(BEST))
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -84,7 +138,9 @@ def read(path: Path) -> Checkpoint:
         if sha256(file) != expected:
             raise DataError(f"{file}: truncated or changed since it was written")
     config = validate(TrainConfig, record["config"], str(path / RECORD))
-    return Checkpoint(path, record["step"], config, record["sha256"][MODEL])
+    standing = Standing(*(record[key] for key in ("step", "steps", "processes", "best")))
+    hashes = record["sha256"]
+    return Checkpoint(path, standing, config, hashes[MODEL], STATE in hashes)
 
 
 def load(checkpoint: Checkpoint) -> GeoBridge:
@@ -93,24 +149,47 @@ def load(checkpoint: Checkpoint) -> GeoBridge:
     Raises:
         DataError: the weights do not fit the network that the configuration describes.
     """
-    fresh = checkpoint.config.model.model_copy(update={"pretrained": ""})
-    model = build_model(fresh, checkpoint.config.preprocess.spec)
+    model = build(checkpoint.config)
     restore_model(model, checkpoint)
     return model.eval()
 
 
-@torch.no_grad()
+def build(config: TrainConfig) -> GeoBridge:
+    """The network of a checkpoint, before it has the checkpoint's weights."""
+    fresh = config.model.model_copy(update={"pretrained": "", "start_from": ""})
+    return build_model(fresh, config.preprocess, config.objective.max_logit_scale)
+
+
 def restore_model(model: GeoBridge, checkpoint: Checkpoint) -> None:
     """Put the checkpoint's weights into a network built from the same configuration.
 
     Raises:
         DataError: names the first tensor that does not fit.
     """
-    path, targets = checkpoint.path / MODEL, _own_tensors(model)
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise DataError(f"{path}: not a safetensors file: {error}") from None
+    copy_into(own_tensors(model), read_weights(checkpoint), checkpoint.path / MODEL)
+
+
+def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The weights by name.
+
+    Raises:
+        DataError: the file is none of weights.
+    """
+    return _tensors(checkpoint.path / MODEL)
+
+
+def read_state(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """What training needs beside the weights to go on."""
+    return _tensors(checkpoint.path / STATE)
+
+
+@torch.no_grad()
+def copy_into(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy tensors that were read from `path` into those of the same name.
+
+    Raises:
+        DataError: names the first tensor that does not fit.
+    """
     for name in sorted(set(targets) ^ set(tensors)):
         where = "lacks" if name in targets else "has an unknown"
         raise DataError(f"{path}: does not fit the model: {where} {name}")
@@ -121,33 +200,61 @@ def restore_model(model: GeoBridge, checkpoint: Checkpoint) -> None:
         target.copy_(tensors[name])
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
-    """Put the moments and the random generator back where they were."""
-    tensors = load_file(checkpoint.path / OPTIMIZER)
-    torch.set_rng_state(tensors.pop("torch_rng"))
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _own_tensors(model: GeoBridge) -> dict[str, torch.Tensor]:
+def own_tensors(model: GeoBridge) -> dict[str, Tensor]:
     """Every weight once, under its first name: shared towers repeat theirs under others."""
     first: dict[int, str] = {}
     state = model.state_dict(keep_vars=True)
     for name, tensor in state.items():
         first.setdefault(id(tensor), name)
-    return {name: state[name].detach().contiguous() for name in first.values()}
+    return {name: state[name].detach() for name in first.values()}
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    tensors = {"torch_rng": torch.get_rng_state()}
-    for index, state in optimizer.state_dict()["state"].items():
-        for key, value in state.items():
-            tensors[f"{index}.{key}"] = value.contiguous()
-    return tensors
+def _write(
+    final: Path,
+    config: TrainConfig,
+    standing: Standing,
+    files: Mapping[str, Mapping[str, Tensor]],
+) -> Path:
+    partial = final.with_name(f"{durable.TEMPORARY_PREFIX}{final.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        for name, tensors in files.items():
+            _write_tensors(tensors, partial / name)
+        whole = {
+            "format_version": FORMAT_VERSION,
+            **asdict(standing),
+            "config": config.model_dump(mode="json"),
+            "sha256": {name: sha256(partial / name) for name in files},
+        }
+        (partial / RECORD).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        return durable.publish_folder(partial, final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise DataError(f"{path}: not a safetensors file: {error}") from None
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copy2(source, target)
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -158,13 +265,25 @@ def _record(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"{path}: not JSON: {error}") from None
     version = record.get("format_version") if isinstance(record, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in _FILES:
         raise DataError(f"{path}: format_version {version}, this version reads {FORMAT_VERSION}")
-    for key in ("step", "config", "sha256"):
+    record = {**asdict(Standing(0)), **record, "step": record.get("step")}
+    for key in ("config", "sha256"):
         if key not in record:
             raise DataError(f"{path}: key {key} is missing")
-    if not isinstance(record["step"], int):
-        raise DataError(f"{path}: step is no whole number")
-    if not isinstance(record["sha256"], dict) or set(record["sha256"]) != {MODEL, OPTIMIZER}:
-        raise DataError(f"{path}: sha256 must name {MODEL} and {OPTIMIZER}")
-    return dict(record)
+    for key in ("step", "steps", "processes"):
+        if type(record[key]) is not int:
+            raise DataError(f"{path}: {key} is no whole number")
+    if not isinstance(record["sha256"], dict) or set(record["sha256"]) not in _FILES[version]:
+        raise DataError(f"{path}: sha256 must name {MODEL} and {STATE}")
+    record["best"] = _best(record["best"], path)
+    return record
+
+
+def _best(entry: Any, path: Path) -> Best | None:
+    if entry is None:
+        return None
+    try:
+        return Best(int(entry["step"]), float(entry["r1"]))
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{path}: best has no step and r1") from None

@@ -1,91 +1,92 @@
 """GeoBridge's table: from every view to every other one, and from text to every view.
 
 Each place is the one right answer to its own query, over the places of a split that have both
-sides. AP is University-1652's.
+sides; any other is wrong, be it the next one along the road. Near-duplicates in a split (places
+that overlap, or look alike) therefore cost accuracy that no model can earn: figures compare on one
+split, not across splits. AP is University-1652's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from geobridge.onboard.metrics import average_precision, first_ranks, recall_at_k
-from geobridge.onboard.views import View
+from geobridge.onboard.metrics import guessing
 
-from .config import ModelConfig
+from . import ranking
+from .config_model import ModelConfig
 from .datasets.triples import TriplesSource
-from .evaluate import encode
-from .model import GeoBridge, tokenizer
+from .describe import Side, describe
+from .model import GeoBridge
 
-TEXT = "text"
-CHUNK = 256
-
-Descriptors = dict[str, npt.NDArray[np.float32]]
-"""[D] of every place that has this side."""
+Table = list[dict[str, Any]]
 
 
 def six_directions(
-    model: GeoBridge, config: ModelConfig, source: TriplesSource
-) -> list[dict[str, Any]]:
-    """One row for every direction: queries, R@1, R@5, R@10 and AP."""
-    sides: dict[str, Descriptors] = {
-        view.value: dict(_images(model, view, source)) for view in source.pictures
-    }
+    model: GeoBridge, config: ModelConfig, source: TriplesSource, max_places: int | None = None
+) -> Table:
+    """One row for every direction that at least one place can be asked in.
+
+    A row has `direction`, `queries` (which are also the references), `r1`, `r5`, `r10`,
+    `r1_percent` and `ap`, and in `chance` what guessing gives for each of these figures. Memory
+    holds 4 D bytes for a place and side, and pieces of all else.
+
+    Args:
+        model: encodes on its device and in the caller's autocast; its mode is left as it was.
+        config: of that model.
+        source: of the split.
+        max_places: at most so many of its places, always the same ones (`chosen`).
+    """
+    sides = describe(model, config, source, chosen(source.names, max_places))
+    device = next(model.parameters()).device
+    offered = {view.value for view in source.pictures}
     rows = [
-        _row(query, sides[query], reference, sides[reference])
+        _row(query, sides[query], reference, sides[reference], device)
         for query in sides
         for reference in sides
-        if query != reference
+        if query != reference and reference in offered
     ]
-    if source.texts and config.text_tower:
-        text = dict(_texts(model, config, source))
-        rows += [_row(TEXT, text, view, sides[view]) for view in sides]
     return [row for row in rows if row["queries"]]
 
 
+def mean_r1(table: Table) -> float:
+    """R@1, averaged over the directions."""
+    return float(np.mean([row["r1"] for row in table]))
+
+
+def with_guesses(table: Table) -> list[dict[str, Any]]:
+    """The rows, their `chance` as rows of its own: one for every number of places searched."""
+    rows = [{key: value for key, value in row.items() if key != "chance"} for row in table]
+    chances = {row["queries"]: row["chance"] for row in table}
+    return rows + [
+        {"direction": f"guessing among {count}", "queries": None} | chances[count]
+        for count in sorted(chances, reverse=True)
+    ]
+
+
+def chosen(places: Sequence[str], count: int | None) -> list[str]:
+    """At most `count` of the places, in order: those whose hashed names come first.
+
+    So the choice needs no seed, follows no pattern in the names, and changes little as a data set
+    grows.
+    """
+    first = sorted(places, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())
+    return sorted(first[:count])
+
+
 def _row(
-    query: str, queries: Mapping[str, Any], reference: str, references: Mapping[str, Any]
+    query: str, asked: Side, reference: str, offered: Side, device: torch.device
 ) -> dict[str, Any]:
-    places = sorted(queries.keys() & references.keys())
-    row: dict[str, Any] = {"direction": f"{query} to {reference}", "queries": len(places)}
-    if places:
-        scores = (
-            np.stack([queries[place] for place in places])
-            @ np.stack([references[place] for place in places]).T
-        )
-        right = np.eye(len(places), dtype=bool)
-        ranks = first_ranks(scores, right)
-        row |= {f"r{k}": recall_at_k(ranks, k) for k in (1, 5, 10)}
-        row["ap"] = float(np.mean(average_precision(scores, right, "trapezoid")))
-    return row
-
-
-def _images(
-    model: GeoBridge, view: View, source: TriplesSource
-) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-    places = [place for place in source.places if place in source.pictures[view]]
-    for start in range(0, len(places), CHUNK):
-        part = places[start : start + CHUNK]
-        images = np.stack([source.read(view, place) for place in part])
-        yield from zip(part, encode(model, view, images), strict=True)
-
-
-def _texts(
-    model: GeoBridge, config: ModelConfig, source: TriplesSource
-) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-    tokenize = tokenizer(config)
-    device = next(model.parameters()).device
-    places = [place for place in source.places if place in source.texts]
-    training = model.training
-    model.eval()
-    for start in range(0, len(places), CHUNK):
-        part = places[start : start + CHUNK]
-        tokens = tokenize([source.texts[place] for place in part])
-        with torch.no_grad():
-            encoded = model.encode_text(tokens.to(device)).cpu().numpy()
-        yield from zip(part, np.asarray(encoded, np.float32), strict=True)
-    model.train(training)
+    common, of_asked, of_offered = np.intersect1d(
+        asked.places, offered.places, assume_unique=True, return_indices=True
+    )
+    row: dict[str, Any] = {"direction": f"{query} to {reference}", "queries": len(common)}
+    if not len(common):
+        return row
+    found = ranking.ranks(asked.descriptors[of_asked], offered.descriptors[of_offered], device)
+    return row | ranking.figures(found) | {"chance": guessing(len(common))}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
@@ -47,15 +51,24 @@ def encode(
 ) -> npt.NDArray[np.float32]:
     """[N, H, W, 3] uint8 to [N, D] float32 unit descriptors, in evaluation mode."""
     device = next(model.parameters()).device
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with evaluating(model), torch.no_grad():
         parts = [
             model.encode_image(view, torch.from_numpy(images[i : i + batch_size]).to(device)).cpu()
             for i in range(0, len(images), batch_size)
         ]
-    model.train(training)
     return np.asarray(torch.cat(parts).numpy(), np.float32)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Meanwhile in evaluation mode; afterwards every part is in the mode that it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _lattice(centres_px: npt.NDArray[np.float64], spacing_px: float) -> npt.NDArray[np.float64]:

@@ -1,26 +1,36 @@
-"""The six-edge objective of GeoBridge: L = L_img + L_text over the views and texts a batch has.
+"""The six-edge objective of GeoBridge: L = L_img + L_text over the sides that places have.
 
 L_img is the mean over the edges drone-satellite, satellite-street, street-drone; L_text the mean
-over the edges from text to each view (arXiv 2512.02697). Every edge is symmetric InfoNCE, the mean
-of both directions, as the field's trainers read it.
+over the edges from text to each view (arXiv 2512.02697). A row of an edge is a place that has both
+of its sides; the candidates of a row are all such places of the whole batch. With s_j a row's
+logits, P its positives and N its negatives, the row's loss is
+
+    mean over p in P of  -s_p + log(exp s_p + sum over n in N of exp s_n)
+
+so a positive meets the negatives alone: neither another positive nor a place that is NEITHER stands
+in its denominator. With one positive this is InfoNCE. Label smoothing e takes the target of p from
+1 to 1 - e and spreads e evenly over p and N, as torch's cross_entropy does with the logits of p and
+N; it adds e |N| / (|N| + 1) (s_p - mean of s_n).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from geobridge.onboard.views import View
+from .config import Edge, ObjectiveConfig
+from .datasets.batch import NEGATIVE, POSITIVE
 
-IMAGE_EDGES: tuple[tuple[View, View], ...] = (
-    (View.DRONE, View.SATELLITE),
-    (View.SATELLITE, View.STREET),
-    (View.STREET, View.DRONE),
-)
+Descriptors = dict[str, Tensor]
+"""Side (a view's value or "text") to [N, D] unit descriptors, float32."""
+
+TEXT_EDGES = tuple(edge for edge in get_args(Edge) if edge.startswith("text-"))
+IMAGE_EDGES = tuple(edge for edge in get_args(Edge) if edge not in TEXT_EDGES)
 
 
 class NothingToCompareError(ValueError):
@@ -29,7 +39,11 @@ class NothingToCompareError(ValueError):
 
 @dataclass(frozen=True)
 class Loss:
-    """`total` to minimise; each edge's loss and share of rows matched first, by name."""
+    """`total` to minimise, and the loss and the share of rows matched of every edge in it.
+
+    A row is matched if one of its positives scores above all its negatives. Loss and share carry no
+    gradient and are of this process's rows; where it has none of an edge, there is no share.
+    """
 
     total: Tensor
     edges: dict[str, Tensor]
@@ -37,64 +51,154 @@ class Loss:
 
 
 def geobridge_loss(
-    images: Mapping[View, Tensor],
-    present: Mapping[View, Tensor],
-    text: Tensor | None,
-    text_present: Tensor | None,
+    rows: Descriptors,
+    rows_present: Mapping[str, Tensor],
+    columns: Descriptors,
+    columns_present: Mapping[str, Tensor],
+    relation: Tensor,
     logit_scale: Tensor,
-    image_weight: float = 1.0,
-    text_weight: float = 1.0,
-    label_smoothing: float = 0.0,
+    objective: ObjectiveConfig,
+    nested_dims: Sequence[int] = (),
+    world_size: int = 1,
 ) -> Loss:
-    """Row i of every tensor belongs to the same place, and no two rows to one place.
+    """The objective of this process's rows against the places of all processes.
+
+    A kind's edges that have at least two places are averaged as sum(w * loss) / sum(w), w from
+    `edge_weights`. A row counts `world_size` / (rows of all processes), so that the mean of the
+    totals over processes is the loss of the whole batch in one process, and the mean of their
+    gradients its gradient. Nothing is communicated. The total hangs on every row's descriptor, if
+    only with gradient 0, so that no tower is left waiting for its gradient.
 
     Args:
-        images: view to [B, D] unit descriptors.
-        present: view to [B] bool; rows without that view take part in no edge of it.
-        text, text_present: [B, D] unit descriptors and [B] bool, or None.
+        rows: side to [b, D] unit descriptors of this process's places.
+        rows_present: side to [b] bool; a place takes part in the edges both of whose sides it has.
+        columns, columns_present: the same of all B places of all processes, in one order
+            everywhere; the rows themselves where there is one process.
+        relation: [b, B] what every place is to each row: POSITIVE (itself too), NEITHER, NEGATIVE.
         logit_scale: 1 / temperature.
+        nested_dims: so many first numbers of every descriptor, renormalised, must do the same; the
+            total is the mean over these and the whole, `edges` and `accuracy` are of the whole.
 
     Raises:
-        NothingToCompareError: not one edge has two rows.
+        NothingToCompareError: not one edge that has a weight has two places on all processes.
     """
-    edges: dict[str, Tensor] = {}
-    accuracy: dict[str, Tensor] = {}
-
-    def add(name: str, a: Tensor, b: Tensor, both: Tensor) -> Tensor | None:
-        if int(both.sum()) < 2:
-            return None
-        edges[name], accuracy[name] = info_nce(a[both], b[both], logit_scale, label_smoothing)
-        return edges[name]
-
-    image_terms = [
-        add(f"{a}-{b}", images[a], images[b], present[a] & present[b])
-        for a, b in IMAGE_EDGES
-        if a in images and b in images
-    ]
-    text_terms: list[Tensor | None] = []
-    if text is not None and text_present is not None:
-        text_terms = [
-            add(f"text-{view}", text, images[view], text_present & present[view]) for view in images
-        ]
+    edges = _edges(rows, rows_present, columns_present, relation, objective, world_size)
     if not edges:
         raise NothingToCompareError("no edge of the batch has two places; nothing to learn from")
-    total = image_weight * _mean(image_terms, logit_scale)
-    total = total + text_weight * _mean(text_terms, logit_scale)
-    return Loss(total, edges, accuracy)
+    whole = _compare(edges, rows, columns, logit_scale, objective)
+    totals = [whole.total]
+    for dims in nested_dims:
+        parts = _first(rows, dims), _first(columns, dims)
+        totals.append(_compare(edges, *parts, logit_scale, objective).total)
+    nothing = 0.0 * torch.stack([side.sum() for side in rows.values()]).sum()
+    return replace(whole, total=torch.stack(totals).mean() + nothing)
 
 
-def info_nce(
-    a: Tensor, b: Tensor, logit_scale: Tensor, label_smoothing: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """Symmetric InfoNCE of [B, D] unit descriptors, and the share of rows of a that find theirs."""
-    logits = logit_scale * (a @ b.T)
-    target = torch.arange(len(a), device=a.device)
-    forward = F.cross_entropy(logits, target, label_smoothing=label_smoothing)
-    backward = F.cross_entropy(logits.T, target, label_smoothing=label_smoothing)
-    found = (logits.argmax(dim=1) == target).float().mean()
-    return 0.5 * (forward + backward), found
+@dataclass(frozen=True)
+class _Edge:
+    """What one edge compares. `pairs` are rows and columns of the P positives of the relation."""
+
+    name: str
+    weight: float
+    """Factor on its loss in the total."""
+    both: Tensor
+    """[b] bool, the rows of it."""
+    excluded: Tensor
+    """[b, B] bool, all but the negatives of each row."""
+    pairs: tuple[Tensor, Tensor]
+    share: Tensor
+    """[P] factor on every pair in the loss, 0 for a pair that is not of this edge."""
 
 
-def _mean(terms: list[Tensor | None], like: Tensor) -> Tensor:
-    there = [term for term in terms if term is not None]
-    return torch.stack(there).mean() if there else torch.zeros_like(like)
+def _edges(
+    rows: Descriptors,
+    rows_present: Mapping[str, Tensor],
+    columns_present: Mapping[str, Tensor],
+    relation: Tensor,
+    objective: ObjectiveConfig,
+    world_size: int,
+) -> list[_Edge]:
+    """The edges that have a weight and, on all processes together, at least two places."""
+    names = [name for name in get_args(Edge) if rows.keys() >= set(name.split("-"))]
+    both = {name: _both(name, rows_present) for name in names}
+    candidates = {name: _both(name, columns_present) for name in names}
+    weights = _weights(_counts(candidates), objective)
+    first, second = (relation == POSITIVE).nonzero(as_tuple=True)
+    edges = []
+    for name, weight in weights.items():
+        row, column = both[name], candidates[name]
+        part = (row[first] & column[second]).to(rows[name.split("-")[0]].dtype)
+        positives = part.new_zeros(len(row)).index_add(0, first, part)
+        share = part / positives.clamp(min=1)[first] * world_size / column.sum().to(part)
+        excluded = ~column | (relation != NEGATIVE)
+        edges.append(_Edge(name, weight, row, excluded, (first, second), share))
+    return edges
+
+
+def _both(name: str, present: Mapping[str, Tensor]) -> Tensor:
+    a, b = name.split("-")
+    return present[a] & present[b]
+
+
+def _counts(masks: Mapping[str, Tensor]) -> dict[str, int]:
+    """How many are set; one wait for the device for all of them."""
+    if not masks:
+        return {}
+    counts = torch.stack([mask.sum() for mask in masks.values()]).tolist()
+    return dict(zip(masks, counts, strict=True))
+
+
+def _weights(places: Mapping[str, int], objective: ObjectiveConfig) -> dict[str, float]:
+    """Factor of every edge in the total, of those that have one."""
+    factors: dict[str, float] = {}
+    kinds = (IMAGE_EDGES, objective.image_weight), (TEXT_EDGES, objective.text_weight)
+    for kind, kind_weight in kinds:
+        usable = [name for name in kind if places.get(name, 0) >= 2]
+        weights = {name: objective.edge_weights.get(name, 1.0) for name in usable}
+        whole = sum(weights.values())
+        factors |= {name: kind_weight * w / whole for name, w in weights.items() if w > 0}
+    return {name: factor for name, factor in factors.items() if factor > 0}
+
+
+def _compare(
+    edges: Sequence[_Edge],
+    rows: Descriptors,
+    columns: Descriptors,
+    logit_scale: Tensor,
+    objective: ObjectiveConfig,
+) -> Loss:
+    """The weighted sum over the edges."""
+    total = torch.zeros_like(logit_scale)
+    losses, matched = {}, {}
+    for edge in edges:
+        a, b = edge.name.split("-")
+        loss, found = _one_way(edge, logit_scale * rows[a], columns[b], objective.label_smoothing)
+        if objective.form == "symmetric":
+            back, _ = _one_way(edge, logit_scale * rows[b], columns[a], objective.label_smoothing)
+            loss = 0.5 * (loss + back)
+        total = total + edge.weight * loss
+        losses[edge.name], matched[edge.name] = loss.detach(), found
+    here = _counts({edge.name: edge.both for edge in edges})
+    accuracy = {name: found / here[name] for name, found in matched.items() if here[name]}
+    return Loss(total, losses, accuracy)
+
+
+def _one_way(edge: _Edge, rows: Tensor, columns: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """The loss of one direction, and how many rows are matched; `rows` are scaled."""
+    first, second = edge.pairs
+    logits = rows @ columns.T
+    positive = logits[first, second]
+    # the lowest number, not -inf: a row without negatives has a loss and a gradient of exactly 0
+    negatives = logits.masked_fill(edge.excluded, torch.finfo(logits.dtype).min)
+    terms = -F.logsigmoid(positive - negatives.logsumexp(dim=1)[first])
+    if smoothing:
+        count = (~edge.excluded).sum(dim=1)
+        excess = count[first] * positive - logits.masked_fill(edge.excluded, 0.0).sum(dim=1)[first]
+        terms = terms + smoothing * excess / (count + 1)[first]
+    won = (edge.share > 0) & (positive > negatives.amax(dim=1)[first])
+    wins = edge.share.new_zeros(len(rows)).index_add(0, first, won.to(edge.share.dtype))
+    return (edge.share * terms).sum(), (wins > 0).sum()
+
+
+def _first(descriptors: Descriptors, dims: int) -> Descriptors:
+    return {side: F.normalize(whole[:, :dims], dim=1) for side, whole in descriptors.items()}

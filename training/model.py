@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import open_clip
 import torch
@@ -19,8 +20,13 @@ from geobridge.onboard.errors import ConfigError
 from geobridge.onboard.preprocess import Preprocess
 from geobridge.onboard.views import View
 
-from .config import ModelConfig
+from .config_model import ModelConfig, PreprocessConfig
+from .towers import build_clip, one_line, resize_input
 
+if TYPE_CHECKING:
+    from .pipeline import TensorBatch
+
+TEXT = "text"
 MAX_LOGIT_SCALE = 100.0
 """Clamp of 1/temperature, as CLIP was trained."""
 
@@ -28,15 +34,19 @@ MAX_LOGIT_SCALE = 100.0
 class ImageEncoder(nn.Module):
     """uint8 RGB [B, H, W, 3] to unit descriptors [B, D]: normalisation, tower, L2.
 
-    This module is what `geobridge export` turns into ONNX, as it is.
+    With a `dimension` the first so many numbers of the tower's output, of unit length again. This
+    module is what `geobridge export` turns into ONNX, as it is.
     """
 
     mean: Tensor
     inverse_std: Tensor
 
-    def __init__(self, tower: nn.Module, preprocess: Preprocess) -> None:
+    def __init__(
+        self, tower: nn.Module, preprocess: Preprocess, dimension: int | None = None
+    ) -> None:
         super().__init__()
         self.preprocess = preprocess
+        self.dimension = dimension
         self.tower = tower
         self.register_buffer("mean", 255.0 * torch.tensor(preprocess.mean), persistent=False)
         self.register_buffer("inverse_std", 1 / (255.0 * torch.tensor(preprocess.std)), False)
@@ -45,24 +55,65 @@ class ImageEncoder(nn.Module):
         """[B, H, W, 3] uint8 to [B, D] float32."""
         pixels = (image.float() - self.mean) * self.inverse_std
         pixels = pixels.permute(0, 3, 1, 2).to(next(self.tower.parameters()).dtype)
-        return F.normalize(self.tower(pixels).float(), dim=-1)
+        output = self.tower(pixels).float()
+        if self.dimension is not None:
+            output = output[:, : self.dimension]
+        return F.normalize(output, dim=-1)
+
+    @torch.no_grad()
+    def length(self) -> int:
+        """D, found by encoding one black picture."""
+        spec, training = self.preprocess, self.training
+        picture = torch.zeros(1, spec.height_px, spec.width_px, 3, device=self.mean.device)
+        length = self.eval()(picture).shape[1]
+        self.train(training)
+        return int(length)
 
 
 class GeoBridge(nn.Module):
     """Image encoders by view, a text encoder or None, and the logit scale (1 / temperature)."""
 
     def __init__(
-        self, images: Mapping[View, ImageEncoder], text: nn.Module | None, logit_scale: float
+        self,
+        images: Mapping[View, ImageEncoder],
+        text: nn.Module | None,
+        logit_scale: float,
+        max_logit_scale: float = MAX_LOGIT_SCALE,
     ) -> None:
         super().__init__()
         self.images = nn.ModuleDict({view.value: encoder for view, encoder in images.items()})
         self.text = text
-        self.log_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
+        self.max_log_scale = math.log(max_logit_scale)
+        start = min(max(math.log(logit_scale), 0.0), self.max_log_scale)
+        self.log_scale = nn.Parameter(torch.tensor(start))
 
     @property
     def logit_scale(self) -> Tensor:
         """Factor on cosine similarities."""
-        return self.log_scale.clamp(max=math.log(MAX_LOGIT_SCALE)).exp()
+        return self.log_scale.exp()
+
+    @torch.no_grad()
+    def hold_temperature(self) -> None:
+        """Bring the scale back into 1 to its maximum, after a step.
+
+        A clamp inside the graph would give a value outside no gradient, and would mask by the
+        gradient of each process by itself.
+        """
+        self.log_scale.clamp_(0.0, self.max_log_scale)
+
+    def forward(self, batch: TensorBatch) -> dict[str, Tensor]:
+        """Every tower on every row: side to [B, D] unit descriptors.
+
+        A row that lacks a side holds a black picture or an empty text there; the loss masks it.
+        """
+        descriptors = {
+            name: encoder(batch.images[View(name)])
+            for name, encoder in self.images.items()
+            if View(name) in batch.images
+        }
+        if self.text is not None and batch.tokens is not None:
+            descriptors[TEXT] = self.encode_text(batch.tokens)
+        return descriptors
 
     def encode_image(self, view: View, image: Tensor) -> Tensor:
         """[B, H, W, 3] uint8 to [B, D] unit descriptors."""
@@ -76,26 +127,31 @@ class GeoBridge(nn.Module):
         return F.normalize(self.text(tokens).float(), dim=-1)
 
 
-def build_model(config: ModelConfig, preprocess: Preprocess) -> GeoBridge:
+def build_model(
+    config: ModelConfig, preprocess: PreprocessConfig, max_logit_scale: float = MAX_LOGIT_SCALE
+) -> GeoBridge:
     """The network with fresh or pretrained weights; every image tower starts from the same ones.
 
+    What only matters while training (`start_from`, `gradient_checkpointing`, `compile`) is
+    `start.new_model` and `start.equip`.
+
     Raises:
-        ConfigError: a tag, a weights file or a table that open_clip cannot use, or a preprocessing
-            record that contradicts the weights.
+        ConfigError: a tag, a weights file or a table that open_clip cannot use, a preprocessing
+            record that contradicts the weights, or a width or length that the towers cannot have.
     """
-    clip = _custom(config, preprocess) if config.name == "custom" else _tagged(config)
-    _check_input(clip.visual, config, preprocess)
+    clip = build_clip(config, preprocess.spec)
     images: dict[View, ImageEncoder] = {}
     for view in config.view_list:
-        first = next(iter(images.values()), None)
-        if first is None:
+        tower = copy.deepcopy(clip.visual) if images else clip.visual
+        if config.shared_image_towers:
             tower = clip.visual
-        else:
-            tower = first.tower if config.shared_image_towers else copy.deepcopy(first.tower)
-        images[view] = ImageEncoder(tower, preprocess)
-    own_scale = float(clip.logit_scale.detach().exp())
-    scale = own_scale if config.brings_weights else 1.0 / config.init_temperature
-    return GeoBridge(images, clip.text if config.text_tower else None, scale)
+        images[view] = ImageEncoder(tower, preprocess.spec_of(view))
+    _widen(images, config, preprocess)
+    _check_lengths(next(iter(images.values())), config)
+    scale = 1.0 / config.init_temperature
+    if config.brings_weights:
+        scale = float(clip.logit_scale.detach().exp())
+    return GeoBridge(images, clip.text if config.text_tower else None, scale, max_logit_scale)
 
 
 def tokenizer(config: ModelConfig) -> open_clip.SimpleTokenizer:
@@ -110,51 +166,28 @@ def tokenizer(config: ModelConfig) -> open_clip.SimpleTokenizer:
     try:
         return open_clip.get_tokenizer(config.name)
     except Exception as error:  # as many kinds as for the model
-        raise ConfigError(f"model.name {config.name!r}: no tokenizer: {_line(error)}") from None
+        raise ConfigError(f"model.name {config.name!r}: no tokenizer: {one_line(error)}") from None
 
 
-def _custom(config: ModelConfig, preprocess: Preprocess) -> open_clip.CustomTextCLIP:
-    vision = {"image_size": (preprocess.height_px, preprocess.width_px), **config.vision}
-    if "layers" in vision and isinstance(vision["layers"], list):
-        vision["image_size"] = preprocess.height_px  # the residual towers take squares only
-    text = config.text or {"layers": 1, "width": 64, "heads": 1}
-    try:
-        return open_clip.CustomTextCLIP(
-            config.embed_dim, vision, text, quick_gelu=config.quick_gelu
-        )
-    except Exception as error:  # open_clip divides, indexes and asserts before it checks
-        raise ConfigError(f"model: open_clip cannot build it: {_line(error)}") from None
-
-
-def _tagged(config: ModelConfig) -> open_clip.CustomTextCLIP:
-    where = f"model.name {config.name!r}"
-    if config.pretrained:
-        where += f", pretrained {config.pretrained!r}"
-    try:
-        clip = open_clip.create_model(
-            config.name, pretrained=config.pretrained or None, force_custom_text=True
-        )
-    except Exception as error:  # open_clip, its hub client and torch raise a dozen kinds
-        raise ConfigError(f"{where}: {_line(error)}") from None
-    if not isinstance(clip, open_clip.CustomTextCLIP):
-        raise ConfigError(f"{where}: is a captioning model; take one with two plain towers")
-    return clip
-
-
-def _check_input(tower: nn.Module, config: ModelConfig, preprocess: Preprocess) -> None:
-    size = getattr(tower, "image_size", None)
-    height_width = size if isinstance(size, tuple) else (size, size)
-    if size is not None and height_width != (preprocess.height_px, preprocess.width_px):
+def _widen(
+    images: Mapping[View, ImageEncoder], config: ModelConfig, preprocess: PreprocessConfig
+) -> None:
+    if preprocess.panorama != "wide" or View.STREET not in images:
+        return
+    if config.shared_image_towers and len(images) > 1:
         raise ConfigError(
-            f"preprocess: {config.name} takes {height_width[1]}x{height_width[0]} px,"
-            f" configured are {preprocess.width_px}x{preprocess.height_px} px"
+            "preprocess.panorama: a wide panorama needs a street tower of its own;"
+            " model.shared_image_towers must be false"
         )
-    wanted = getattr(tower, "preprocess_cfg", {}) if config.brings_weights else {}
-    for key in ("mean", "std"):
-        if key in wanted and tuple(wanted[key]) != getattr(preprocess, key):
-            weights = config.pretrained or config.name
-            raise ConfigError(f"preprocess.{key}: {weights} needs {list(wanted[key])}")
+    encoder = images[View.STREET]
+    resize_input(encoder.tower, encoder.preprocess, config.name)
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def _check_lengths(encoder: ImageEncoder, config: ModelConfig) -> None:
+    if config.nested_dims:
+        length = encoder.length()
+        if config.nested_dims[-1] >= length:
+            raise ConfigError(
+                f"model.nested_dims: {config.nested_dims[-1]} must be less than the descriptor's"
+                f" {length}"
+            )

@@ -1,16 +1,18 @@
-"""From a configuration's data source to tensors, rendered ahead by worker processes."""
+"""From a configuration's data source to tensors, prepared ahead by worker processes."""
 
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -18,7 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 from geobridge.onboard.errors import ConfigError, GeobridgeError
 from geobridge.onboard.views import View
 
-from .config import AreaConfig, TrainConfig
+from .config import TrainConfig
+from .config_data import AreaConfig
 from .datasets import area
 from .datasets.area import AreaSource
 from .datasets.batch import Batch, BatchSource
@@ -28,25 +31,48 @@ from .model import tokenizer
 
 @dataclass(frozen=True)
 class TensorBatch:
-    """`Batch` as tensors; `tokens` [B, context] or None where no place has a text."""
+    """`Batch` as tensors, the rows of one process.
+
+    Args:
+        images: view to [b, H, W, 3] uint8.
+        present: side to [b] bool.
+        tokens: [b, context] int64, of an empty text where a row has none; None if the model reads
+            no texts.
+        relation: [b, B] int8 to every place of all processes.
+        names, unreadable: as in `Batch`.
+    """
 
     images: Mapping[View, Tensor]
-    present: Mapping[View, Tensor]
+    present: Mapping[str, Tensor]
     tokens: Tensor | None
-    text_present: Tensor | None
+    relation: Tensor
+    names: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
-        """Places in the batch."""
-        return len(next(iter(self.images.values())))
+        """Places of this process."""
+        return len(self.relation)
 
     def to(self, device: torch.device) -> TensorBatch:
-        """The same batch on a device."""
-        return TensorBatch(
-            {view: image.to(device, non_blocking=True) for view, image in self.images.items()},
-            {view: mask.to(device, non_blocking=True) for view, mask in self.present.items()},
-            None if self.tokens is None else self.tokens.to(device, non_blocking=True),
-            None if self.text_present is None else self.text_present.to(device, non_blocking=True),
+        """The same batch on a device; from pinned memory without waiting."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> TensorBatch:
+        """The same batch where a GPU can fetch it; the loader asks for it."""
+        return self._each(Tensor.pin_memory)
+
+    def rows(self, part: slice) -> TensorBatch:
+        """Some of its places, still related to all."""
+        return replace(self._each(lambda tensor: tensor[part]), names=self.names[part])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TensorBatch:
+        return replace(
+            self,
+            images={view: change(image) for view, image in self.images.items()},
+            present={side: change(mask) for side, mask in self.present.items()},
+            tokens=None if self.tokens is None else change(self.tokens),
+            relation=change(self.relation),
         )
 
 
@@ -58,55 +84,72 @@ def open_source(settings: TrainConfig) -> BatchSource:
         DataError: the data cannot be used.
     """
     data, optim, views = settings.data, settings.optim, settings.model.view_list
-    preprocess, with_texts = settings.preprocess.spec, settings.model.text_tower
-    if len(views) < 2 and not with_texts:
+    if len(views) < 2 and not settings.model.text_tower:
         raise ConfigError("model.views: one view and no text tower leave nothing to compare")
     if isinstance(data, AreaConfig):
         missing = [view.value for view in area.VIEWS if view not in views]
         if missing:
             raise ConfigError(f"model.views: source 'area' also needs {', '.join(missing)}")
-        return AreaSource(data, preprocess, optim.batch_size, optim.seed)
-    folder, count = Path(data.folder), optim.batch_size
-    return TriplesSource(folder, views, preprocess, count, optim.seed, with_texts=with_texts)
+        spec, size = settings.preprocess.spec, optim.batch_size
+        return AreaSource(data, spec, size, optim.seed, settings.batches)
+    return TriplesSource(
+        Path(data.folder),
+        views,
+        settings.preprocess,
+        optim.batch_size,
+        optim.seed,
+        with_texts=settings.model.text_tower,
+        batches=settings.batches,
+        augment=settings.augment,
+        max_unreadable=sys.maxsize,  # counted by the run, over all workers and processes
+    )
 
 
-def batches(settings: TrainConfig, source: BatchSource, first: int) -> Iterator[TensorBatch]:
-    """The batches of steps `first` to the last, in order.
+def batches(
+    settings: TrainConfig,
+    source: BatchSource,
+    first: int,
+    stop: int | None = None,
+    rank: int = 0,
+    world: int = 1,
+) -> Iterator[TensorBatch]:
+    """The rows of process `rank` of the batches `first` to before `stop`, in order.
 
     Raises:
         DataError: names the file of the source that is broken.
     """
-    steps = _Steps(source, settings, first)
-    workers = settings.optim.workers
+    workers, seed = settings.optim.workers, settings.optim.seed
     # a generator of its own: starting must not move the one that resuming puts back
-    options: dict[str, Any] = {"generator": torch.Generator()}
+    options: dict[str, Any] = {"generator": torch.Generator().manual_seed(seed)}
     if workers:
-        # a worker renders on one core; more BLAS threads only spin against the training step
+        # a worker works on one core; more BLAS threads only spin against the training step
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        options |= {"multiprocessing_context": "spawn", "worker_init_fn": _single_threaded}
-    for batch in DataLoader(steps, batch_size=None, num_workers=workers, **options):
+        options |= {"multiprocessing_context": "spawn", "worker_init_fn": _prepare}
+    for batch in DataLoader(
+        Numbered(source, settings, rank, world),
+        batch_size=None,
+        sampler=count(first) if stop is None else range(first, stop),
+        num_workers=workers,
+        pin_memory=settings.optim.device != "cpu" and torch.cuda.is_available(),
+        **options,
+    ):
         if isinstance(batch, GeobridgeError):
             raise batch
         yield batch
 
 
-class _Steps(Dataset["TensorBatch | GeobridgeError"]):
-    """The steps that are left, as a map-style data set.
+class Numbered(Dataset["TensorBatch | GeobridgeError"]):
+    """The batches of a source by number, as a map-style data set.
 
     A user's mistake is handed over, not raised: torch would put a worker's traceback into its text.
     """
 
-    def __init__(self, source: BatchSource, settings: TrainConfig, first: int) -> None:
-        self.source, self.settings, self.first = source, settings, first
+    def __init__(self, source: BatchSource, settings: TrainConfig, rank: int, world: int) -> None:
+        self.source, self.settings, self.rank, self.world = source, settings, rank, world
 
-    def __len__(self) -> int:
-        return self.settings.optim.steps - self.first
-
-    def __getitem__(self, index: int) -> TensorBatch | GeobridgeError:
-        if index >= len(self):
-            raise IndexError(index)
+    def __getitem__(self, number: int) -> TensorBatch | GeobridgeError:
         try:
-            return self._tensors(self.source.batch(self.first + index))
+            return self.tensors(self.source.batch(number, self.rank, self.world))
         except GeobridgeError as error:
             return error
 
@@ -115,15 +158,21 @@ class _Steps(Dataset["TensorBatch | GeobridgeError"]):
         tokenize: Callable[[list[str]], Tensor] = tokenizer(self.settings.model)
         return tokenize
 
-    def _tensors(self, batch: Batch) -> TensorBatch:
-        images = {view: torch.from_numpy(image) for view, image in batch.images.items()}
-        present = {view: torch.from_numpy(mask) for view, mask in batch.present.items()}
-        if not self.settings.model.text_tower or not any(batch.texts):
-            return TensorBatch(images, present, None, None)
-        has_text = torch.from_numpy(np.array([bool(text) for text in batch.texts]))
-        return TensorBatch(images, present, self._tokenize(list(batch.texts)), has_text)
+    def tensors(self, batch: Batch) -> TensorBatch:
+        """A batch of the source, its texts as tokens."""
+        reads = self.settings.model.text_tower
+        return TensorBatch(
+            {view: torch.from_numpy(image) for view, image in batch.images.items()},
+            {side: torch.from_numpy(mask) for side, mask in batch.present.items()},
+            self._tokenize(list(batch.texts)) if reads else None,
+            torch.from_numpy(batch.relation),
+            batch.names,
+            batch.unreadable,
+        )
 
 
-def _single_threaded(_worker: int) -> None:
+def _prepare(_worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer answers, and ends its workers
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # its own way to, and no failure
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

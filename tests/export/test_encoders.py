@@ -3,22 +3,37 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+pytest.importorskip("onnxruntime")
+pytest.importorskip("rasterio")
 pytest.importorskip("torch")
+
+import torch
 
 from geobridge.export import parity as parity_module
 from geobridge.export.encoders import export, read_record
+from geobridge.export.geotiff import write_geotiff
+from geobridge.export.pack import pack
 from geobridge.export.parity import Parity, measure, probe_pictures
+from geobridge.onboard.bundle import Bundle
+from geobridge.onboard.config import validate
+from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.views import View
+from geobridge.onboard.geodesy import LocalFrame
+from geobridge.onboard.preprocess import apply
+from geobridge.onboard.verify_bundle import verify
+from geobridge.onboard.views import VIEW_CODES, View
 from geobridge.training import checkpoint as checkpoints
-from geobridge.training.model import ImageEncoder
+from geobridge.training.config import TrainConfig
+from geobridge.training.model import GeoBridge, ImageEncoder, build_model
 
 GOOD = Parity(
     view="drone",
@@ -163,3 +178,92 @@ def test_a_damaged_export_is_not_packed(
     assert str(folder) in line
     assert problem in line
     assert [path.name for path in tmp_path.iterdir()] == ["encoders"]
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint whose street tower sees panoramas, trained to be cut at 8 numbers."""
+    vision = {"layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
+    model = {"embed_dim": 32, "vision": vision, "text_tower": False, "nested_dims": [8]}
+    tables = {
+        "model": model,
+        "preprocess": {"height_px": 32, "width_px": 32, "panorama": "wide"},
+        "data": {"source": "triples", "folder": "", "footprint_m": 60.0},
+        "optim": {"steps": 1},
+        "run": {"folder": ""},
+    }
+    config = validate(TrainConfig, tables, "test")
+    torch.manual_seed(1)
+    network = build_model(config.model, config.preprocess)
+    return checkpoints.save_weights(config, network, tmp_path_factory.mktemp("wide") / "run")
+
+
+@pytest.fixture(scope="module")
+def short(wide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its encoders, exported at that length."""
+    return export(wide, tmp_path_factory.mktemp("short") / "encoders", ("fp32",), dimension=8)
+
+
+def loaded(run: Path) -> GeoBridge:
+    return checkpoints.load(checkpoints.read(run))
+
+
+def test_every_encoder_has_its_own_preprocessing(short: Path) -> None:
+    record = read_record(short)
+    sizes = {e.view: (e.preprocess.height_px, e.preprocess.width_px) for e in record.encoders}
+    assert sizes == {"drone": (32, 32), "satellite": (32, 32), "street": (32, 64)}
+
+
+def test_short_descriptors_are_the_beginning_of_long_ones(wide: Path, short: Path) -> None:
+    record, model = read_record(short), loaded(wide)
+    assert record.dimension == 8
+    for entry in record.encoders:
+        images = probe_pictures(entry.preprocess.height_px, entry.preprocess.width_px)
+        with torch.no_grad():
+            whole = model.encode_image(View(entry.view), torch.from_numpy(images)).numpy()
+        expected = whole[:, :8] / np.linalg.norm(whole[:, :8], axis=1, keepdims=True)
+        flown = OnnxRuntimeEngine(short / entry.file).run(images)
+        np.testing.assert_allclose(flown, expected, atol=1e-5)
+
+
+def test_a_length_that_was_not_trained_for(
+    wide: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    line = complaint("export", wide, "-o", tmp_path / "out", "--dimension", 16)
+    assert f"--dimension 16: {wide} was trained for 8, 32" in line
+    assert not (tmp_path / "out").exists()
+    whole = export(wide, tmp_path / "out", ("fp32",), ("drone",), dimension=32)
+    assert read_record(whole).dimension == 32
+
+
+def test_an_export_of_the_format_before(
+    short: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    folder = Path(shutil.copytree(short, tmp_path / "encoders"))
+    path = folder / "encoders.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 1}))
+    line = complaint("pack", path, "--encoders", folder, "-o", tmp_path / "bundle")
+    assert f"{path}: format_version 1, this version reads 2; run geobridge export" in line
+
+
+def test_street_pictures_are_packed_as_their_encoder_sees_them(short: Path, tmp_path: Path) -> None:
+    frame, rng = LocalFrame(47.4, 8.5), np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (24, 24, 3)).astype(np.uint8)
+    land = cv2.resize(coarse, (200, 200), interpolation=cv2.INTER_CUBIC)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)  # rasterio's own
+        raster = write_geotiff(tmp_path / "map.tif", land, frame, -100.0, 100.0, 1.0)
+    (tmp_path / "street").mkdir()
+    panorama = cv2.resize(coarse[:8, :16], (160, 80), interpolation=cv2.INTER_CUBIC)
+    assert cv2.imwrite(str(tmp_path / "street/a.png"), panorama[..., ::-1])
+    table = "file,lat_deg,lon_deg\na.png,47.4,8.5\n"
+    (tmp_path / "street/positions.csv").write_text(table)
+    out = pack(raster, short, tmp_path / "bundle", spacing_m=30.0, street=tmp_path / "street")
+    assert verify(out)
+    bundle = Bundle.open(out)
+    spec = bundle.encoder(View.STREET, "fp32").preprocess.spec
+    assert (spec.height_px, spec.width_px) == (32, 64)
+    engine = OnnxRuntimeEngine(short / read_record(short).encoder(View.STREET).file)
+    expected = engine.run(apply(panorama, spec)[None])[0]
+    [row] = np.flatnonzero(bundle.places()["view"] == VIEW_CODES[View.STREET])
+    assert float(bundle.descriptors()[row].astype(np.float32) @ expected) > 0.999

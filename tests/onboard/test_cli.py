@@ -365,6 +365,7 @@ def test_repeated_options_replace_the_default(fake: Fake, tmp_path: Path) -> Non
         "out": Path("out"),
         "precisions": ("fp32", "fp16"),
         "views": (),
+        "dimension": None,
     }
     assert cli.main([*arguments, "--precision", "fp16"]) == 0
     assert given["precisions"] == ("fp16",)

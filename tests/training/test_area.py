@@ -14,7 +14,7 @@ from geobridge.onboard.config import validate
 from geobridge.onboard.errors import ConfigError, DataError
 from geobridge.onboard.preprocess import Preprocess
 from geobridge.onboard.views import View
-from geobridge.training.config import AreaConfig
+from geobridge.training.config_data import AreaConfig
 from geobridge.training.datasets.area import AreaSource, cut
 
 Draw = Callable[..., npt.NDArray[np.uint8]]

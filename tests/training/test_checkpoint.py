@@ -11,32 +11,45 @@ from safetensors.torch import load_file, save_file
 
 from geobridge.onboard.bundle import sha256
 from geobridge.onboard.config import load as load_config
-from geobridge.onboard.errors import DataError, GeobridgeError
+from geobridge.onboard.errors import ConfigError, DataError, GeobridgeError
 from geobridge.onboard.views import View
 from geobridge.training import checkpoint as checkpoints
-from geobridge.training.checkpoint import MODEL, OPTIMIZER, RECORD
+from geobridge.training.checkpoint import MODEL, RECORD, STATE, Best, Standing
 from geobridge.training.config import TrainConfig
-from geobridge.training.trainer import Trainer, train
+from geobridge.training.distributed import World
+from geobridge.training.learner import Learner
+from geobridge.training.trainer import train
 
 OVERRIDES = ["optim.workers=0", "optim.batch_size=8", "model.text.vocab_size=64"]
 
 
-def written(config: Path, *overrides: str, step: int = 4) -> tuple[Trainer, Path]:
-    """A network of random weights and its checkpoint."""
-    trainer = Trainer(load_config(TrainConfig, config, [*OVERRIDES, *overrides]))
-    with torch.no_grad():
-        for weight in trainer.model.parameters():
-            weight.add_(0.1 * torch.randn_like(weight))
-    trainer.step = step
-    return trainer, trainer.save()
+class Trained:
+    """A network of random weights, and its checkpoints."""
+
+    def __init__(self, config: Path, *overrides: str) -> None:
+        self.settings = load_config(TrainConfig, config, [*OVERRIDES, *overrides])
+        self.learner = Learner(self.settings, 30, World(0, 1, torch.device("cpu")))
+        self.model = self.learner.model
+        with torch.no_grad():
+            for weight in self.model.parameters():
+                weight.add_(0.1 * torch.randn_like(weight))
+
+    def save(self, step: int, best: Best | None = None) -> Path:
+        weights, state = self.learner.weights(), self.learner.state()
+        return checkpoints.save(self.settings, Standing(step, 30, 1, best), weights, state)
+
+
+def written(config: Path, *overrides: str, step: int = 4) -> tuple[Trained, Path]:
+    trained = Trained(config, *overrides)
+    return trained, trained.save(step)
 
 
 @pytest.mark.parametrize("shared", ["true", "false"])
 def test_what_is_loaded_is_what_was_saved(shared: str, triples_config: Path) -> None:
-    trainer, path = written(triples_config, f"model.shared_image_towers={shared}")
+    trained, path = written(triples_config, f"model.shared_image_towers={shared}")
     found = checkpoints.read(path)
-    model, expected = checkpoints.load(found), trainer.model.eval()
-    assert (found.path, found.step, found.config) == (path, 4, trainer.settings)
+    model, expected = checkpoints.load(found), trained.model.eval()
+    assert (found.path, found.step, found.config) == (path, 4, trained.settings)
     assert found.model_sha256 == sha256(path / MODEL)
     assert model.state_dict().keys() == expected.state_dict().keys()
     for name, tensor in expected.state_dict().items():
@@ -58,15 +71,15 @@ def test_a_shared_tower_is_stored_once(triples_config: Path) -> None:
 def test_the_record_is_json_that_says_all(triples_config: Path) -> None:
     _, path = written(triples_config)
     record = json.loads((path / RECORD).read_text())
-    assert (record["format_version"], record["step"]) == (1, 4)
+    told = [record[key] for key in ("format_version", "step", "steps", "processes", "best")]
+    assert told == [2, 4, 30, 1, None]
     assert record["config"]["preprocess"]["height_px"] == 32
-    assert record["sha256"] == {name: sha256(path / name) for name in (MODEL, OPTIMIZER)}
+    assert record["sha256"] == {name: sha256(path / name) for name in (MODEL, STATE)}
 
 
 def test_a_run_folder_stands_for_its_newest_checkpoint(triples_config: Path) -> None:
-    trainer, old = written(triples_config)
-    trainer.step = 12
-    new = trainer.save()
+    trained, old = written(triples_config)
+    new = trained.save(12)
     partial = new.with_name(".partial-step-00000020")
     shutil.copytree(new, partial)
     (new.parent / "step-00000016").mkdir()
@@ -75,10 +88,9 @@ def test_a_run_folder_stands_for_its_newest_checkpoint(triples_config: Path) -> 
 
 
 def test_only_the_newest_are_kept(triples_config: Path) -> None:
-    trainer, first = written(triples_config, "run.keep_checkpoints=3")
+    trained, first = written(triples_config, "run.keep_checkpoints=3")
     for step in (6, 8, 10, 12):
-        trainer.step = step
-        last = trainer.save()
+        last = trained.save(step)
     assert sorted(p.name for p in last.parent.iterdir()) == [
         f"step-{step:08d}" for step in (8, 10, 12)
     ]
@@ -86,11 +98,62 @@ def test_only_the_newest_are_kept(triples_config: Path) -> None:
 
 
 def test_a_step_saved_again_replaces_the_old_one(triples_config: Path) -> None:
-    trainer, path = written(triples_config)
+    trained, path = written(triples_config)
     with torch.no_grad():
-        trainer.model.log_scale.fill_(1.25)
-    assert trainer.save() == path
+        trained.model.log_scale.fill_(1.25)
+    assert trained.save(4) == path
     assert float(checkpoints.load(checkpoints.read(path)).log_scale.detach()) == 1.25
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_the_best_is_kept_beside_the_newest(triples_config: Path) -> None:
+    trained = Trained(triples_config, "run.keep_checkpoints=1")
+    for step in (4, 8, 12):
+        path = trained.save(step, Best(step, step / 100))
+        if step < 12:
+            best = checkpoints.keep_best(path)
+    assert best == path.with_name("best")
+    assert sorted(p.name for p in path.parent.iterdir()) == ["best", path.name]
+    assert checkpoints.read(best).standing == Standing(8, 30, 1, Best(8, 0.08))
+    assert checkpoints.read(path.parent).step == 12
+
+
+def test_weights_alone(triples_config: Path, tmp_path: Path) -> None:
+    trained = Trained(triples_config)
+    out = checkpoints.save_weights(trained.settings, trained.model, tmp_path / "imported")
+    found = checkpoints.read(out)
+    assert (found.step, found.has_state) == (0, False)
+    assert {path.name for path in out.iterdir()} == {RECORD, MODEL}
+    expected = trained.model.state_dict()
+    for name, tensor in checkpoints.load(found).state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_the_first_format_is_read_for_its_weights(triples_config: Path) -> None:
+    trained, path = written(triples_config)
+    (path / STATE).rename(path / "optimizer.safetensors")
+    record = json.loads((path / RECORD).read_text())
+    hashes = record["sha256"]
+    hashes["optimizer.safetensors"] = hashes.pop(STATE)
+    old = {"format_version": 1, "step": 4, "config": record["config"], "sha256": hashes}
+    (path / RECORD).write_text(json.dumps(old))
+    found = checkpoints.read(path)
+    assert torch.equal(checkpoints.load(found).log_scale, trained.model.log_scale)
+    with pytest.raises(ConfigError, match=r"^run\.folder: .* holds weights alone"):
+        train(triples_config, OVERRIDES)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing(
+    triples_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, path = written(triples_config)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("geobridge.onboard.durable.sync", full)
+    with pytest.raises(OSError, match="No space left"):
+        trained.save(8)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
@@ -98,7 +161,7 @@ def flip(data: bytes) -> bytes:
     return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
 
 
-@pytest.mark.parametrize("name", [MODEL, OPTIMIZER])
+@pytest.mark.parametrize("name", [MODEL, STATE])
 @pytest.mark.parametrize("damage", [flip, lambda data: data[:-1], lambda data: b""])
 def test_a_damaged_file_is_named(
     name: str, damage: Callable[[bytes], bytes], triples_config: Path
@@ -111,7 +174,7 @@ def test_a_damaged_file_is_named(
         train(triples_config, OVERRIDES)
 
 
-@pytest.mark.parametrize("name", [MODEL, OPTIMIZER])
+@pytest.mark.parametrize("name", [MODEL, STATE])
 def test_a_missing_file_is_named(name: str, triples_config: Path) -> None:
     _, path = written(triples_config)
     (path / name).unlink()
@@ -128,11 +191,14 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [
-        ("format_version", 2, "format_version 2, this version reads 1"),
+        ("format_version", 3, "format_version 3, this version reads 2"),
         ("format_version", None, "format_version None"),
         ("step", "4", "step is no whole number"),
+        ("step", None, "step is no whole number"),
+        ("processes", True, "processes is no whole number"),
+        ("best", {"step": 4}, "best has no step and r1"),
         ("sha256", None, "sha256 must name"),
-        ("sha256", {MODEL: "0" * 64}, "sha256 must name"),
+        ("sha256", {STATE: "0" * 64}, "sha256 must name"),
         ("config", {}, "model: Field required"),
         ("config", None, "Input should be"),
         ("config", [], "Input should be"),
@@ -200,5 +266,5 @@ def test_weights_that_are_none_are_refused(triples_config: Path) -> None:
 def seal(path: Path) -> None:
     """Let the record tell what the files are now."""
     record = json.loads((path / RECORD).read_text())
-    record["sha256"] = {name: sha256(path / name) for name in (MODEL, OPTIMIZER)}
+    record["sha256"] = {name: sha256(path / name) for name in (MODEL, STATE)}
     (path / RECORD).write_text(json.dumps(record))

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from geobridge.onboard.config import load
-from geobridge.onboard.preprocess import Preprocess
 from geobridge.onboard.views import View
-from geobridge.training.config import ModelConfig, TrainConfig
+from geobridge.training.config import TrainConfig
+from geobridge.training.config_model import ModelConfig, PreprocessConfig
 from geobridge.training.datasets.triples import TriplesSource
 from geobridge.training.directions import six_directions
 from geobridge.training.model import tokenizer
@@ -69,7 +69,8 @@ def source_of(
     lines = [json.dumps({"id": f"{number:02d}", "text": text}) for number, text in texts.items()]
     if lines:
         (folder / "test" / "text.jsonl").write_text("\n".join(lines) + "\n")
-    return TriplesSource(folder, tuple(places), Preprocess(8, 8), 1, 0, split="test")
+    spec = PreprocessConfig(height_px=8, width_px=8)
+    return TriplesSource(folder, tuple(places), spec, 1, 0, split="test")
 
 
 def table(model: Known, source: TriplesSource, config: ModelConfig = CONFIG) -> dict[str, Row]:
@@ -122,7 +123,7 @@ def test_a_place_without_a_side_is_neither_asked_nor_offered(tmp_path: Path) -> 
     drone[2] = everywhere[2]
     satellite[3] = everywhere[3]
     source = source_of(tmp_path, places, {3: "a lonely lake"})
-    assert source.places == ["00", "01", "02", "03"]
+    assert source.names == ("00", "01", "02", "03")
     known = Known(
         {View.DRONE: drone, View.SATELLITE: satellite, View.STREET: np.eye(4)},
         {"a lonely lake": everywhere[3]},

@@ -9,7 +9,8 @@ import pytest
 from geobridge.onboard.config import load, validate
 from geobridge.onboard.errors import ConfigError
 from geobridge.onboard.views import View
-from geobridge.training.config import ModelConfig, TrainConfig
+from geobridge.training.config import TrainConfig
+from geobridge.training.config_model import ModelConfig
 
 CUSTOM = {
     "vision": {"layers": 2, "width": 32, "head_width": 16, "patch_size": 8},

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from geobridge.onboard.config import load
-from geobridge.onboard.errors import ConfigError, DataError
-from geobridge.onboard.preprocess import Preprocess
+from geobridge.onboard.errors import DataError
 from geobridge.onboard.views import View
-from geobridge.training.config import TrainConfig
+from geobridge.training.config_data import AugmentConfig, BatchesConfig
+from geobridge.training.config_model import PreprocessConfig
+from geobridge.training.datasets.batch import NEGATIVE, NEITHER, POSITIVE, TEXT, Batch
 from geobridge.training.datasets.triples import TriplesSource
-from geobridge.training.pipeline import TensorBatch, batches, open_source
-from geobridge.training.trainer import train
 
-SPEC = Preprocess(16, 16)
+ALL = AugmentConfig(missing={"drone": 0.3, "text": 0.3})
+NO_KIN = BatchesConfig(positive_iou=1.0, neither_iou=1.0)
+SPEC = PreprocessConfig(height_px=16, width_px=16)
 
 
 @pytest.fixture
@@ -28,8 +28,18 @@ def folder(triples_config: Path) -> Path:
     return triples_config.parent / "set"
 
 
-def source(folder: Path, batch_size: int = 4, **options: Any) -> TriplesSource:
-    return TriplesSource(folder, tuple(View), SPEC, batch_size, 0, **options)
+def source(folder: Path, batch_size: int = 4, seed: int = 0, **options: Any) -> TriplesSource:
+    return TriplesSource(folder, tuple(View), SPEC, batch_size, seed, **options)
+
+
+def same(a: Batch, b: Batch) -> None:
+    """To the byte."""
+    assert (a.names, a.texts, a.unreadable) == (b.names, b.texts, b.unreadable)
+    assert np.array_equal(a.relation, b.relation)
+    for view in View:
+        assert np.array_equal(a.images[view], b.images[view])
+    for side in (*View, TEXT):
+        assert np.array_equal(a.present[side], b.present[side])
 
 
 def write_lines(folder: Path, *lines: str) -> Path:
@@ -40,9 +50,8 @@ def write_lines(folder: Path, *lines: str) -> Path:
 
 def test_an_epoch_holds_every_place_once(folder: Path) -> None:
     triples = source(folder)
-    places = {text: place for place, text in triples.texts.items()}
     epochs = [
-        [places[text] for step in range(4 * e, 4 * e + 4) for text in triples.batch(step).texts]
+        [name for step in range(4 * e, 4 * e + 4) for name in triples.batch(step).names]
         for e in range(3)
     ]
     for epoch in epochs:
@@ -51,13 +60,14 @@ def test_an_epoch_holds_every_place_once(folder: Path) -> None:
 
 
 def test_a_batch_depends_on_its_number_alone(folder: Path) -> None:
-    one, other = source(folder), source(folder)
+    one, other = source(folder, augment=ALL), source(folder, augment=ALL)
     first = [one.batch(step) for step in range(6)]
     second = [other.batch(step) for step in reversed(range(6))][::-1]
     for a, b in zip(first, second, strict=True):
-        assert a.texts == b.texts
-        for view in View:
-            assert np.array_equal(a.images[view], b.images[view])
+        same(a, b)
+    assert not np.array_equal(
+        first[0].images[View.DRONE], source(folder, seed=1).batch(0).images[View.DRONE]
+    )
 
 
 def test_rows_of_all_views_are_the_same_places(folder: Path) -> None:
@@ -77,23 +87,26 @@ def test_what_a_place_lacks_is_masked(folder: Path) -> None:
     (folder / "train" / "street" / "003.jpg").unlink()
     write_lines(folder, *(json.dumps({"id": f"{i:03d}", "text": f"place {i}"}) for i in range(9)))
     batch = source(folder, batch_size=16).batch(0)
-    order = np.random.default_rng([0, 0]).permutation(16)
-    assert batch.present[View.STREET].tolist() == [row != 3 for row in order]
-    assert batch.present[View.DRONE].all()
-    assert not batch.images[View.STREET][~batch.present[View.STREET]].any()
-    assert list(batch.texts) == [f"place {row}" if row < 9 else "" for row in order]
+    assert sorted(batch.names) == [f"{i:03d}" for i in range(16)]
+    rows = [int(name) for name in batch.names]
+    assert batch.present["street"].tolist() == [row != 3 for row in rows]
+    assert batch.present["drone"].all()
+    assert batch.present[TEXT].tolist() == [row < 9 for row in rows]
+    assert not batch.images[View.STREET][~batch.present["street"]].any()
+    assert list(batch.texts) == [f"place {row}" if row < 9 else "" for row in rows]
+    assert np.array_equal(batch.relation, np.eye(16))
 
 
 def test_a_place_with_one_side_alone_is_left_out(folder: Path) -> None:
     for view in ("drone", "street"):
         (folder / "train" / view / "005.jpg").unlink()
-    assert "005" in source(folder).places
-    assert "005" not in source(folder, with_texts=False).places
+    assert "005" in source(folder).names
+    assert "005" not in source(folder, with_texts=False).names
 
 
 def test_another_split_is_another_folder(folder: Path) -> None:
     shutil.move(folder / "train", folder / "val")
-    assert len(source(folder, split="val").places) == 16
+    assert source(folder, split="val").places == 16
 
 
 def test_texts_may_hold_any_character(folder: Path) -> None:
@@ -166,72 +179,117 @@ def test_views_without_a_place_in_common_are_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture at all", None])
-def test_a_broken_picture_is_named(content: bytes | None, folder: Path) -> None:
+def test_a_broken_picture_is_left_out_and_told(content: bytes | None, folder: Path) -> None:
     path = folder / "train" / "satellite" / "007.jpg"
     path.write_bytes(path.read_bytes()[:400] if content is None else content)
-    with pytest.raises(DataError, match=rf"^{path}: not a whole picture") as caught:
-        source(folder, batch_size=16).batch(0)
+    batch = source(folder, batch_size=16).batch(0)
+    [line] = batch.unreadable
+    assert line.startswith(f"{path}: ")
+    row = batch.names.index("007")
+    assert [at for at in range(16) if not batch.present["satellite"][at]] == [row]
+    assert not batch.images[View.SATELLITE][row].any()
+    assert batch.present["drone"].all()
+    assert batch.texts[row] == "grey green place"
+    with pytest.raises(DataError, match=rf"^{path}: "):
+        source(folder).read(View.SATELLITE, "007")
+
+
+def test_a_picture_that_vanished_is_left_out_and_told(folder: Path) -> None:
+    triples = source(folder, batch_size=16)
+    path = folder / "train" / "street" / "004.jpg"
+    path.unlink()
+    assert triples.batch(0).unreadable == (f"{path}: No such file or directory",)
+
+
+def test_too_many_broken_pictures_are_refused(folder: Path) -> None:
+    for place in range(3):
+        (folder / "train" / "drone" / f"{place:03d}.jpg").write_bytes(b"")
+    assert len(source(folder, 16, max_unreadable=3).batch(0).unreadable) == 3
+    triples = source(folder, 16, max_unreadable=2)
+    with pytest.raises(DataError, match=r"more than data\.max_unreadable = 2 pictures") as caught:
+        triples.batch(0)
     assert "\n" not in str(caught.value)
 
 
-def open_batches(config: Path, *overrides: str) -> list[TensorBatch]:
-    settings = load(TrainConfig, config, ["optim.steps=2", *overrides])
-    return list(batches(settings, open_source(settings), first=0))
+def test_processes_share_a_batch(folder: Path) -> None:
+    whole, part = source(folder, 8, augment=ALL), source(folder, 4, augment=ALL)
+    for step in range(4):
+        one, two, all_of_them = part.batch(step, 0, 2), part.batch(step, 1, 2), whole.batch(step)
+        assert one.names + two.names == all_of_them.names
+        assert one.texts + two.texts == all_of_them.texts
+        assert np.array_equal(np.concatenate([one.relation, two.relation]), all_of_them.relation)
+        for view in View:
+            halves = np.concatenate([one.images[view], two.images[view]])
+            assert np.array_equal(halves, all_of_them.images[view])
+    with pytest.raises(DataError, match=r"16 places .* batch_size is 4 for each of 5 processes"):
+        part.batch(0, 0, 5)
 
 
-def test_tokens_stand_for_the_texts_there_are(triples_config: Path, folder: Path) -> None:
-    write_lines(folder, '{"id": "000", "text": "a red roof"}')
-    overrides = ("optim.workers=0", "optim.batch_size=16")
-    batch, again = open_batches(triples_config, *overrides)
-    assert batch.tokens is not None
-    assert batch.text_present is not None
-    assert (batch.tokens.shape, int(batch.text_present.sum())) == ((16, 16), 1)
-    [row] = batch.tokens[batch.text_present].tolist()
-    assert again.tokens is not None
-    assert row in again.tokens.tolist()
-    [silent, _] = open_batches(triples_config, *overrides, "model.text_tower=false")
-    assert (silent.tokens, silent.text_present) == (None, None)
+def test_a_source_is_the_same_elsewhere(folder: Path) -> None:
+    here = source(folder, augment=ALL)
+    same(pickle.loads(pickle.dumps(here)).batch(3), here.batch(3))
 
 
-@pytest.mark.slow
-def test_a_worker_names_a_broken_picture_in_one_line(triples_config: Path, folder: Path) -> None:
-    path = folder / "train" / "drone" / "007.jpg"
-    path.write_bytes(b"no picture at all")
-    with pytest.raises(DataError, match=rf"^{path}: not a whole picture that can be decoded$"):
-        open_batches(triples_config, "optim.workers=1", "optim.batch_size=16")
+def write_positions(folder: Path, *lines: str) -> Path:
+    path = folder / "train" / "metadata.jsonl"
+    path.write_text("\n".join(lines))
+    return path
 
 
-def test_a_view_alone_has_nothing_to_learn_from(triples_config: Path) -> None:
-    overrides = ['model.views=["street"]', "model.text_tower=false", "optim.workers=0"]
-    with pytest.raises(ConfigError, match=r"^model\.views: one view and no text"):
-        train(triples_config, overrides)
+def at(place: int, east_m: float) -> str:
+    entry = {"id": f"{place:03d}", "east_m": east_m, "north_m": 0.0, "footprint_m": 100.0}
+    return json.dumps(entry | {"views": {"drone": {}}})
 
 
-def test_a_batch_that_shares_nothing_is_refused(triples_config: Path, folder: Path) -> None:
-    for place in range(16):
-        view = ("drone", "satellite", "street")[place % 3]
-        (folder / "train" / view / f"{place:03d}.jpg").unlink()
-    overrides = ["optim.workers=0", "optim.batch_size=2", "model.text_tower=false"]
-    with pytest.raises(DataError, match=r"^step \d+: .*; raise optim\.batch_size$"):
-        train(triples_config, overrides)
+def test_places_that_overlap_are_no_negatives(folder: Path) -> None:
+    # 000 and 001 share 70 of 130 m, 001 and 002 share 40 of 160; 000 and 002 share 10 of 190
+    write_positions(folder, at(0, 0.0), at(1, 30.0), at(2, 90.0), at(9, 5000.0))
+    triples = source(folder, batch_size=16)
+    assert triples.has_positions
+    assert not source(folder, split="train", batches=NO_KIN).kin.positive.items.size
+    batch = triples.batch(0)
+    row = [batch.names.index(f"{place:03d}") for place in range(16)]
+    related = {(a, b): batch.relation[row[a], row[b]] for a in range(16) for b in range(16)}
+    assert related[0, 1] == related[1, 0] == POSITIVE
+    assert related[1, 2] == related[2, 1] == NEITHER
+    assert related[0, 2] == related[3, 4] == NEGATIVE
+    assert (np.diag(batch.relation) == POSITIVE).all()
+    for step in range(8):  # where there is room they do not meet
+        names = set(source(folder, 2).batch(step).names)
+        assert not {"000", "001"} <= names
+        assert not {"001", "002"} <= names
 
 
-@pytest.mark.slow
-def test_three_towers_and_text_learn_through_the_command(
-    triples_config: Path, start: Callable[..., Any]
-) -> None:
-    process = start(triples_config, "optim.workers=0")
-    out, log = process.communicate(timeout=120)
-    assert process.returncode == 0, log
-    checkpoint = Path(out.strip())
-    assert checkpoint == triples_config.parent / "run" / "step-00000030"
-    assert sorted(path.name for path in checkpoint.iterdir()) == [
-        "checkpoint.json",
-        "model.safetensors",
-        "optimizer.safetensors",
-    ]
-    assert "30 steps of 8 places, views drone satellite street and text, fp32 on cpu" in log
-    losses = [
-        float(line.split("loss ")[1].split()[0]) for line in log.splitlines() if "loss" in line
-    ]
-    assert losses[-1] < losses[0] - 0.5
+def test_hard_neighbours_meet(folder: Path) -> None:
+    # every place is hard to tell from the next one of its pair
+    neighbours = np.arange(16, dtype=np.int32)[:, None] ^ 1
+    calm = source(folder, batches=BatchesConfig(hard_share=0.5))
+    hard = calm.with_neighbours(neighbours)
+    assert calm.neighbours is None
+
+    def pairs(triples: TriplesSource) -> int:
+        batches = [[int(name) for name in triples.batch(step).names] for step in range(16)]
+        return sum(place ^ 1 in batch for batch in batches for place in batch)
+
+    assert pairs(hard) > 2 * pairs(calm)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        '{"east_m": 1.0, "north_m": 1.0, "footprint_m": 100.0}',
+        '{"id": "000", "north_m": 1.0, "footprint_m": 100.0}',
+        '{"id": "000", "east_m": "1", "north_m": 1.0, "footprint_m": 100.0}',
+        '{"id": "000", "east_m": NaN, "north_m": 1.0, "footprint_m": 100.0}',
+        '{"id": "000", "east_m": 1.0, "north_m": 1.0, "footprint_m": 0}',
+    ],
+)
+def test_a_bad_line_of_metadata_is_named(line: str, folder: Path) -> None:
+    path = write_positions(folder, at(0, 0.0), line)
+    assert refused(folder).startswith(f"{path}, line 2: expected")
+
+
+def test_two_pictures_of_one_place_are_refused(folder: Path) -> None:
+    (folder / "train" / "drone" / "003.PNG").write_bytes(b"")
+    assert "003.PNG and 003.jpg are pictures of one place" in refused(folder)

@@ -22,15 +22,17 @@ from geobridge.onboard.records import Attitude, Image, Mask
 from geobridge.onboard.views import View
 
 from ..augment import another_day, another_sensor
-from ..config import AreaConfig
+from ..config_data import AreaConfig, BatchesConfig
 from ..raster import Raster
-from .batch import Batch
+from .batch import NEGATIVE, NEITHER, POSITIVE, TEXT, Batch
 
 Matrix = npt.NDArray[np.float64]
 
 VIEWS = (View.DRONE, View.SATELLITE)
 _VIRTUAL_WIDTH_PX = 640
 _DRAWS_PER_PLACE = 200
+_ATTEMPTS = 20
+"""A map that has hardly room for a batch is not filled by every order of draws."""
 _SENSOR_SHARE = 0.7
 """Another provider's tile differs less than another day's view."""
 
@@ -43,35 +45,52 @@ class AreaSource:
     """
 
     def __init__(
-        self, config: AreaConfig, preprocess: Preprocess, batch_size: int, seed: int
+        self,
+        config: AreaConfig,
+        preprocess: Preprocess,
+        batch_size: int,
+        seed: int,
+        batches: BatchesConfig | None = None,
     ) -> None:
         self.config = config
+        self.batches = batches or BatchesConfig()
         self.preprocess = preprocess
         self.batch_size = batch_size
         self.seed = seed
         with Raster(Path(config.raster), config.gsd_m) as raster:
             self.image, self.valid = raster.read_all()
         self.centres_px = _covered(self.valid, self.size_px, config.min_valid_fraction)
-        self._check_room()
+        self._places(np.random.default_rng(seed), batch_size)
+
+    @property
+    def places(self) -> None:
+        """Without end."""
 
     @property
     def size_px(self) -> int:
         """Side of a footprint in map pixels."""
         return max(8, round(self.config.footprint_m / self.config.gsd_m))
 
-    def batch(self, step: int) -> Batch:
-        """Places drawn and rendered from the seed and the step alone.
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """The places of all processes are drawn from the seed and the step alone, and each process
+        renders its own.
 
-        `batch_size` of them; at times fewer on a map that has hardly room for so many.
+        Raises:
+            DataError: the map has no room for the places of all processes.
         """
-        rng = np.random.default_rng([self.seed, step])
-        pairs = [self.pair(centre, rng) for centre in self._places(rng)]
+        drawn = self._places(np.random.default_rng([self.seed, step]), self.batch_size * world)
+        rows = range(rank * self.batch_size, (rank + 1) * self.batch_size)
+        pairs = [
+            self.pair(drawn[row], np.random.default_rng([self.seed, step, row])) for row in rows
+        ]
         drone, satellite = (np.stack(column) for column in zip(*pairs, strict=True))
         everywhere = np.ones(len(pairs), bool)
         return Batch(
             {View.DRONE: drone, View.SATELLITE: satellite},
-            {View.DRONE: everywhere, View.SATELLITE: everywhere},
+            {View.DRONE.value: everywhere, View.SATELLITE.value: everywhere, TEXT: ~everywhere},
             ("",) * len(pairs),
+            self._relation(drawn)[rows.start : rows.stop],
+            tuple(f"column {drawn[row][0]:.0f}, row {drawn[row][1]:.0f}" for row in rows),
         )
 
     def pair(self, centre_px: Matrix, rng: np.random.Generator) -> tuple[Image, Image]:
@@ -134,26 +153,47 @@ class AreaSource:
             ]
         )
 
-    def _places(self, rng: np.random.Generator) -> list[Matrix]:
-        """[2] column and row of places at least `min_separation_m` apart."""
+    def _relation(self, places: list[Matrix]) -> npt.NDArray[np.int8]:
+        """[B, B]: a place is itself alone; others that share much of its square are neither."""
+        centres = np.array(places)
+        shared = np.clip(1.0 - np.abs(centres[:, None] - centres) / self.size_px, 0.0, 1.0)
+        common = shared.prod(axis=2)
+        iou = common / (2.0 - common)
+        overlap = (common > 0) & (iou >= self.batches.neither_iou)
+        table = np.where(overlap, NEITHER, NEGATIVE).astype(np.int8)
+        np.fill_diagonal(table, POSITIVE)
+        return table
+
+    def _places(self, rng: np.random.Generator, count: int) -> list[Matrix]:
+        """[2] column and row of so many places at least `min_separation_m` apart.
+
+        Raises:
+            DataError: there is no room for them.
+        """
+        most = 0
+        for _ in range(_ATTEMPTS if len(self.centres_px) else 0):
+            chosen = self._draw(rng, count)
+            if len(chosen) == count:
+                return chosen
+            most = max(most, len(chosen))
+        processes = count // self.batch_size
+        raise DataError(
+            f"{self.config.raster}: room for {most} places {self.config.min_separation_m:g} m"
+            f" apart with {self.config.footprint_m:g} m footprints, batch_size is"
+            f" {self.batch_size}{f' for each of {processes} processes' if processes > 1 else ''};"
+            " lower batch_size or min_separation_m"
+        )
+
+    def _draw(self, rng: np.random.Generator, count: int) -> list[Matrix]:
         apart_px = self.config.min_separation_m / self.config.gsd_m
-        draws = rng.integers(0, len(self.centres_px), _DRAWS_PER_PLACE * self.batch_size)
+        draws = rng.integers(0, len(self.centres_px), _DRAWS_PER_PLACE * count)
         left = self.centres_px[draws] + rng.uniform(-0.5, 0.5, (len(draws), 2))
         chosen: list[Matrix] = []
-        while len(left) and len(chosen) < self.batch_size:
+        while len(left) and len(chosen) < count:
             chosen.append(left[0])
             distances2 = np.sum((left - left[0]) ** 2, axis=1)
             left = left[1:][distances2[1:] >= apart_px**2]
         return chosen
-
-    def _check_room(self) -> None:
-        found = len(self._places(np.random.default_rng(self.seed))) if len(self.centres_px) else 0
-        if found < self.batch_size:
-            raise DataError(
-                f"{self.config.raster}: room for {found} places {self.config.min_separation_m:g} m"
-                f" apart with {self.config.footprint_m:g} m footprints, batch_size is"
-                f" {self.batch_size}; lower batch_size or min_separation_m"
-            )
 
 
 def cut(image: Image, valid: Mask, centre_px: Matrix, size_px: int) -> tuple[Image, Mask]:

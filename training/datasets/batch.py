@@ -12,22 +12,46 @@ import numpy.typing as npt
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
+POSITIVE, NEITHER, NEGATIVE = 1, -1, 0
+"""What two places of a batch are to the loss."""
+
+TEXT = "text"
+"""The side of a place that is no view."""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Row i of everything is one place, no two rows the same place.
+    """The rows of one process; row i of everything is one place, no two rows the same one.
 
-    `images`: view to [B, H, W, 3] uint8, preprocessed; `present`: view to [B] bool, rows that are
-    not present hold zeros; `texts`: [B], empty where the place has none.
+    Args:
+        images: view to [b, H, W, 3] uint8, preprocessed; zeros where a place lacks the view. A wide
+            panorama is wider than the rest.
+        present: by side, a view's value or "text": [b] which rows have it.
+        texts: [b], empty where there is none.
+        relation: [b, B] what each place of the batch of all processes is to these rows: `POSITIVE`,
+            `NEITHER` or `NEGATIVE`; a row is its own positive.
+        names: [b] of the places, for evidence.
+        unreadable: one line for every picture of these rows that could not be read, with its path
+            and why.
     """
 
     images: Mapping[View, Image]
-    present: Mapping[View, npt.NDArray[np.bool_]]
+    present: Mapping[str, npt.NDArray[np.bool_]]
     texts: tuple[str, ...]
+    relation: npt.NDArray[np.int8]
+    names: tuple[str, ...]
+    unreadable: tuple[str, ...] = ()
 
 
 class BatchSource(Protocol):
-    """Batches by number: the same number gives the same batch, whenever it is asked for."""
+    """Batches by number: the same number gives the same batch, whenever it is asked for.
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a training step, from 0."""
+    An epoch of a finite source has `places // (batch_size * world)` batches.
+    """
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """The rows of process `rank` of `world` in the batch of a training step, from 0."""
+
+    @property
+    def places(self) -> int | None:
+        """How many there are; None if without end."""

@@ -2,33 +2,58 @@
 
     <folder>/train/{drone,satellite,street}/<id>.<jpg|png|webp|tif>
     <folder>/train/text.jsonl       {"id": "<id>", "text": "..."} a line; optional
+    <folder>/train/metadata.jsonl   {"id": "<id>", "east_m": x, "north_m": y, "footprint_m": side}
+                                    a line; optional, tells which places overlap
 
-A place is an id; it may lack any view or its text. A place with one of them alone is left out:
-there is nothing to compare it with.
+A split may be sharded instead, see `shards`. A place is an id; it may lack any view or its text. A
+place with one of them alone is left out: there is nothing to compare it with.
 """
 
 from __future__ import annotations
 
-import json
+import copy
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.frames.picture import read_picture
-from geobridge.onboard.preprocess import Preprocess, apply
+from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
-from .batch import Batch
+from ..config_data import AugmentConfig, BatchesConfig
+from ..config_model import PreprocessConfig
+from ..sampling import kin_of, plan_epoch, relation
+from .batch import TEXT, Batch
+from .decode import UnreadableError, decode
+from .folder import METADATA, TEXTS, FolderStore, Store
+from .look import UNCHANGED, Look, look
+from .shards import ShardStore, is_sharded
+from .told import positions_of, texts_of
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+Numbers = npt.NDArray[np.int32]
 
 
 class TriplesSource:
-    """Batches of distinct places, every place once an epoch in an order drawn from the seed.
+    """Batches of distinct places, every place at most once an epoch in an order drawn from the
+    seed. A place has a number, its position in `names`.
+
+    Args:
+        folder: holds the split.
+        views: to read of it.
+        preprocess: what makes them encoder input.
+        batch_size: places in a batch, for every process.
+        seed: draws order and changes.
+        split: name of its folder.
+        with_texts: whether to read them.
+        batches: which places meet in a batch.
+        augment: changes of the pictures and texts of batches; None for none.
+        max_unreadable: so many pictures are skipped, one more is an error.
+        neighbours: [N, K] numbers of places that are hard to tell apart, nearest first, or -1.
 
     Raises:
         DataError: names the folder or file that is missing or broken.
@@ -38,76 +63,174 @@ class TriplesSource:
         self,
         folder: Path,
         views: Sequence[View],
-        preprocess: Preprocess,
+        preprocess: PreprocessConfig,
         batch_size: int,
         seed: int,
         split: str = "train",
         with_texts: bool = True,
+        batches: BatchesConfig | None = None,
+        augment: AugmentConfig | None = None,
+        max_unreadable: int = 100,
+        neighbours: Numbers | None = None,
     ) -> None:
+        self.folder = folder / split
         self.preprocess = preprocess
         self.batch_size = batch_size
         self.seed = seed
-        self.pictures = {view: _pictures(folder / split / view.value) for view in views}
-        pictured = set().union(*self.pictures.values())
-        self.texts = _texts(folder / split / "text.jsonl", pictured) if with_texts else {}
+        self.batches = batches or BatchesConfig()
+        self.augment = augment or UNCHANGED
+        self.max_unreadable = max_unreadable
+        self.neighbours = neighbours
+        self.store: Store = (
+            ShardStore(self.folder, views)
+            if is_sharded(self.folder)
+            else FolderStore(self.folder, views)
+        )
+        self.pictures = {view: frozenset(self.store.names(view)) for view in views}
+        pictured = frozenset[str]().union(*self.pictures.values())
+        self.texts = texts_of(self.store.lines(TEXTS), pictured) if with_texts else {}
         sides = Counter(self.texts.keys())
-        for pictures in self.pictures.values():
-            sides.update(pictures.keys())
-        self.places = sorted(place for place in pictured if sides[place] > 1)
-        if len(self.places) < batch_size:
+        for names in self.pictures.values():
+            sides.update(names)
+        self.names = tuple(sorted(name for name in pictured if sides[name] > 1))
+        self._check_count(1)
+        self.east_north_m, self.footprint_m = positions_of(self.store.lines(METADATA), self.names)
+        self.kin = kin_of(
+            self.east_north_m,
+            self.footprint_m,
+            self.batches.positive_iou,
+            self.batches.neither_iou,
+        )
+        self._plan: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None
+        self._unreadable: set[str] = set()
+
+    @property
+    def places(self) -> int:
+        """How many there are."""
+        return len(self.names)
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether it is known of any place where it lies."""
+        return bool(np.isfinite(self.east_north_m).any())
+
+    def with_neighbours(self, neighbours: Numbers | None) -> TriplesSource:
+        """The same source with other neighbours; batches differ from here on."""
+        other = copy.copy(self)
+        other.neighbours, other._plan = neighbours, None
+        return other
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """Batch `step` of the endless sequence of epochs; an epoch's remainder is dropped.
+
+        Raises:
+            DataError: there are too few places, or too many pictures that cannot be read.
+        """
+        size = self.batch_size * world
+        self._check_count(world)
+        epoch, position = divmod(step, self.places // size)
+        drawn = self._planned(size, epoch)[position]
+        first = rank * self.batch_size
+        own = drawn[first : first + self.batch_size]
+        names = tuple(self.names[place] for place in own)
+        looks = [self._look(name, step, first + row) for row, name in enumerate(names)]
+        unreadable = tuple(line for each in looks for line in each.unreadable)
+        self._count(unreadable)
+        texts = tuple(each.text for each in looks)
+        present = {
+            view.value: np.array([view in each.images for each in looks]) for view in self.pictures
+        }
+        return Batch(
+            {view: self._stacked(view, looks) for view in self.pictures},
+            present | {TEXT: np.array([bool(text) for text in texts])},
+            texts,
+            relation(self.kin, own, drawn),
+            names,
+            unreadable,
+        )
+
+    def read(self, view: View, name: str) -> Image:
+        """[H, W, 3] encoder input without any change; zeros where the place lacks the view.
+
+        Raises:
+            DataError: the picture cannot be read.
+        """
+        spec = self.preprocess.spec_of(view)
+        if name not in self.pictures[view]:
+            return np.zeros((spec.height_px, spec.width_px, 3), np.uint8)
+        try:
+            return apply(self.picture(view, name), spec)
+        except UnreadableError as error:
+            raise DataError(str(error)) from None
+
+    def picture(self, view: View, name: str) -> Image:
+        """[H, W, 3] of a place that has the view, about as large as needed.
+
+        Raises:
+            UnreadableError: with its path and why.
+        """
+        spec = self.preprocess.spec_of(view)
+        try:
+            return decode(self.store.read(view, name), spec.height_px, spec.width_px)
+        except OSError as error:
+            why = error.strerror
+        except UnreadableError as error:
+            why = str(error)
+        raise UnreadableError(f"{self.store.where(view, name)}: {why}")
+
+    def _look(self, name: str, step: int, row: int) -> Look:
+        """As seed, step and the row in the batch of all processes have it."""
+        return look(
+            [view for view, names in self.pictures.items() if name in names],
+            lambda view: self.picture(view, name),
+            self.texts.get(name, ""),
+            self.preprocess,
+            self.augment,
+            np.random.default_rng([self.seed, _LOOK, step, row]),
+        )
+
+    def _stacked(self, view: View, looks: Sequence[Look]) -> Image:
+        spec = self.preprocess.spec_of(view)
+        rows = np.zeros((len(looks), spec.height_px, spec.width_px, 3), np.uint8)
+        for row, each in zip(rows, looks, strict=True):
+            if view in each.images:
+                row[:] = each.images[view]
+        return rows
+
+    def _planned(self, size: int, epoch: int) -> npt.NDArray[np.int64]:
+        """[batches, size] place numbers of an epoch."""
+        if self._plan is None or self._plan[0] != (size, epoch):
+            plan = plan_epoch(
+                self.places,
+                size,
+                self.seed,
+                epoch,
+                self.kin,
+                self.neighbours,
+                self.batches.hard_share,
+            )
+            self._plan = (size, epoch), plan
+        return self._plan[1]
+
+    def _check_count(self, world: int) -> None:
+        if self.places < self.batch_size * world:
+            processes = f" for each of {world} processes" if world > 1 else ""
             raise DataError(
-                f"{folder / split}: {len(self.places)} places with two views or a text,"
-                f" batch_size is {batch_size}"
+                f"{self.folder}: {self.places} places with two views or a text,"
+                f" batch_size is {self.batch_size}{processes}"
             )
 
-    def batch(self, step: int) -> Batch:
-        """Places `step` of the endless sequence of epochs; an epoch's remainder is dropped."""
-        per_epoch = len(self.places) // self.batch_size
-        epoch, position = divmod(step, per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.places))
-        rows = order[position * self.batch_size : (position + 1) * self.batch_size]
-        places = [self.places[row] for row in rows]
-        images = {view: np.stack([self.read(view, p) for p in places]) for view in self.pictures}
-        present = {
-            view: np.array([place in self.pictures[view] for place in places])
-            for view in self.pictures
-        }
-        return Batch(images, present, tuple(self.texts.get(place, "") for place in places))
+    def _count(self, unreadable: Sequence[str]) -> None:
+        self._unreadable.update(unreadable)
+        if len(self._unreadable) > self.max_unreadable:
+            raise DataError(
+                f"{self.folder}: more than data.max_unreadable = {self.max_unreadable} pictures"
+                f" cannot be read, as {min(self._unreadable)}"
+            )
 
-    def read(self, view: View, place: str) -> Image:
-        """[H, W, 3] encoder input; black where the place lacks the view."""
-        path = self.pictures[view].get(place)
-        if path is None:
-            return np.zeros((self.preprocess.height_px, self.preprocess.width_px, 3), np.uint8)
-        return apply(read_picture(path), self.preprocess)
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_plan": None}
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected one folder per view there")
-    found = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in PICTURES}
-    if not found:
-        raise DataError(f"{folder}: holds no pictures")
-    return found
-
-
-def _texts(path: Path, places: Set[str]) -> dict[str, str]:
-    if not path.exists():
-        return {}
-    # split at line feeds alone: JSON texts may hold other separators of lines
-    lines = path.read_bytes().removesuffix(b"\n").split(b"\n")
-    texts = dict(_text(line, f"{path}, line {n}") for n, line in enumerate(lines, start=1))
-    if not places & texts.keys():
-        raise DataError(f"{path}: none of its ids is the name of a picture, as {min(places)!r}")
-    return {place: text for place, text in texts.items() if text}
-
-
-def _text(line: bytes, where: str) -> tuple[str, str]:
-    try:
-        entry = json.loads(line)
-        place, text = str(entry["id"]), entry["text"]
-    except (ValueError, KeyError, TypeError):
-        place, text = "", None
-    if not isinstance(text, str):
-        raise DataError(f'{where}: expected {{"id": "...", "text": "..."}}')
-    return place, text
+_LOOK = 31
+"""Sets what is drawn for the looks of places apart from all else that the seed draws."""

@@ -1,0 +1,92 @@
+"""The pictures of a split as files, `<split>/<view>/<id>.<suffix>`, and the lines beside them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from geobridge.onboard.errors import DataError
+from geobridge.onboard.views import View
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+TEXTS, METADATA = "text.jsonl", "metadata.jsonl"
+
+Line = tuple[bytes, str]
+"""A line without its end, and where it stands."""
+
+
+class Store(Protocol):
+    """Where the pictures of a split are."""
+
+    def names(self, view: View) -> Sequence[str]:
+        """The ids that have this view."""
+
+    def where(self, view: View, name: str) -> str:
+        """What to call a picture in a message."""
+
+    def read(self, view: View, name: str) -> bytes:
+        """The bytes of a picture.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+
+    def lines(self, name: str) -> Iterator[Line]:
+        """Of `TEXTS` or `METADATA`; none if there is no such file."""
+
+
+class FolderStore:
+    """Files.
+
+    Raises:
+        DataError: names the folder that is missing or empty, or the id that has two pictures.
+    """
+
+    def __init__(self, folder: Path, views: Sequence[View]) -> None:
+        self.folder = folder
+        self.suffixes = {view: _suffixes(folder / view.value) for view in views}
+
+    def names(self, view: View) -> Sequence[str]:
+        """The ids that have this view."""
+        return list(self.suffixes[view])
+
+    def where(self, view: View, name: str) -> str:
+        """The path."""
+        return str(self._path(view, name))
+
+    def read(self, view: View, name: str) -> bytes:
+        """The whole file."""
+        return self._path(view, name).read_bytes()
+
+    def lines(self, name: str) -> Iterator[Line]:
+        """The lines of a file, which are counted from 1."""
+        path = self.folder / name
+        if path.exists():
+            yield from numbered(path.read_bytes(), str(path))
+
+    def _path(self, view: View, name: str) -> Path:
+        return self.folder / view.value / (name + self.suffixes[view][name])
+
+
+def numbered(data: bytes, where: str) -> Iterator[Line]:
+    """Split at line feeds alone: JSON texts may hold other separators of lines."""
+    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), start=1):
+        yield line, f"{where}, line {number}"
+
+
+def _suffixes(folder: Path) -> dict[str, str]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected one folder per view there")
+    found: dict[str, str] = {}
+    for name in sorted(path.name for path in folder.iterdir()):
+        stem, dot, ending = name.rpartition(".")
+        if (dot + ending).lower() not in PICTURES:
+            continue
+        if stem in found:
+            raise DataError(f"{folder}: {stem}{found[stem]} and {name} are pictures of one place")
+        found[stem] = sys.intern(dot + ending)
+    if not found:
+        raise DataError(f"{folder}: holds no pictures")
+    return found

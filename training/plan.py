@@ -1,0 +1,69 @@
+"""What can be known to be wrong before any time is spent, and how many steps a run has."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+from geobridge.onboard.errors import ConfigError, DataError
+
+from .config import Edge, TrainConfig
+from .datasets.batch import TEXT, BatchSource
+
+
+def check(settings: TrainConfig) -> None:
+    """Refuse what cannot be trained, whatever the data.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    objective = settings.objective
+    sides = {*settings.model.views, *([TEXT] if settings.model.text_tower else [])}
+    for edge in get_args(Edge):
+        kind = objective.text_weight if edge.startswith(TEXT) else objective.image_weight
+        if sides >= set(edge.split("-")) and kind * objective.edge_weights.get(edge, 1.0) > 0:
+            return
+    raise ConfigError(
+        f"objective: no edge between {', '.join(sorted(sides))} has a weight; nothing to learn from"
+    )
+
+
+def check_places(settings: TrainConfig, source: BatchSource, processes: int) -> None:
+    """Refuse batches that are larger than the data.
+
+    Raises:
+        DataError: says how many places there are.
+    """
+    size = settings.optim.batch_size
+    if source.places is not None and source.places < size * processes:
+        raise DataError(
+            f"optim.batch_size: {size} for each of {processes} processes, and there are"
+            f" {source.places} places"
+        )
+
+
+def steps_of(settings: TrainConfig, source: BatchSource, processes: int) -> int:
+    """Steps of the whole run, of `optim.steps` or `optim.epochs`.
+
+    Raises:
+        ConfigError: the data have no end, and so no epochs.
+    """
+    config = settings.optim
+    if config.steps:
+        return config.steps
+    if source.places is None:
+        raise ConfigError(
+            f"optim.epochs: source {settings.data.source!r} is endless; expected steps"
+        )
+    per_epoch = source.places // (config.batch_size * processes)
+    return max(1, math.ceil(config.epochs * per_epoch / config.accumulate))
+
+
+def epochs_of(
+    settings: TrainConfig, source: BatchSource, processes: int, steps: int
+) -> float | None:
+    """How often the run sees every place; None for data without end."""
+    if source.places is None:
+        return None
+    per_epoch = source.places // (settings.optim.batch_size * processes)
+    return steps * settings.optim.accumulate / per_epoch
