@@ -42,10 +42,15 @@ behind. Counts to stdout. Stopped, the same command goes on.
 def _train(parser: ArgumentParser) -> None:
     add = parser.add_argument
     text = "TOML file, or a recipe: area, area_foundation, finetune_last3, pretrain, tiny"
-    add("config", type=Path, metavar="CONFIG", help=text)
+    add("config", type=_configuration, metavar="CONFIG", help=text)
     overrides(parser)
     add("--dry-run", action="store_true", help="tell what it will cost, and stop there")
     as_json(parser)
+
+
+def _configuration(text: str) -> Path:
+    """A file, or the bare name of a recipe."""
+    return existing(text) if Path(text).suffix else Path(text)
 
 
 def _import(parser: ArgumentParser) -> None:

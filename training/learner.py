@@ -76,7 +76,6 @@ class Learner:
         self.optimizer = optim.optimizer(self.model, config)
         self.average = Average(self.model, config.ema_decay) if config.ema_decay else None
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=config.precision == "fp16")
-        self.network = _network(self.model, world)
         optim.to_training(self.model)
         if world.rank:  # and other patches dropped
             torch.manual_seed(config.seed + 1_000_003 * world.rank)
@@ -166,6 +165,14 @@ class Learner:
                 stack.enter_context(self.average.in_place())
             yield self.model.eval()
         optim.to_training(self.model)
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """What a batch goes through; several processes meet when it is first asked for."""
+        if self.world.size == 1:
+            return self.model
+        devices = [self.world.device] if self.world.device.type == "cuda" else None
+        return DistributedDataParallel(self.model, device_ids=devices, gradient_as_bucket_view=True)
 
     @cached_property
     def _weights(self) -> dict[str, nn.Parameter]:
@@ -266,13 +273,6 @@ def _synchronised(model: GeoBridge, world: World) -> GeoBridge:
     if world.is_first:
         log.warning("batch norm sees the places of each process by itself on a CPU")
     return model
-
-
-def _network(model: GeoBridge, world: World) -> nn.Module:
-    if world.size == 1:
-        return model
-    devices = [world.device] if world.device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
 
 
 def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

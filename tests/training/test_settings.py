@@ -9,8 +9,12 @@ import pytest
 from geobridge.onboard.config import load, validate
 from geobridge.onboard.errors import ConfigError
 from geobridge.onboard.views import View
+from geobridge.training import config as configuration
 from geobridge.training.config import TrainConfig
 from geobridge.training.config_model import ModelConfig
+from geobridge.training.snapshot import as_toml
+
+RECIPES = Path(configuration.__file__).parent / "configs"
 
 CUSTOM = {
     "vision": {"layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
@@ -70,3 +74,13 @@ def test_a_wrong_value_is_named_by_its_key(override: str, area_config: Path) -> 
     with pytest.raises(ConfigError, match=rf"^{area_config}: .*{key}") as caught:
         load(TrainConfig, area_config, [override])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_snapshot_says_what_the_recipe_said(path: Path, tmp_path: Path) -> None:
+    keys = ["objective.edge_weights={drone-satellite = 0.5}", 'run.folder="Läufe/\\"a\\"\\\\b"']
+    settings = load(TrainConfig, path, keys)
+    assert settings.run.folder == 'Läufe/"a"\\b'
+    written = tmp_path / "config.toml"
+    written.write_text(as_toml(settings), encoding="utf-8")
+    assert load(TrainConfig, written) == settings
