@@ -21,7 +21,7 @@ from geobridge.onboard.manifest import SourceEntry
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.views import View
-from geobridge.training.raster import Raster
+from geobridge.training.rasters.raster import Raster
 
 from .assemble import Parts, assemble
 from .encoders import ExportRecord, read_record

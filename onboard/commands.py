@@ -200,12 +200,12 @@ COMMANDS = {
     "import": Command(
         "take weights that others trained",
         _import,
-        "geobridge.training.imported:import_weights",
+        "geobridge.training.imports.weights:import_weights",
     ),
     "evaluate": Command(
         "how well a checkpoint finds places",
         _evaluate,
-        "geobridge.training.evaluate_checkpoint:evaluate",
+        "geobridge.training.evaluation.evaluate_checkpoint:evaluate",
     ),
     "export": Command("write encoders as ONNX", _export, "geobridge.export.encoders:export"),
     "pack": Command("make a bundle of an area", _pack, "geobridge.export.pack:pack"),

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from geobridge.onboard.errors import ConfigError
 
 from .losses import Descriptors, Loss
-from .pipeline import TensorBatch
+from .runs.pipeline import TensorBatch
 
 Context = Callable[[], AbstractContextManager[object]]
 LossOf = Callable[[Descriptors], Loss]

@@ -23,7 +23,7 @@ from .distributed import World, any_of, gather
 from .ema import Average
 from .losses import Descriptors, Loss, NothingToCompareError, geobridge_loss
 from .model import GeoBridge
-from .pipeline import TensorBatch
+from .runs.pipeline import TensorBatch
 from .start import equip, new_model
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from .config_model import ModelConfig, PreprocessConfig
 from .towers import build_clip, one_line, resize_input
 
 if TYPE_CHECKING:
-    from .pipeline import TensorBatch
+    from .runs.pipeline import TensorBatch
 
 TEXT = "text"
 MAX_LOGIT_SCALE = 100.0

@@ -19,20 +19,21 @@ from geobridge.onboard.config import load
 from geobridge.onboard.errors import ConfigError
 
 from . import checkpoint as checkpoints
-from . import cost, plan, selection
-from .agreement import on_first, together
 from .checkpoint import BEST
 from .config import TrainConfig
 from .datasets.batch import BatchSource
 from .distributed import World, joined
-from .feed import Feed
+from .evaluation import selection
+from .evaluation.report import REPORT, has_report, report
 from .learner import Learner
-from .pipeline import TensorBatch, open_source
 from .recipes import recipe
-from .report import REPORT, has_report, report
-from .run import Run, mined_of
-from .run_folder import CONFIG, locked
-from .snapshot import as_toml
+from .runs import cost, plan
+from .runs.agreement import on_first, together
+from .runs.feed import Feed
+from .runs.pipeline import TensorBatch, open_source
+from .runs.run import Run, mined_of
+from .runs.run_folder import CONFIG, locked
+from .runs.snapshot import as_toml
 
 log = logging.getLogger(__name__)
 

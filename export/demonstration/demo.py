@@ -26,7 +26,7 @@ from geobridge.onboard.simulation.render.scenery import Scenery, on_day
 from geobridge.onboard.simulation.render.views import satellite
 from geobridge.onboard.simulation.world import make_world
 from geobridge.training.datasets.render import render
-from geobridge.training.report import REPORT
+from geobridge.training.evaluation.report import REPORT
 from geobridge.training.trainer import train
 
 from ..encoders import export

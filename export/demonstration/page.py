@@ -9,7 +9,7 @@ from typing import Any
 
 from geobridge.onboard.durable import write_text
 from geobridge.onboard.metrics import guessing
-from geobridge.training.page import document, picture, table
+from geobridge.training.evaluation.page import document, picture, table
 
 _HEAD = ("from, to", "queries", "R@1", "R@5", "R@10", "AP")
 

@@ -36,7 +36,7 @@ def land_of(seed: int, size_km: float | None, raster: Path | None, dsm: Path | N
         return _world(seed, DEFAULT_SIZE_KM if size_km is None else size_km)
     if size_km is not None:
         raise DataError(f"--size-km {size_km:g}: a map has its own size; expected without --map")
-    from geobridge.training.place import read_place  # a world is made without rasterio
+    from geobridge.training.rasters.place import read_place  # a world is made without rasterio
 
     log.info("reading %s", raster)
     return read_place(raster, dsm)

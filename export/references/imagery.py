@@ -13,7 +13,7 @@ from geobridge.onboard import durable
 from geobridge.onboard.manifest import ImageryEntry
 from geobridge.onboard.records import Image, Mask
 from geobridge.onboard.retrieval.imagery import read_tile, tile_path
-from geobridge.training.raster import Raster
+from geobridge.training.rasters.raster import Raster
 
 TILE_PX = 256
 

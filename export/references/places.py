@@ -20,7 +20,7 @@ from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.index import spatial_order
 from geobridge.onboard.views import VIEW_CODES, View
-from geobridge.training.raster import Grid
+from geobridge.training.rasters.raster import Grid
 
 log = logging.getLogger(__name__)
 

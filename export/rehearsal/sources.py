@@ -10,7 +10,7 @@ from geobridge.onboard.bundle import MANIFEST, Bundle, sha256
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.simulation.mapped import MappedPlace
 from geobridge.onboard.simulation.render.scenery import Place
-from geobridge.training.place import read_place
+from geobridge.training.rasters.place import read_place
 
 from .aged import Aged
 

@@ -16,7 +16,7 @@ from rasterio.warp import transform
 from geobridge.export.geotiff import utm_of, write_geotiff
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.records import Image
-from geobridge.training.raster import Raster
+from geobridge.training.rasters.raster import Raster
 
 # rasterio multiplies transforms
 pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")

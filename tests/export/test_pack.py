@@ -69,7 +69,7 @@ def test_every_descriptor_is_that_of_its_square(packed: Path) -> None:
 
 
 def test_the_imagery_is_the_raster_in_the_local_plane(packed: Path, rehearsal: Path) -> None:
-    from geobridge.training.raster import Raster
+    from geobridge.training.rasters.raster import Raster
 
     bundle = Bundle.open(packed)
     image, valid, (east_m, north_m) = ReferenceImagery.open(bundle).read(40.0, -60.0, 90)

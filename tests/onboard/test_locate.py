@@ -20,7 +20,7 @@ FOOTPRINT_M = 100.0
 @pytest.fixture(scope="module")
 def photo(rehearsal: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float, float]:
     """A square of the map as a photo of 120 m, turned by 30 degrees, and where its middle is."""
-    from geobridge.training.raster import Raster
+    from geobridge.training.rasters.raster import Raster
 
     with Raster(rehearsal / "map.tif", 0.5) as raster:
         image, _ = raster.read_all()

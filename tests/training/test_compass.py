@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from geobridge.onboard.simulation.describe.describe import describe
 from geobridge.onboard.simulation.describe.words import axis, wind
 from geobridge.onboard.simulation.world import World, make_world
-from geobridge.training.compass import has_hand, has_points, has_sides, rewrite
+from geobridge.training.appearance.compass import has_hand, has_points, has_sides, rewrite
 
 QUARTERS = st.integers(0, 3)
 

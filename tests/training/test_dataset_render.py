@@ -27,10 +27,10 @@ from hypothesis import strategies as st
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.frames.picture import read_picture
 from geobridge.onboard.geodesy import LocalFrame
-from geobridge.onboard.preprocess import Preprocess
 from geobridge.onboard.simulation.describe.describe import describe
 from geobridge.onboard.simulation.world import SOMEWHERE, make_world
 from geobridge.onboard.views import View
+from geobridge.training.config_model import PreprocessConfig
 from geobridge.training.datasets.render import render
 from geobridge.training.datasets.render_blocks import FOOTPRINTS_M, Blocks, Spot, choose
 from geobridge.training.datasets.triples import TriplesSource
@@ -141,9 +141,10 @@ def test_places_share_as_much_as_they_may(overlap: float) -> None:
 
 def test_the_reader_reads_what_was_written(rendered: Path) -> None:
     for split, count in (("train", 10), ("val", 3)):
-        source = TriplesSource(rendered, tuple(View), Preprocess(32, 32), 3, 0, split)
-        assert len(source.places) == count
-        assert set(source.texts) == set(source.places)
+        sizes = PreprocessConfig(height_px=32, width_px=32)
+        source = TriplesSource(rendered, tuple(View), sizes, 3, 0, split)
+        assert source.places == count
+        assert set(source.texts) == set(source.names)
         batch = source.batch(0)
         assert batch.present[View.SATELLITE].all()
         assert batch.present[View.DRONE].all()
@@ -374,8 +375,9 @@ def test_ones_own_map_has_no_streets_and_no_texts(tmp_path: Path, own_map: Path)
         "metadata.jsonl",
         "satellite",
     }
-    source = TriplesSource(out, (View.DRONE, View.SATELLITE), Preprocess(32, 32), 2, 0)
-    assert len(source.places) == 6
+    sizes = PreprocessConfig(height_px=32, width_px=32)
+    source = TriplesSource(out, (View.DRONE, View.SATELLITE), sizes, 2, 0)
+    assert source.places == 6
 
 
 NADIR = {"size_px": 64, "tilt_deg": 10.0, "weather": "fair", "val": 0.0, "test": 0.0}

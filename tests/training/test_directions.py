@@ -23,9 +23,9 @@ from geobridge.onboard.views import View
 from geobridge.training.config import TrainConfig
 from geobridge.training.config_model import ModelConfig, PreprocessConfig
 from geobridge.training.datasets.triples import TriplesSource
-from geobridge.training.directions import six_directions
+from geobridge.training.evaluation.directions import six_directions
+from geobridge.training.evaluation.report import REPORT, has_report
 from geobridge.training.model import tokenizer
-from geobridge.training.report import REPORT, has_report
 from geobridge.training.trainer import train
 
 Array = npt.NDArray[Any]

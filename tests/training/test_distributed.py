@@ -29,7 +29,7 @@ from geobridge.training.config import ObjectiveConfig
 from geobridge.training.distributed import World, any_of, gather, gather_text, joined
 from geobridge.training.gradcache import backward
 from geobridge.training.losses import Descriptors, Loss, geobridge_loss
-from geobridge.training.pipeline import TensorBatch
+from geobridge.training.runs.pipeline import TensorBatch
 
 WORLDS, PLACES, WORDS = (2, 3, 4), 12, 20
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")

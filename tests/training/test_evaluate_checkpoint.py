@@ -16,8 +16,8 @@ from geobridge.onboard.config import load
 from geobridge.onboard.metrics import guessing
 from geobridge.training import checkpoint as checkpoints
 from geobridge.training.config import TrainConfig
+from geobridge.training.evaluation.report import REPORT
 from geobridge.training.model import build_model
-from geobridge.training.report import REPORT
 from geobridge.training.trainer import train
 
 QUICK = ("optim.steps=2", "optim.workers=0", "optim.precision=bf16")

@@ -14,7 +14,7 @@ from geobridge.training.config_model import ModelConfig, PreprocessConfig
 from geobridge.training.gradcache import backward
 from geobridge.training.losses import Descriptors, Loss, geobridge_loss
 from geobridge.training.model import GeoBridge, build_model
-from geobridge.training.pipeline import TensorBatch
+from geobridge.training.runs.pipeline import TensorBatch
 
 PLACES, SIDE_PX, WORDS = 7, 16, 30
 VISION = {"layers": 2, "width": 16, "head_width": 8, "patch_size": 4}

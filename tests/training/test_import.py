@@ -28,10 +28,10 @@ from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
 from geobridge.onboard.errors import ConfigError, DataError
 from geobridge.onboard.views import View
 from geobridge.training import checkpoint as checkpoints
-from geobridge.training.imported import import_weights
-from geobridge.training.imported_files import read_tensors
-from geobridge.training.imported_names import find_towers, left_over
-from geobridge.training.imported_views import view_of
+from geobridge.training.imports.files import read_tensors
+from geobridge.training.imports.names import find_towers, left_over
+from geobridge.training.imports.views import view_of
+from geobridge.training.imports.weights import import_weights
 from geobridge.training.model import GeoBridge
 
 SIDE, DIMENSION, CONTEXT = 32, 16, 12
@@ -509,7 +509,8 @@ def test_a_trainers_whole_state_is_read_without_its_optimiser(
 ) -> None:
     model = clips["drone"]
     optimizer = torch.optim.Adam(model.parameters())
-    sum(p.sum() for p in model.parameters()).backward()  # type: ignore[union-attr]
+    total = torch.stack([weight.sum() for weight in model.parameters()]).sum()
+    torch.autograd.backward(total)
     optimizer.step()
     path = tmp_path / "w.pth"
     torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}, path)

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from geobridge.onboard.config import load
-from geobridge.training import cost
 from geobridge.training.config import TrainConfig
 from geobridge.training.distributed import World
 from geobridge.training.learner import MAX_SKIPPED, Learner, NotFiniteError
-from geobridge.training.pipeline import TensorBatch, batches, open_source
+from geobridge.training.runs import cost
+from geobridge.training.runs.pipeline import TensorBatch, batches, open_source
 
 ALONE = World(0, 1, torch.device("cpu"))
 NO_DROPOUT = "model.vision.patch_dropout=0"

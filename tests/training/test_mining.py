@@ -21,14 +21,14 @@ pytest.importorskip("torch")
 import torch
 
 from geobridge.onboard.views import View
+from geobridge.training.batches.mining import mine
+from geobridge.training.batches.sampling import relation
 from geobridge.training.config_model import ModelConfig, PreprocessConfig
 from geobridge.training.datasets.batch import NEGATIVE
 from geobridge.training.datasets.triples import TriplesSource
 from geobridge.training.distributed import World, joined
-from geobridge.training.evaluate import encode
-from geobridge.training.mining import mine
+from geobridge.training.evaluation.area import encode
 from geobridge.training.model import GeoBridge, build_model
-from geobridge.training.sampling import relation
 
 Array = npt.NDArray[Any]
 

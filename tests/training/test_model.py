@@ -20,7 +20,7 @@ from geobridge.onboard.errors import ConfigError
 from geobridge.onboard.views import View
 from geobridge.training.config_model import ModelConfig, PreprocessConfig
 from geobridge.training.model import GeoBridge, ImageEncoder, build_model, tokenizer
-from geobridge.training.pipeline import TensorBatch
+from geobridge.training.runs.pipeline import TensorBatch
 from geobridge.training.start import equip
 from geobridge.training.towers import resize_input
 
@@ -483,7 +483,8 @@ def test_checkpointed_gradients_are_the_same(keys: dict[str, Any], refused: str)
             equip(other, chosen, torch.device("cpu"))
         return
     equip(other, chosen, torch.device("cpu"))
-    assert other.images["drone"].get_submodule("tower.transformer").grad_checkpointing is True
+    transformer = other.images["drone"].get_submodule("tower.transformer")
+    assert bool(transformer.grad_checkpointing)
     for model in (plain, other):
         descriptors = model(batch_of(chosen, shown(32, 32)))
         sum((rows * torch.arange(16.0)).sum() for rows in descriptors.values()).backward()

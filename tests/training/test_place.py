@@ -17,8 +17,8 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from geobridge.onboard.errors import DataError
-from geobridge.training.place import read_place
-from geobridge.training.surface import MAX_GAP_M
+from geobridge.training.rasters.place import read_place
+from geobridge.training.rasters.surface import MAX_GAP_M
 
 Write = Callable[..., Path]
 Array = npt.NDArray[Any]

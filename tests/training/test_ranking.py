@@ -22,8 +22,8 @@ from geobridge.onboard.metrics import (
     one_percent_k,
     recall_at_k,
 )
-from geobridge.training import ranking
-from geobridge.training.ranking import figures, ranks
+from geobridge.training.evaluation import ranking
+from geobridge.training.evaluation.ranking import figures, ranks
 
 Descriptors = npt.NDArray[np.float32]
 

@@ -14,8 +14,8 @@ from rasterio.warp import transform
 
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import LocalFrame
-from geobridge.training import raster as rasters
-from geobridge.training.raster import Raster
+from geobridge.training.rasters import raster as rasters
+from geobridge.training.rasters.raster import Raster
 
 Draw = Callable[..., npt.NDArray[np.uint8]]
 Write = Callable[..., Path]

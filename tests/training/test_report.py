@@ -19,9 +19,9 @@ pytest.importorskip("torch")
 
 from geobridge.onboard.config import load
 from geobridge.training.config import TrainConfig
-from geobridge.training.curves import WINDOWS, curve, draw, read_rows
-from geobridge.training.report import REPORT
-from geobridge.training.run_page import PAGE, write_page
+from geobridge.training.evaluation.curves import WINDOWS, curve, draw, read_rows
+from geobridge.training.evaluation.report import REPORT
+from geobridge.training.evaluation.run_page import PAGE, write_page
 from geobridge.training.trainer import train
 
 EDGES = ("drone-satellite", "satellite-street", "street-drone", "text-drone", "text-satellite")

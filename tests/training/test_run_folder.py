@@ -14,11 +14,18 @@ import pytest
 import torch
 
 from geobridge.onboard.errors import ConfigError, DataError
-from geobridge.training import run_folder
 from geobridge.training.checkpoint import MODEL, STATE, Best, checkpoints, read
 from geobridge.training.distributed import World
-from geobridge.training.run_folder import LOCK, UNREADABLE, Unreadable, append, locked, patiently
-from geobridge.training.stopping import Stop
+from geobridge.training.runs import run_folder
+from geobridge.training.runs.run_folder import (
+    LOCK,
+    UNREADABLE,
+    Unreadable,
+    append,
+    locked,
+    patiently,
+)
+from geobridge.training.runs.stopping import Stop
 from geobridge.training.trainer import train
 
 ALONE = World(0, 1, torch.device("cpu"))
@@ -27,8 +34,8 @@ Same = Callable[[Path, Path], bool]
 
 @pytest.fixture(autouse=True)
 def _quick_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geobridge.training.evaluate.QUERIES", 8)
-    monkeypatch.setattr("geobridge.training.report.write_page", lambda *_: None)
+    monkeypatch.setattr("geobridge.training.evaluation.area.QUERIES", 8)
+    monkeypatch.setattr("geobridge.training.evaluation.report.write_page", lambda *_: None)
 
 
 def test_a_folder_is_for_one(tmp_path: Path) -> None:
@@ -161,7 +168,7 @@ def test_pictures_that_cannot_be_read_are_listed(triples_config: Path) -> None:
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, step: int, change: Callable[[Any], None]) -> None:
     """Let something happen to the learner before a step of the run."""
-    from geobridge.training.run import Run
+    from geobridge.training.runs.run import Run
 
     usual = Run._learn
 
@@ -238,7 +245,7 @@ def test_the_best_on_validation_is_kept(
     triples_config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.2, 0.5, 0.5, 0.1])
-    monkeypatch.setattr("geobridge.training.run.validate", lambda *_: next(scores))
+    monkeypatch.setattr("geobridge.training.runs.run.validate", lambda *_: next(scores))
     keys = ["optim.steps=8", "optim.workers=0", "evaluation.every_steps=2"]
     best = train(triples_config, keys)
     assert best == triples_config.parent / "run" / "best"

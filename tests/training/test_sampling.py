@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
+from geobridge.training.batches.sampling import Kin, kin_of, nearest_places, plan_epoch, relation
 from geobridge.training.datasets.batch import NEGATIVE, NEITHER, POSITIVE
-from geobridge.training.sampling import Kin, kin_of, nearest_places, plan_epoch, relation
 
 Array = npt.NDArray[Any]
 
@@ -81,7 +81,7 @@ def test_squares_that_only_touch_are_strangers() -> None:
 def test_many_pairs_do_not_fit_one_portion(monkeypatch: pytest.MonkeyPatch) -> None:
     places = np.random.default_rng(0).uniform(0, 900, (300, 2)), np.full(300, 150.0)
     at_once = whole(kin_of(*places, 0.39, 0.14))
-    monkeypatch.setattr("geobridge.training.kin._CANDIDATES", 7)
+    monkeypatch.setattr("geobridge.training.batches.kin._CANDIDATES", 7)
     assert np.array_equal(whole(kin_of(*places, 0.39, 0.14)), at_once)
     assert (at_once == NEITHER).any()
 
@@ -104,8 +104,8 @@ def test_nearest_places_are_as_sorting_all_of_them_gives(
 ) -> None:
     kin = kin_of(*places, 0.39, 0.14)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("geobridge.training.nearest._LEAF", leaf)
-        patch.setattr("geobridge.training.nearest._CELLS", cells)
+        patch.setattr("geobridge.training.batches.nearest._LEAF", leaf)
+        patch.setattr("geobridge.training.batches.nearest._CELLS", cells)
         found = nearest_places(places[0], k, kin)
     assert found.shape == (kin.places, k)
     strangers = whole(kin) == NEGATIVE

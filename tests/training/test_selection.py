@@ -24,13 +24,13 @@ from geobridge.onboard.config import load
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
-from geobridge.training import selection
 from geobridge.training.config import TrainConfig
 from geobridge.training.datasets.triples import TriplesSource
-from geobridge.training.describe import NAMED
-from geobridge.training.directions import chosen
+from geobridge.training.evaluation import selection
+from geobridge.training.evaluation.describe import NAMED
+from geobridge.training.evaluation.directions import chosen
+from geobridge.training.evaluation.selection import VALIDATION, check, validate
 from geobridge.training.model import GeoBridge, build_model
-from geobridge.training.selection import VALIDATION, check, validate
 
 DIRECTIONS = 9
 

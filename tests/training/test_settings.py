@@ -12,7 +12,7 @@ from geobridge.onboard.views import View
 from geobridge.training import config as configuration
 from geobridge.training.config import TrainConfig
 from geobridge.training.config_model import ModelConfig
-from geobridge.training.snapshot import as_toml
+from geobridge.training.runs.snapshot import as_toml
 
 RECIPES = Path(configuration.__file__).parent / "configs"
 

@@ -21,7 +21,7 @@ from geobridge.training.start import new_model
 VISION = {"layers": 2, "width": 32, "head_width": 16, "patch_size": 8}
 TEXT = {"layers": 1, "width": 16, "heads": 1, "context_length": 16, "vocab_size": 60}
 
-Start = Callable[..., GeoBridge]
+Start = Callable[..., tuple[GeoBridge, GeoBridge]]
 
 
 def settings(preprocess: dict[str, Any] | None = None, **model: Any) -> TrainConfig:
@@ -54,7 +54,9 @@ def trained(config: TrainConfig) -> GeoBridge:
 def start(tmp_path: Path) -> Start:
     """From a checkpoint of `source` a network as `settings` describe it."""
 
-    def run(source: TrainConfig, preprocess: dict[str, Any] | None = None, **model: Any) -> Any:
+    def run(
+        source: TrainConfig, preprocess: dict[str, Any] | None = None, **model: Any
+    ) -> tuple[GeoBridge, GeoBridge]:
         before = trained(source)
         folder = save_weights(source, before, tmp_path / "source")
         after = new_model(settings(preprocess, start_from=str(folder), **model))

@@ -21,9 +21,9 @@ from geobridge.training import trainer as trainers
 from geobridge.training.checkpoint import MODEL, RECORD, STATE, checkpoints, read, save_weights
 from geobridge.training.config import TrainConfig
 from geobridge.training.distributed import World
+from geobridge.training.evaluation.report import REPORT
 from geobridge.training.learner import Learner
-from geobridge.training.report import REPORT
-from geobridge.training.run import Run
+from geobridge.training.runs.run import Run
 from geobridge.training.trainer import train, train_or_tell
 
 Same = Callable[[Path, Path], bool]
@@ -32,8 +32,8 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture(autouse=True)
 def _quick_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geobridge.training.evaluate.QUERIES", 8)
-    monkeypatch.setattr("geobridge.training.report.write_page", lambda *_: None)
+    monkeypatch.setattr("geobridge.training.evaluation.area.QUERIES", 8)
+    monkeypatch.setattr("geobridge.training.evaluation.report.write_page", lambda *_: None)
 
 
 def elsewhere(config: Path) -> str:
@@ -230,7 +230,7 @@ def test_bf16_runs_and_keeps_float32_weights(area_config: Path, same_weights: Sa
 def test_progress_tells_how_far_and_how_long(
     area_config: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geobridge.training.journal._PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("geobridge.training.runs.journal._PROGRESS_EVERY_S", 0.0)
     with caplog.at_level("INFO", logger="geobridge"):
         train(area_config)
     text = caplog.text

@@ -11,7 +11,7 @@ from geobridge.onboard.config import load
 from geobridge.onboard.errors import ConfigError, DataError
 from geobridge.training.config import TrainConfig
 from geobridge.training.datasets.batch import TEXT
-from geobridge.training.pipeline import TensorBatch, batches, open_source
+from geobridge.training.runs.pipeline import TensorBatch, batches, open_source
 from geobridge.training.trainer import train
 
 

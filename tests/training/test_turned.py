@@ -19,8 +19,8 @@ from geobridge.onboard.simulation.render.views import drone, panorama, satellite
 from geobridge.onboard.simulation.state import State
 from geobridge.onboard.simulation.world import make_world
 from geobridge.onboard.views import View
+from geobridge.training.appearance.turned import Turn
 from geobridge.training.config_data import AugmentConfig
-from geobridge.training.turned import Turn
 
 EAST_M, NORTH_M = 10.0, -20.0
 WIDTH_PX = 128

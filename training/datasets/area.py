@@ -21,9 +21,9 @@ from geobridge.onboard.preprocess import Preprocess, apply
 from geobridge.onboard.records import Attitude, Image, Mask
 from geobridge.onboard.views import View
 
-from ..augment import another_day, another_sensor
+from ..appearance.augment import another_day, another_sensor
 from ..config_data import AreaConfig, BatchesConfig
-from ..raster import Raster
+from ..rasters.raster import Raster
 from .batch import NEGATIVE, NEITHER, POSITIVE, TEXT, Batch
 
 Matrix = npt.NDArray[np.float64]

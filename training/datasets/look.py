@@ -11,10 +11,10 @@ from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import VIEW_CODES, View
 
-from ..augment import another_sensor
+from ..appearance.augment import another_sensor
+from ..appearance.turned import Turn
 from ..config_data import AugmentConfig
 from ..config_model import PreprocessConfig
-from ..turned import Turn
 from .batch import TEXT
 from .decode import UnreadableError
 

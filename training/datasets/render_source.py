@@ -10,7 +10,7 @@ from typing import Any
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.simulation.world import MAX_SIZE_PX, make_world
 
-from ..place import read_place
+from ..rasters.place import read_place
 from .render_lands import MapLand, WorldLand
 
 SIZE_KM = (0.4, 10.0)

@@ -142,10 +142,11 @@ class ShardStore:
     def _descriptor(self, shard: int) -> int:
         if shard not in self._open:
             try:
-                self._open[shard] = os.open(self._path(shard), os.O_RDONLY)
+                opened = os.open(self._path(shard), os.O_RDONLY)
             except OSError as error:
                 raise DataError(f"{self._path(shard)}: {error.strerror}") from None
-            weakref.finalize(self, os.close, self._open[shard])
+            weakref.finalize(self, os.close, opened)  # also that of a thread which came second
+            self._open.setdefault(shard, opened)
         return self._open[shard]
 
     def _path(self, shard: int) -> Path:

@@ -25,9 +25,9 @@ from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
+from ..batches.sampling import kin_of, plan_epoch, relation
 from ..config_data import AugmentConfig, BatchesConfig
 from ..config_model import PreprocessConfig
-from ..sampling import kin_of, plan_epoch, relation
 from .batch import TEXT, Batch
 from .decode import UnreadableError, decode
 from .folder import METADATA, TEXTS, FolderStore, Store
@@ -52,7 +52,6 @@ class TriplesSource:
         with_texts: whether to read them.
         batches: which places meet in a batch.
         augment: changes of the pictures and texts of batches; None for none.
-        max_unreadable: so many pictures are skipped, one more is an error.
         neighbours: [N, K] numbers of places that are hard to tell apart, nearest first, or -1.
 
     Raises:
@@ -70,7 +69,6 @@ class TriplesSource:
         with_texts: bool = True,
         batches: BatchesConfig | None = None,
         augment: AugmentConfig | None = None,
-        max_unreadable: int = 100,
         neighbours: Numbers | None = None,
     ) -> None:
         self.folder = folder / split
@@ -79,7 +77,6 @@ class TriplesSource:
         self.seed = seed
         self.batches = batches or BatchesConfig()
         self.augment = augment or UNCHANGED
-        self.max_unreadable = max_unreadable
         self.neighbours = neighbours
         self.store: Store = (
             ShardStore(self.folder, views)
@@ -102,7 +99,6 @@ class TriplesSource:
             self.batches.neither_iou,
         )
         self._plan: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None
-        self._unreadable: set[str] = set()
 
     @property
     def places(self) -> int:
@@ -135,7 +131,6 @@ class TriplesSource:
         names = tuple(self.names[place] for place in own)
         looks = [self._look(name, step, first + row) for row, name in enumerate(names)]
         unreadable = tuple(line for each in looks for line in each.unreadable)
-        self._count(unreadable)
         texts = tuple(each.text for each in looks)
         present = {
             view.value: np.array([view in each.images for each in looks]) for view in self.pictures
@@ -218,14 +213,6 @@ class TriplesSource:
             raise DataError(
                 f"{self.folder}: {self.places} places with two views or a text,"
                 f" batch_size is {self.batch_size}{processes}"
-            )
-
-    def _count(self, unreadable: Sequence[str]) -> None:
-        self._unreadable.update(unreadable)
-        if len(self._unreadable) > self.max_unreadable:
-            raise DataError(
-                f"{self.folder}: more than data.max_unreadable = {self.max_unreadable} pictures"
-                f" cannot be read, as {min(self._unreadable)}"
             )
 
     def __getstate__(self) -> dict[str, Any]:

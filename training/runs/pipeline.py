@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,13 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 from geobridge.onboard.errors import ConfigError, GeobridgeError
 from geobridge.onboard.views import View
 
-from .config import TrainConfig
-from .config_data import AreaConfig
-from .datasets import area
-from .datasets.area import AreaSource
-from .datasets.batch import Batch, BatchSource
-from .datasets.triples import TriplesSource
-from .model import tokenizer
+from ..config import TrainConfig
+from ..config_data import AreaConfig
+from ..datasets import area
+from ..datasets.area import AreaSource
+from ..datasets.batch import Batch, BatchSource
+from ..datasets.triples import TriplesSource
+from ..model import tokenizer
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,6 @@ def open_source(settings: TrainConfig) -> BatchSource:
         with_texts=settings.model.text_tower,
         batches=settings.batches,
         augment=settings.augment,
-        max_unreadable=sys.maxsize,  # counted by the run, over all workers and processes
     )
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from geobridge.onboard import durable
 
-from . import optim
-from .learner import Learner, Step
+from .. import optim
+from ..learner import Learner, Step
 from .pipeline import TensorBatch
 
 FILE = "evidence.json"

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from geobridge.onboard.errors import DataError, GeobridgeError
 
-from .distributed import World, gather_text
+from ..distributed import World, gather_text
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
-from .config import TrainConfig
-from .datasets.area import AreaSource, cut
-from .model import GeoBridge
+from ..config import TrainConfig
+from ..datasets.area import AreaSource, cut
+from ..model import GeoBridge
 
 QUERIES = 256
 UNSEEN_STEP = 2**31

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .config import TrainConfig
-from .datasets.batch import BatchSource
-from .datasets.triples import TriplesSource
-from .learner import Learner
-from .mining import mine
+from ..batches.mining import mine
+from ..batches.sampling import nearest_places
+from ..config import TrainConfig
+from ..datasets.batch import BatchSource
+from ..datasets.triples import TriplesSource
+from ..learner import Learner
 from .pipeline import TensorBatch, batches
-from .sampling import nearest_places
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .datasets.batch import NEITHER, POSITIVE
+from ..datasets.batch import NEITHER, POSITIVE
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

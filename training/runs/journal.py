@@ -17,8 +17,8 @@ from typing import Any
 from geobridge.onboard import durable
 from geobridge.onboard.errors import ConfigError
 
-from .learner import Step
-from .losses import Loss
+from ..learner import Step
+from ..losses import Loss
 from .run_folder import append
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ import torch
 
 from geobridge.onboard.errors import DataError
 
-from . import checkpoint as checkpoints
-from .config import TrainConfig
-from .config_data import TriplesConfig
+from .. import checkpoint as checkpoints
+from ..config import TrainConfig
+from ..config_data import TriplesConfig
 from .directions import with_guesses
 from .held_out import measure, open_split, tell_left_out
 

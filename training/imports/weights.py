@@ -19,13 +19,13 @@ from geobridge.onboard.config import validate
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.views import View
 
-from .checkpoint import save_weights
-from .config import TrainConfig
-from .imported_config import Normalisation, Towers, activation, tables
-from .imported_files import read_tensors
-from .imported_names import Tower, find_towers, left_over
-from .imported_views import parse_map, text_tower, towers_by_view
-from .model import GeoBridge, build_model
+from ..checkpoint import save_weights
+from ..config import TrainConfig
+from ..model import GeoBridge, build_model
+from .architecture import Normalisation, Towers, activation, tables
+from .files import read_tensors
+from .names import Tower, find_towers, left_over
+from .views import parse_map, text_tower, towers_by_view
 
 log = logging.getLogger(__name__)
 

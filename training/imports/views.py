@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from geobridge.onboard.errors import ConfigError, DataError
 from geobridge.onboard.views import View
 
-from .imported_names import Tower
+from .names import Tower
 
 TEXT = "text"
 WORDS = {

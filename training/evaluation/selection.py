@@ -7,11 +7,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from .config import TrainConfig
+from ..config import TrainConfig
+from ..model import GeoBridge
+from ..runs.run_folder import append
 from .directions import mean_r1
 from .held_out import folder_of, measure, open_split, tell_left_out
-from .model import GeoBridge
-from .run_folder import append
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ import torch
 
 from geobridge.onboard.metrics import guessing
 
+from ..config_model import ModelConfig
+from ..datasets.triples import TriplesSource
+from ..model import GeoBridge
 from . import ranking
-from .config_model import ModelConfig
-from .datasets.triples import TriplesSource
 from .describe import Side, describe
-from .model import GeoBridge
 
 Table = list[dict[str, Any]]
 

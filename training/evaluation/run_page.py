@@ -8,15 +8,15 @@ from pathlib import Path
 
 from geobridge.onboard import durable
 
-from .checkpoint import BEST
-from .config import TrainConfig
+from ..checkpoint import BEST
+from ..config import TrainConfig
+from ..runs.journal import METRICS
+from ..runs.run_folder import CONFIG, UNREADABLE
+from ..runs.snapshot import as_toml
 from .curves import Row, draw, read_rows
 from .directions import Table, with_guesses
-from .journal import METRICS
 from .page import document, picture, table
-from .run_folder import CONFIG, UNREADABLE
 from .selection import VALIDATION
-from .snapshot import as_toml
 
 PAGE = "report.html"
 _SHARES = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "r1_percent": "R@1 %", "ap": "AP"}

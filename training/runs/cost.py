@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import optim
-from .datasets.batch import BatchSource
-from .learner import Learner, NotFiniteError
+from .. import optim
+from ..datasets.batch import BatchSource
+from ..learner import Learner, NotFiniteError
 from .pipeline import TensorBatch
 
 log = logging.getLogger(__name__)

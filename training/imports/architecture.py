@@ -10,9 +10,9 @@ import open_clip
 from geobridge.onboard.errors import ConfigError, DataError
 from geobridge.onboard.views import View
 
-from .config_model import SELF_CONTAINED
-from .imported_names import Tower
-from .towers import QUICK_GELU
+from ..config_model import SELF_CONTAINED
+from ..towers import QUICK_GELU
+from .names import Tower
 
 Normalisation = Literal["clip", "imagenet"]
 Towers = dict[View, Tower]

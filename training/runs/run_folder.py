@@ -18,8 +18,8 @@ from typing import TypeVar
 
 from geobridge.onboard.errors import ConfigError, DataError
 
+from ..distributed import World, any_of
 from .agreement import on_first
-from .distributed import World, any_of
 from .stopping import Stop
 
 log = logging.getLogger(__name__)

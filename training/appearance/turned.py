@@ -15,8 +15,8 @@ import numpy as np
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
+from ..config_data import AugmentConfig
 from .compass import has_hand, has_points, has_sides, rewrite
-from .config_data import AugmentConfig
 
 _ROUGHLY = 0.03
 """How far the aspect of a square or a panorama may be from 1 or 2; a share of it."""

@@ -7,12 +7,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .config_model import ModelConfig
-from .datasets.triples import TriplesSource
-from .describe import describe
-from .distributed import World, gather
+from ..config_model import ModelConfig
+from ..datasets.triples import TriplesSource
+from ..distributed import World, gather
+from ..evaluation.describe import describe
+from ..model import GeoBridge
 from .kin import Ints, Kin
-from .model import GeoBridge
 
 CHUNK = 4096
 """So many places are compared at a time with as many."""

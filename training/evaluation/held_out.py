@@ -13,13 +13,13 @@ import torch
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.views import View
 
-from .config import OptimConfig, TrainConfig
-from .config_data import TriplesConfig
-from .datasets.batch import TEXT
-from .datasets.shards import CATALOGUE, is_sharded
-from .datasets.triples import TriplesSource
+from ..config import OptimConfig, TrainConfig
+from ..config_data import TriplesConfig
+from ..datasets.batch import TEXT
+from ..datasets.shards import CATALOGUE, is_sharded
+from ..datasets.triples import TriplesSource
+from ..model import GeoBridge
 from .directions import Table, six_directions
-from .model import GeoBridge
 
 log = logging.getLogger(__name__)
 

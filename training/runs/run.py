@@ -14,19 +14,19 @@ from torch import Tensor
 
 from geobridge.onboard.errors import DataError, GeobridgeError
 
-from . import checkpoint as checkpoints
+from .. import checkpoint as checkpoints
+from ..checkpoint import BEST, Best
+from ..config import TrainConfig
+from ..config_data import TriplesConfig
+from ..distributed import any_of, gather, gather_text
+from ..evaluation.selection import validate
+from ..learner import Learner, NotFiniteError, Step
 from . import evidence
 from .agreement import on_first
-from .checkpoint import BEST, Best
-from .config import TrainConfig
-from .config_data import TriplesConfig
-from .distributed import any_of, gather, gather_text
 from .feed import Feed, Mined
 from .journal import Journal, figures_of, is_due
-from .learner import Learner, NotFiniteError, Step
 from .pipeline import TensorBatch
 from .run_folder import Unreadable, patiently
-from .selection import validate
 from .stopping import Stop
 
 log = logging.getLogger(__name__)

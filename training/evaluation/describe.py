@@ -16,11 +16,11 @@ from geobridge.onboard.errors import DataError
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
-from .config_model import ModelConfig
-from .datasets.batch import TEXT
-from .datasets.triples import TriplesSource
-from .evaluate import encode, evaluating
-from .model import GeoBridge, tokenizer
+from ..config_model import ModelConfig
+from ..datasets.batch import TEXT
+from ..datasets.triples import TriplesSource
+from ..model import GeoBridge, tokenizer
+from .area import encode, evaluating
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from geobridge.onboard import durable
 
-from .config import TrainConfig
-from .config_data import TriplesConfig
-from .datasets.area import AreaSource
-from .datasets.batch import BatchSource
+from ..config import TrainConfig
+from ..config_data import TriplesConfig
+from ..datasets.area import AreaSource
+from ..datasets.batch import BatchSource
+from ..model import GeoBridge
+from .area import evaluate_area
 from .directions import Table
-from .evaluate import evaluate_area
 from .held_out import folder_of, measure, open_split
-from .model import GeoBridge
 from .run_page import PAGE, write_page
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from .datasets.batch import NEGATIVE
+from ..datasets.batch import NEGATIVE
 from .kin import Floats, Ints, Kin, relation
 
 _LEAF = 64

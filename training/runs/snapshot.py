@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .config import TrainConfig
+from ..config import TrainConfig
 
 _HEADER = "# The whole configuration of this run, defaults too; `geobridge train` takes it."
 

@@ -7,8 +7,8 @@ from typing import get_args
 
 from geobridge.onboard.errors import ConfigError, DataError
 
-from .config import Edge, TrainConfig
-from .datasets.batch import TEXT, BatchSource
+from ..config import Edge, TrainConfig
+from ..datasets.batch import TEXT, BatchSource
 
 
 def check(settings: TrainConfig) -> None:

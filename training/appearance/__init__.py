@@ -1,0 +1,1 @@
+"""How a place may look another day, and turned."""

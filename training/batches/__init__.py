@@ -1,0 +1,1 @@
+"""Which places meet in a batch."""

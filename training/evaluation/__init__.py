@@ -1,0 +1,1 @@
+"""What a network finds, and the pages that tell it."""

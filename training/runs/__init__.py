@@ -1,0 +1,1 @@
+"""A run: its folder, its steps, what it says and what it survives."""
