@@ -123,13 +123,16 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read and check a checkpoint; of a run folder, its newest one.
+    """Read and check a checkpoint; of a run folder, its best one or, not validated, its newest.
 
     Raises:
         DataError: not a checkpoint, of another format, or damaged; names the file.
     """
-    if not (path / RECORD).exists() and checkpoints(path):
-        path = checkpoints(path)[-1]
+    if not (path / RECORD).exists():
+        if (path / BEST / RECORD).exists():
+            path = path / BEST
+        elif checkpoints(path):
+            path = checkpoints(path)[-1]
     record = _record(path / RECORD)
     for name, expected in record["sha256"].items():
         file = path / name

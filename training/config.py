@@ -35,7 +35,7 @@ class ObjectiveConfig(Section):
     edge_weights: dict[Edge, NonNegative] = Field(default_factory=dict)
     """Share of an edge in the mean of its kind, 1 unless it stands here; 0 leaves it out."""
     label_smoothing: Fraction = 0.05
-    max_logit_scale: Positive = 100.0
+    max_logit_scale: Annotated[float, Field(ge=1)] = 100.0
     """Clamp of 1 / temperature."""
 
 
@@ -69,7 +69,7 @@ class OptimConfig(Section):
     temperature are trained; 0: everything."""
     text_frozen: bool = False
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: Annotated[int, Field(ge=0)] = 1
 
@@ -87,8 +87,8 @@ class EvaluationConfig(Section):
 
     every_steps: Annotated[int, Field(ge=0)] = 0
     """0: only at the end."""
-    split: Literal["val", "test", "train"] = "val"
-    """What the best checkpoint is chosen on; the final report is always of the test split."""
+    split: Literal["val", "train"] = "val"
+    """What the best checkpoint is chosen on; never the test split, which the final report is of."""
     max_places: Annotated[int, Field(ge=2)] = 10_000
 
 

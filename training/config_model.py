@@ -99,7 +99,7 @@ class PreprocessConfig(PreprocessEntry):
         0.4578275,
         0.40821073,
     )
-    std: Annotated[tuple[float, float, float], Field(strict=False)] = (
+    std: Annotated[tuple[Positive, Positive, Positive], Field(strict=False)] = (
         0.26862954,
         0.26130258,
         0.27577711,

@@ -104,10 +104,11 @@ class GeoBridge(nn.Module):
     def forward(self, batch: TensorBatch) -> dict[str, Tensor]:
         """Every tower on every row: side to [B, D] unit descriptors.
 
-        A row that lacks a side holds a black picture or an empty text there; the loss masks it.
+        A row that lacks a side is masked by the loss, whatever stands there: zeros, or what the
+        tower makes of a black picture or an empty text.
         """
         descriptors = {
-            name: encoder(batch.images[View(name)])
+            name: _encode(encoder, batch.images[View(name)], batch.present[name])
             for name, encoder in self.images.items()
             if View(name) in batch.images
         }
@@ -125,6 +126,25 @@ class GeoBridge(nn.Module):
         if self.text is None:
             raise ValueError("this model has no text tower")
         return F.normalize(self.text(tokens).float(), dim=-1)
+
+
+def _encode(encoder: nn.Module, image: Tensor, present: Tensor) -> Tensor:
+    """[B, D]; black pictures that stand for missing ones stay out of a batch norm's statistics."""
+    if not _has_batch_norm(encoder) or bool(present.all()):
+        whole: Tensor = encoder(image)
+        return whole
+    training = encoder.training
+    if not present.any():  # still a part of the graph, as other processes expect
+        present = torch.zeros_like(present)
+        present[0] = True
+        encoder.eval()
+    rows: Tensor = encoder(image[present])
+    encoder.train(training)
+    return rows.new_zeros(len(image), rows.shape[1]).index_put((present,), rows)
+
+
+def _has_batch_norm(encoder: nn.Module) -> bool:
+    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in encoder.modules())
 
 
 def build_model(
@@ -184,10 +204,14 @@ def _widen(
 
 
 def _check_lengths(encoder: ImageEncoder, config: ModelConfig) -> None:
-    if config.nested_dims:
+    spec = encoder.preprocess
+    try:
         length = encoder.length()
-        if config.nested_dims[-1] >= length:
-            raise ConfigError(
-                f"model.nested_dims: {config.nested_dims[-1]} must be less than the descriptor's"
-                f" {length}"
-            )
+    except RuntimeError as error:
+        size = f"{spec.width_px}x{spec.height_px} px"
+        raise ConfigError(f"preprocess: the towers cannot take {size}: {one_line(error)}") from None
+    if config.nested_dims and config.nested_dims[-1] >= length:
+        raise ConfigError(
+            f"model.nested_dims: {config.nested_dims[-1]} must be less than the descriptor's"
+            f" {length}"
+        )

@@ -148,7 +148,11 @@ def _complete(settings: TrainConfig, world: World) -> Path | None:
         return None
     if has_report(settings) and not (run / REPORT).exists():
         return None
-    return run / BEST if resumed.standing.best else resumed.path
+    best = resumed.standing.best
+    if best is None:
+        return resumed.path
+    kept = (run / BEST / checkpoints.RECORD).exists()
+    return run / BEST if kept and checkpoints.read(run).step == best.step else None
 
 
 def _resumable(settings: TrainConfig, world: World) -> checkpoints.Checkpoint | None:
@@ -156,7 +160,7 @@ def _resumable(settings: TrainConfig, world: World) -> checkpoints.Checkpoint | 
     run = Path(settings.run.folder)
     if not checkpoints.checkpoints(run):
         return None
-    found = checkpoints.read(run)
+    found = checkpoints.read(checkpoints.checkpoints(run)[-1])
     for table in _DECIDES:
         if _decisive(found.config, table) != _decisive(settings, table):
             raise ConfigError(

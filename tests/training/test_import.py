@@ -353,7 +353,7 @@ REFUSED: list[tuple[Callable[..., Weights], dict[str, Any], str]] = [
     (lettered, {"shared": True}, "--shared: module.E_d and module.E_s are not the same"),
     (twice, {}, r"drone \(module.E_d\) and satellite \(module.E_s\) have the same weights"),
     (ema, {}, "are both drone; say --map; found: ema.module.E_d"),
-    (not_finite, {}, "the satellite tower gives descriptors of length"),
+    (not_finite, {}, "the image tower module.E_s: ln_post.weight holds no finite numbers"),
     (dead, {}, "the street tower gives two different inputs the same descriptor"),
     (another_size, {}, "image tower module.E_p does not fit .*resblocks.1.* is nothing"),
     (lambda c: without(c, "E_"), {}, "no CLIP image tower; names begin with module"),

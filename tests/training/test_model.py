@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import math
 import pickle
@@ -528,3 +529,29 @@ def test_a_machine_that_cannot_compile_says_so(monkeypatch: pytest.MonkeyPatch) 
         ConfigError, match=r"^model\.compile: not on this machine: no working C\+\+ "
     ):
         equip(model, chosen, torch.device("cpu"))
+
+
+def test_black_pictures_stay_out_of_batch_norms() -> None:
+    chosen = config(vision={"layers": [1, 1, 1, 1], "width": 8, "head_width": 8})
+    batch = batch_of(chosen, shown(32, 32))
+    black, whole = build_model(chosen, shown(32, 32)), batch.present["street"].clone()
+    few = torch.tensor([True, False, True])
+    picture = batch.images[View.STREET].clone()
+    picture[~few] = 0
+    thinned = replace(
+        batch,
+        images={**batch.images, View.STREET: picture},
+        present={**batch.present, "street": few},
+    )
+    alone = copy.deepcopy(black)
+    black.train()(thinned)
+    alone.train().encode_image(View.STREET, batch.images[View.STREET][few])
+    for name, value in alone.images["street"].state_dict().items():
+        torch.testing.assert_close(black.images["street"].state_dict()[name], value)
+    nobody = replace(batch, present={**batch.present, "street": torch.zeros_like(whole)})
+    before = copy.deepcopy(black.images["street"].state_dict())
+    black(nobody)["street"].sum().backward()
+    assert black.images["street"].training
+    for name, value in before.items():
+        torch.testing.assert_close(black.images["street"].state_dict()[name], value)
+    assert all(weight.grad is not None for weight in black.images["street"].parameters())

@@ -61,6 +61,11 @@ _UPRIGHT = re.compile(
     r"|cent(?:er|re)|of the (?:image|picture|photo|view|frame|scene|map))\b",
     re.IGNORECASE,
 )
+_LOOSE = re.compile(
+    r"\b(?:left|right)[- ]?hand(?:ed)?\b|\bo['\u2019]?clock\b|\b(?:vertical|horizontal)(?:ly)?\b"
+    r"|\b[NSEW] (?:to|and) [NSEW]\b",
+    re.IGNORECASE,
+)
 
 
 def has_points(text: str) -> bool:
@@ -76,6 +81,11 @@ def has_sides(text: str) -> bool:
 def has_hand(text: str) -> bool:
     """Whether it tells a thing from its mirror image by other words: clockwise or not."""
     return bool(_AROUND.search(text))
+
+
+def is_loose(text: str) -> bool:
+    """Whether it tells directions in words that no rule here rewrites."""
+    return bool(_LOOSE.search(text))
 
 
 def rewrite(text: str, quarters: int, mirrored: bool) -> str:

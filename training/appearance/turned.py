@@ -16,7 +16,7 @@ from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
 from ..config_data import AugmentConfig
-from .compass import has_hand, has_points, has_sides, rewrite
+from .compass import has_hand, has_points, has_sides, is_loose, rewrite
 
 _ROUGHLY = 0.03
 """How far the aspect of a square or a panorama may be from 1 or 2; a share of it."""
@@ -62,9 +62,11 @@ class Turn:
         return turned[:, ::-1] if self.mirrored else turned
 
     def words(self, text: str, rewriting: bool) -> str:
-        """The text, rewritten; or none, if it is not to be rewritten and would be wrong."""
+        """The text, rewritten; or none, where it would be wrong and no rule, or wish, mends it."""
         if not self:
             return text
+        if is_loose(text):
+            return ""
         if rewriting:
             return rewrite(text, self.quarters, self.mirrored)
         wrong = has_points(text) or has_sides(text) or (self.mirrored and has_hand(text))

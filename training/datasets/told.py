@@ -44,7 +44,7 @@ def texts_of(lines: Iterable[Line], places: Set[str]) -> dict[str, str]:
     if where and not places & texts.keys():
         path = where.rpartition(", line ")[0]
         raise DataError(f"{path}: none of its ids is the name of a picture, as {min(places)!r}")
-    return {place: text for place, text in texts.items() if text}
+    return {place: text for place, text in texts.items() if text.strip()}
 
 
 def positions_of(lines: Iterable[Line], places: Sequence[str]) -> tuple[Floats, Floats]:

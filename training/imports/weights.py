@@ -119,6 +119,8 @@ def _copy(tower: Tower, module: nn.Module, name: str) -> None:
         if have != want:
             where = f"the {tower.kind} tower {tower.title} does not fit {name}"
             raise DataError(f"{where}: {key} is {have}, expected {want}")
+        if not bool(tower.weights[key].isfinite().all()):
+            raise DataError(f"the {tower.kind} tower {tower.title}: {key} holds no finite numbers")
     for key, target in targets.items():
         target.copy_(tower.weights[key])
 

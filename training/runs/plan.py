@@ -19,6 +19,12 @@ def check(settings: TrainConfig) -> None:
     """
     objective = settings.objective
     sides = {*settings.model.views, *([TEXT] if settings.model.text_tower else [])}
+    for side in settings.augment.missing:
+        if side not in sides:
+            raise ConfigError(f"augment.missing.{side}: the model has no such tower")
+    for edge in objective.edge_weights:
+        if not sides >= set(edge.split("-")):
+            raise ConfigError(f"objective.edge_weights.{edge}: the model lacks a tower of it")
     for edge in get_args(Edge):
         kind = objective.text_weight if edge.startswith(TEXT) else objective.image_weight
         if sides >= set(edge.split("-")) and kind * objective.edge_weights.get(edge, 1.0) > 0:
