@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from geobridge.onboard.errors import ConfigError
+from geobridge.onboard.errors import ConfigError, DataError
 
 TIMEOUT = timedelta(minutes=30)
 """A process that waits longer for the others gives up; what one does alone must be shorter."""
@@ -49,6 +49,7 @@ def joined(device: str) -> Iterator[World]:
     Raises:
         ConfigError: a device that is not there, variables that contradict each other, or processes
             that do not come.
+        DataError: meanwhile, one of the others has ended.
     """
     where = _environment()
     world = World(where.get("RANK", 0), where.get("WORLD_SIZE", 1), _device(device, where))
@@ -60,6 +61,13 @@ def joined(device: str) -> Iterator[World]:
     _meet(world)
     try:
         yield world
+    except RuntimeError as error:
+        if isinstance(error, dist.DistBackendError) or "gloo" in str(error):
+            raise DataError(
+                f"process {world.rank} of {world.size} has lost the others; the same command goes"
+                f" on from the last checkpoint ({str(error).splitlines()[0]})"
+            ) from None
+        raise
     finally:
         dist.destroy_process_group()
 

@@ -208,7 +208,9 @@ class Learner:
                     self.world.size,
                 )
             except NothingToCompareError as error:
-                raise DataError(f"step {self.step}: {error}; raise optim.batch_size") from None
+                raise DataError(
+                    f"step {self.step}: {error}; raise optim.batch_size or lower augment.missing"
+                ) from None
 
     def _of_all(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Every side's rows of all processes, sent as one tensor."""

@@ -79,6 +79,7 @@ def _tell(settings: TrainConfig, world: World) -> dict[str, Any]:
 
 def _train(settings: TrainConfig, world: World) -> Path:
     folder = Path(settings.run.folder)
+    together(world, lambda: plan.check(settings))  # before the folder is made
     if done := together(world, lambda: _complete(settings, world)):
         log.info("%s is complete", done)
         return done

@@ -119,3 +119,16 @@ def test_what_one_cannot_read_stops_both(triples_config: Path, pair: Pair) -> No
         assert (code, out) == (2, ""), log
         assert log.count("\n") == 1
         assert "text.jsonl, line 1" in log
+
+
+@pytest.mark.slow
+def test_who_loses_the_other_says_so_in_one_line(triples_config: Path, pair: Pair) -> None:
+    run = triples_config.parent / "run"
+    first, second = pair(triples_config, *KEYS, "optim.batch_size=4", "optim.steps=500")
+    while not checkpoints(run):
+        assert first.poll() is None, first.communicate()[1]
+        time.sleep(0.005)
+    second.kill()
+    [(code, out, log)] = ended([first])
+    assert (code, out) == (2, ""), log
+    assert "process 0 of 2 has lost the others; the same command goes on" in log.splitlines()[-1]

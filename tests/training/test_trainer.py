@@ -213,7 +213,7 @@ def test_the_configuration_lies_beside_the_run_and_goes_on(
 
 def test_a_folder_that_cannot_be_is_known_before_the_first_step(area_config: Path) -> None:
     (area_config.parent / "run").write_text("a file")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(ConfigError, match=r"^run\.folder: .*run: File exists$"):
         train(area_config)
 
 

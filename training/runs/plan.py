@@ -10,6 +10,9 @@ from geobridge.onboard.errors import ConfigError, DataError
 from ..config import Edge, TrainConfig
 from ..datasets.batch import TEXT, BatchSource
 
+VOCABULARY = 49_408
+"""Tokens of CLIP's tokenizer."""
+
 
 def check(settings: TrainConfig) -> None:
     """Refuse what cannot be trained, whatever the data.
@@ -17,7 +20,9 @@ def check(settings: TrainConfig) -> None:
     Raises:
         ConfigError: names the key.
     """
-    objective = settings.objective
+    objective, text = settings.objective, settings.model.text
+    if text and settings.model.text_tower and text.get("vocab_size", VOCABULARY) < VOCABULARY:
+        raise ConfigError(f"model.text.vocab_size: expected {VOCABULARY}, the tokens of CLIP")
     sides = {*settings.model.views, *([TEXT] if settings.model.text_tower else [])}
     for side in settings.augment.missing:
         if side not in sides:

@@ -35,10 +35,13 @@ def locked(run: Path) -> Iterator[None]:
     """Keep a folder to this process; the lock goes with the process, however it ends.
 
     Raises:
-        ConfigError: another one trains in it.
+        ConfigError: another one trains in it, or it cannot be made.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    handle = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        handle = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise ConfigError(f"run.folder: {run}: {error.strerror}") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
