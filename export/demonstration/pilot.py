@@ -18,6 +18,9 @@ from ..flights.mission import Mission
 from ..flights.wires import Wires
 
 READY_S, END_S = 60.0, 10.0
+MIN_SCORE = 0.05
+"""Of encoders trained for minutes, whose scores are low everywhere: what their candidates are worth
+is left to the comparison with the map, whose thresholds stay as they are."""
 _RUN = "from geobridge.onboard.cli import main; raise SystemExit(main())"
 
 
@@ -31,6 +34,7 @@ def onboard_toml(
         f"record = {_text(record)}",
         *wires.onboard_toml(),
         f"source.process_rate_hz = {mission.shutter.rate_hz!r}",
+        f"localizer.gate.min_score = {MIN_SCORE}",
         *camera_toml(mission.camera),
     ]
     return "".join(f"{line}\n" for line in lines)
