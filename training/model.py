@@ -133,10 +133,11 @@ def _encode(encoder: nn.Module, image: Tensor, present: Tensor) -> Tensor:
     if not _has_batch_norm(encoder) or bool(present.all()):
         whole: Tensor = encoder(image)
         return whole
-    training = encoder.training
-    if not present.any():  # still a part of the graph, as other processes expect
+    training, count = encoder.training, int(present.sum())
+    if count == 0:  # still a part of the graph, as other processes expect
         present = torch.zeros_like(present)
         present[0] = True
+    if count < 2:  # of one picture alone there are no statistics
         encoder.eval()
     rows: Tensor = encoder(image[present])
     encoder.train(training)

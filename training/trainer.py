@@ -106,6 +106,7 @@ def _begin(
     plan.check(settings)
     selection.check(settings)
     resumed = _resumable(settings, world)
+    plan.check_words(settings)
     source = open_source(settings)
     plan.check_places(settings, source, world.size)
     steps = plan.steps_of(settings, source, world.size)

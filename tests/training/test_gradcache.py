@@ -21,11 +21,13 @@ VISION = {"layers": 2, "width": 16, "head_width": 8, "patch_size": 4}
 TEXT = {"layers": 1, "width": 16, "heads": 2, "context_length": 8, "vocab_size": WORDS}
 
 
-def network_of(patch_dropout: float = 0.0, vision: dict[str, object] | None = None) -> GeoBridge:
+def network_of(
+    patch_dropout: float = 0.0, vision: dict[str, object] | None = None, side_px: int = SIDE_PX
+) -> GeoBridge:
     """A GeoBridge of the smallest transformers, the same every time."""
     torch.manual_seed(3)
     vision = vision or VISION | {"patch_dropout": patch_dropout}
-    preprocess = PreprocessConfig(height_px=SIDE_PX, width_px=SIDE_PX)
+    preprocess = PreprocessConfig(height_px=side_px, width_px=side_px)
     return build_model(ModelConfig(embed_dim=8, vision=vision, text=TEXT), preprocess).train()
 
 
@@ -190,7 +192,7 @@ def test_half_precision_is_for_the_towers_alone(batch: TensorBatch, chunk_size: 
 
 def test_batch_norm_in_training_is_refused(batch: TensorBatch) -> None:
     residual = {"layers": [1, 1, 1, 1], "width": 8, "head_width": 8}
-    network = network_of(vision=residual)
+    network = network_of(vision=residual, side_px=32)
     with pytest.raises(ConfigError, match=r"optim\.chunk_size: batch norm needs a batch as a"):
         backward(network, batch, Objective(network, batch), 3)
     assert not gradients(network)

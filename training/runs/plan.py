@@ -20,9 +20,7 @@ def check(settings: TrainConfig) -> None:
     Raises:
         ConfigError: names the key.
     """
-    objective, text = settings.objective, settings.model.text
-    if text and settings.model.text_tower and text.get("vocab_size", VOCABULARY) < VOCABULARY:
-        raise ConfigError(f"model.text.vocab_size: expected {VOCABULARY}, the tokens of CLIP")
+    objective = settings.objective
     sides = {*settings.model.views, *([TEXT] if settings.model.text_tower else [])}
     for side in settings.augment.missing:
         if side not in sides:
@@ -37,6 +35,17 @@ def check(settings: TrainConfig) -> None:
     raise ConfigError(
         f"objective: no edge between {', '.join(sorted(sides))} has a weight; nothing to learn from"
     )
+
+
+def check_words(settings: TrainConfig) -> None:
+    """Refuse a text tower that has no place for every token.
+
+    Raises:
+        ConfigError: says how many there are.
+    """
+    text = settings.model.text if settings.model.text_tower else None
+    if text and text.get("vocab_size", VOCABULARY) < VOCABULARY:
+        raise ConfigError(f"model.text.vocab_size: expected {VOCABULARY}, the tokens of CLIP")
 
 
 def check_places(settings: TrainConfig, source: BatchSource, processes: int) -> None:
