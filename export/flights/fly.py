@@ -84,7 +84,7 @@ def fly(
         vibration_deg: 1-sigma shake of the camera.
         gnss: faults as `outage@60`, `drift@60:0.5,45` or `jump@80-95:120,270`.
         sensors: errors as `attitude_bias_deg=1.5`, see `options.errors_of`.
-        dropped_share: of the pictures, never to be seen; a folder of pictures can tell.
+        dropped_share: of the pictures, never to be seen; live, or in a folder of pictures.
         late_share: of the pictures, held up on their way; live only.
         clock_offset_s: how far the camera's clock is ahead.
         steer_by: truth, or belief: what the autopilot makes of its readings; live it is belief.

@@ -47,14 +47,16 @@ class LiveFlight:
 
 
 class _Shown:
-    """The camera's pictures: some of them late, and the first one noticed."""
+    """The camera's pictures: some of them lost or late, and the first one noticed."""
 
     def __init__(self, mission: Mission) -> None:
         self._eye, self._shutter = mission.eye(threads=1), mission.shutter
         self._rng = np.random.default_rng([mission.seed, 24])
         self.count, self.is_watched = 0, Event()
 
-    def __call__(self, state: State) -> Image:
+    def __call__(self, state: State) -> Image | None:
+        if self._rng.random() < self._shutter.dropped_share:
+            return None
         image = self._eye(state)
         if self._rng.random() < self._shutter.late_share:
             time.sleep(self._rng.exponential(self._shutter.late_s))
@@ -72,7 +74,7 @@ def fly_to_daemon(
     """Fly in real time until the route is done or the flight ends otherwise.
 
     Args:
-        mission: its shutter may be late and its clock wrong; it drops nothing.
+        mission: its shutter may drop pictures or be late, and its clock be wrong.
         wires: where autopilot and camera can be reached.
         daemon: entered when they can be, left when the flight is over and they still can.
         out: folder for `moments.jsonl`, which is written also where the flight is interrupted or

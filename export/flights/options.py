@@ -100,11 +100,10 @@ def shutter_of(
     """
     if not 0.0 < rate_hz <= MAX_RATE_HZ:
         raise DataError(f"--rate-hz {rate_hz:g}: expected more than 0, at most {MAX_RATE_HZ:g}")
-    if dropped_share and is_live:
-        raise DataError(f"--dropped-share {dropped_share:g}: expected without --live")
-    if dropped_share and not has_names:
+    if dropped_share and not (is_live or has_names):
         raise DataError(
-            f"--dropped-share {dropped_share:g}: a video cannot tell; expected with --frames"
+            f"--dropped-share {dropped_share:g}: a video cannot tell; expected with --frames or"
+            " --live"
         )
     if late_share and not is_live:
         raise DataError(f"--late-share {late_share:g}: files are never late; expected with --live")

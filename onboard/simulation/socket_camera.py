@@ -23,8 +23,8 @@ PATIENCE_S = 5.0
 class SocketCamera:
     """Takes a picture of the truth at its rate and sends it to whoever is connected.
 
-    `picture` is called in a thread of its own; what it takes to render is the camera's latency. The
-    camera's clock may be ahead of the vehicle's.
+    `picture` is called in a thread of its own; what it takes to render is the camera's latency, and
+    None is a picture lost. The camera's clock may be ahead of the vehicle's.
 
     Raises:
         LinkError: the socket cannot be made, or somebody answers on it.
@@ -33,7 +33,7 @@ class SocketCamera:
     def __init__(
         self,
         path: Path,
-        picture: Callable[[State], Image],
+        picture: Callable[[State], Image | None],
         rate_hz: float,
         clock_offset_s: float = 0.0,
     ) -> None:
@@ -77,7 +77,9 @@ class SocketCamera:
             if self._latest is not None:
                 state, t_ns = self._latest
                 taken_ns = (time.monotonic_ns() if t_ns is None else t_ns) + self._ahead_ns
-                viewer.sendall(pack_frame(self._picture(state), taken_ns))
+                image = self._picture(state)
+                if image is not None:
+                    viewer.sendall(pack_frame(image, taken_ns))
             due_s = max(due_s + self._period_s, time.monotonic())
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,20 @@ def test_pictures_come_at_the_camera_s_rate(camera: SocketCamera) -> None:
         start_s = time.monotonic()
         assert len(list(islice(frames, 20))) == 20
         assert 0.3 < time.monotonic() - start_s < 3.0
+
+
+def test_a_picture_that_is_lost_is_not_sent(tmp_path: Path) -> None:
+    taken = count()
+
+    def seen(state: State) -> Image | None:
+        return None if next(taken) % 2 else picture(state)
+
+    with closing(SocketCamera(tmp_path / "camera", seen, 50.0)) as camera:
+        camera.show(state_at(1.0), S)
+        camera.start()
+        with closing(StreamSource(f"stream:{camera.path}")) as source:
+            assert len(list(islice(source, 4))) == 4
+        assert next(taken) >= 7
 
 
 def test_nothing_is_seen_before_the_vehicle_is_there(camera: SocketCamera) -> None:

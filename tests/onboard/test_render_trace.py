@@ -20,7 +20,7 @@ from geobridge.onboard.simulation.land.solids import BOX, CROWN, Facade, Rows, S
 from geobridge.onboard.simulation.land.terrain import Terrain
 from geobridge.onboard.simulation.render.day import Day, light_of
 from geobridge.onboard.simulation.render.hit_crown import meet_crown
-from geobridge.onboard.simulation.render.rays import empty, render_rays
+from geobridge.onboard.simulation.render.rays import empty, render_rays, unlit
 from geobridge.onboard.simulation.render.scene import (
     CROWN_BASE,
     CROWN_HEIGHT,
@@ -98,9 +98,9 @@ def scene_of(terrain: Terrain, boxes: Rows, crowns: Rows) -> Scene:
 
 def follow(scene: Scene, origins: Floats, ways: Floats) -> tuple[Floats, Field]:
     """[N] distance and kind of what each ray meets."""
-    out = empty(len(origins), 1)
+    out, surface = empty(len(origins), 1), unlit(len(origins), 1)
     turns = np.repeat(np.eye(3)[None], len(origins), axis=0)
-    render_rays(scene, LIGHT, origins, turns, ways[:, None], 0.0, *out, 0, len(origins))
+    render_rays(scene, LIGHT, origins, turns, ways[:, None], 0.0, out, surface, 0, len(origins))
     return out.distance_m[:, 0].astype(float), out.kind[:, 0]
 
 

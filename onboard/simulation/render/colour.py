@@ -1,4 +1,4 @@
-"""The light that comes along a ray: what it meets, in the sun, under the sky, through the air."""
+"""The light that comes along a ray: `meet`, then `sun_share`, then `colour`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ import math
 from .compiled import compiled
 from .day import Light, Rgb
 from .ground_picture import lamp_at
-from .hit import MISS
 from .noise import cloud_at, value_noise
 from .paint import paint
 from .scene import Scene
 from .sky import CLOUD_BASE_M, sky_colour
-from .trace import CROWN, GROUND, SKY, trace
-
-Seen = tuple[float, float, float, float, int, int]
-"""Linear red, green, blue; distance in metres; kind and index of what was met."""
+from .trace import CROWN, GROUND, SKY, Met, trace
 
 
 @compiled
-def look_along(
+def meet(
+    scene: Scene, light: Light, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
+) -> Met:
+    """What a ray meets first, with the slope of the ground."""
+    at, kind, index, nx, ny, nz = trace(scene, light.bare, False, ox, oy, oz, dx, dy, dz)
+    if kind == GROUND:
+        nx, ny, nz = _slope(scene, ox + dx * at, oy + dy * at)
+    return at, kind, index, nx, ny, nz
+
+
+@compiled
+def colour(
     scene: Scene,
     light: Light,
     ox: float,
@@ -28,41 +35,33 @@ def look_along(
     dx: float,
     dy: float,
     dz: float,
-    width_m: float,
-    spread: float,
+    met: Met,
+    share: float,
+    wide: float,
     haze: float,
-) -> Seen:
-    """What is seen along a ray that is `width_m` wide at its origin and `spread` wider per metre.
-
-    `haze` is the extinction per metre.
-    """
-    at, kind, index, nx, ny, nz = trace(scene, light.bare, False, ox, oy, oz, dx, dy, dz)
+) -> Rgb:
+    """The light from what was met, on which a `share` of the sun shines; the ray is `wide` there,
+    and the air takes `haze` of it per metre."""
+    at, kind, index, nx, ny, nz = met
     if kind == SKY:
-        red, green, blue = sky_colour(light, dx, dy, dz)
-        return red, green, blue, MISS, SKY, 0
+        return sky_colour(light, dx, dy, dz)
     x, y, z = ox + dx * at, oy + dy * at, oz + dz * at
-    wide = width_m + spread * at
-    if kind == GROUND:
-        nx, ny, nz = _slope(scene, x, y)
     red, green, blue, mirror, glow = paint(
         scene, light, kind, index, x, y, z, nx, ny, nz, -(dx * nx + dy * ny + dz * nz), wide
     )
-    red, green, blue = _under_light(scene, light, kind, x, y, z, nx, ny, nz, red, green, blue)
+    red, green, blue = _under_light(scene, light, share, x, y, nz, red, green, blue)
     if glow > 0.0 and light.lamps > 0.0:
         red, green, blue = red + 0.50 * glow, green + 0.38 * glow, blue + 0.2 * glow
     if mirror > 0.0:
-        sky_r, sky_g, sky_b, share = _mirrored(light, x, y, dx, dy, dz, nx, ny, nz, wide)
-        share *= mirror
-        red, green = red + (sky_r - red) * share, green + (sky_g - green) * share
-        blue += (sky_b - blue) * share
+        sky_r, sky_g, sky_b, mirrored = _mirrored(light, x, y, dx, dy, dz, nx, ny, nz, wide)
+        mirrored *= mirror
+        red, green = red + (sky_r - red) * mirrored, green + (sky_g - green) * mirrored
+        blue += (sky_b - blue) * mirrored
     clear = math.exp(-haze * at)
     return (
         red * clear + light.horizon[0] * (1.0 - clear),
         green * clear + light.horizon[1] * (1.0 - clear),
         blue * clear + light.horizon[2] * (1.0 - clear),
-        at,
-        kind,
-        index,
     )
 
 
@@ -70,26 +69,22 @@ def look_along(
 def _under_light(
     scene: Scene,
     light: Light,
-    kind: int,
+    share: float,
     x: float,
     y: float,
-    z: float,
-    nx: float,
-    ny: float,
     nz: float,
     red: float,
     green: float,
     blue: float,
 ) -> Rgb:
-    """A colour under the sun, the sky and the lamps."""
-    sun_r, sun_g, sun_b = _sunlight(scene, light, kind, x, y, z, nx, ny, nz)
+    """A colour under a share of the sun, the sky and the lamps."""
     above, lamp = 0.62 + 0.38 * nz, 0.0
     if light.lamps > 0.0:
         lamp = 0.30 * light.lamps * lamp_at(scene, x, y) * (0.5 + 0.5 * abs(nz))
     return (
-        red * (sun_r + light.sky[0] * above + 1.0 * lamp),
-        green * (sun_g + light.sky[1] * above + 0.78 * lamp),
-        blue * (sun_b + light.sky[2] * above + 0.45 * lamp),
+        red * (light.sun[0] * share + light.sky[0] * above + 1.0 * lamp),
+        green * (light.sun[1] * share + light.sky[1] * above + 0.78 * lamp),
+        blue * (light.sun[2] * share + light.sky[2] * above + 0.45 * lamp),
     )
 
 
@@ -142,45 +137,63 @@ def _slope(scene: Scene, x: float, y: float) -> tuple[float, float, float]:
 
 
 @compiled
-def _sunlight(
+def sun_share(
     scene: Scene,
     light: Light,
-    kind: int,
-    x: float,
-    y: float,
-    z: float,
-    nx: float,
-    ny: float,
-    nz: float,
-) -> tuple[float, float, float]:
-    """The direct light on a surface: none in shadow."""
+    ox: float,
+    oy: float,
+    oz: float,
+    dx: float,
+    dy: float,
+    dz: float,
+    met: Met,
+) -> float:
+    """How much of the sun's light reaches what was met: by its slope, between clouds, past what
+    stands in the way."""
+    facing = facing_sun(light, met)
+    if facing <= 0.0:
+        return 0.0
+    x, y, z = ox + dx * met[0], oy + dy * met[0], oz + dz * met[0]
+    return facing * past_clouds(light, x, y, z) * past_solids(scene, light, x, y, z, met)
+
+
+@compiled
+def facing_sun(light: Light, met: Met) -> float:
+    """The cosine between a surface and the sun; leaves let light through. 0 where there is none."""
+    _, kind, _, nx, ny, nz = met
+    if kind == SKY or light.sun[1] <= 0.0:
+        return 0.0
     facing = nx * light.sun_east + ny * light.sun_north + nz * light.sun_up
-    if kind == CROWN:  # leaves let light through
-        facing = 0.35 * light.sun_up + 0.65 * max(facing, 0.0)
-    if facing <= 0.0 or light.sun[1] <= 0.0:
-        return 0.0, 0.0, 0.0
-    if light.broken_clouds > 0.0:
-        reach = (CLOUD_BASE_M - z) / light.sun_up
-        cloud = cloud_at(
-            x + light.sun_east * reach,
-            y + light.sun_north * reach,
-            light.broken_clouds,
-            light.cloud_seed,
-        )
-        facing *= 1.0 - 0.85 * cloud
-    lift = 0.6 if kind == CROWN else 0.03
-    met = trace(
+    if kind == CROWN:
+        return 0.35 * light.sun_up + 0.65 * max(facing, 0.0)
+    return max(facing, 0.0)
+
+
+@compiled
+def past_clouds(light: Light, x: float, y: float, z: float) -> float:
+    """How much of the sun's light comes through broken clouds."""
+    if light.broken_clouds <= 0.0:
+        return 1.0
+    reach = (CLOUD_BASE_M - z) / light.sun_up
+    east, north = x + light.sun_east * reach, y + light.sun_north * reach
+    return 1.0 - 0.85 * cloud_at(east, north, light.broken_clouds, light.cloud_seed)
+
+
+@compiled
+def past_solids(scene: Scene, light: Light, x: float, y: float, z: float, met: Met) -> float:
+    """How much of the sun's light comes past all that stands between: none, or a little."""
+    lift = 0.6 if met[1] == CROWN else 0.03
+    between = trace(
         scene,
         light.bare,
         True,
-        x + nx * lift + light.sun_east * lift,
-        y + ny * lift + light.sun_north * lift,
-        z + nz * lift + light.sun_up * lift,
+        x + met[3] * lift + light.sun_east * lift,
+        y + met[4] * lift + light.sun_north * lift,
+        z + met[5] * lift + light.sun_up * lift,
         light.sun_east,
         light.sun_north,
         light.sun_up,
     )
-    if met[1] != SKY:
-        through = 0.12 if met[1] == CROWN else 0.0
-        facing *= through
-    return light.sun[0] * facing, light.sun[1] * facing, light.sun[2] * facing
+    if between[1] == SKY:
+        return 1.0
+    return 0.12 if between[1] == CROWN else 0.0

@@ -49,11 +49,12 @@ def compiled(function: F) -> F:
 
 
 def by_rows(kernel: Callable[[int, int], None], rows: int, threads: int | None = None) -> None:
-    """Call `kernel(first, last)` for bands of rows, on all cores; compiled code holds no lock."""
+    """Call `kernel(first, last)` for bands of rows that begin at even ones, on all cores; compiled
+    code holds no lock."""
     threads = threads or len(os.sched_getaffinity(0))
     if threads == 1:
         return kernel(0, rows)
-    edges = [rows * k // (4 * threads) for k in range(4 * threads + 1)]
+    edges = [rows * k // (8 * threads) * 2 for k in range(4 * threads)] + [rows]
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(kernel, edges[:-1], edges[1:]))
     return None

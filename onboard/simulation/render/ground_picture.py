@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from .compiled import compiled
 from .scene import Scene, Texture
 
 UNDER_DECK = 128
+_SQRT2 = 2.0**0.5
 LAMP_CELL_M = 4.0
 
 
@@ -16,15 +15,13 @@ def texel(
     texture: Texture, east_m: float, north_m: float, width_m: float
 ) -> tuple[float, float, float]:
     """The ground's colour, sRGB in 0..1, averaged over about `width_m`."""
-    finer = width_m / texture.gsd_m
-    level = 0
-    if finer > 1.0:
-        level = min(int(math.log2(finer) + 0.5), texture.levels.shape[0] - 1)
+    per_m, level = 1.0 / texture.gsd_m, 0
+    while width_m * per_m > _SQRT2 and level < texture.levels.shape[0] - 1:
+        per_m, level = 0.5 * per_m, level + 1
     first = texture.levels[level, 0]
     height, width = texture.levels[level, 1], texture.levels[level, 2]
-    pixel_m = texture.gsd_m * (1 << level)
-    column = min(max((east_m - texture.west_m) / pixel_m - 0.5, 0.0), width - 1.001)
-    row = min(max((texture.north_m - north_m) / pixel_m - 0.5, 0.0), height - 1.001)
+    column = min(max((east_m - texture.west_m) * per_m - 0.5, 0.0), width - 1.001)
+    row = min(max((texture.north_m - north_m) * per_m - 0.5, 0.0), height - 1.001)
     left, top = int(column), int(row)
     x, y = column - left, row - top
     a = first + top * width + left

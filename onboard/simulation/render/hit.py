@@ -77,7 +77,7 @@ def meet_ground(
     gap_above = oz + dz * near_m - height_at(ground, ox + dx * near_m, oy + dy * near_m)
     if gap_above <= 0.0:
         return near_m
-    flat = math.hypot(dx, dy)
+    flat = math.sqrt(dx * dx + dy * dy)
     closing = steepest * flat - dz  # nowhere does the ground come nearer faster
     if closing <= 0.0:
         return MISS

@@ -60,8 +60,9 @@ class Scene(NamedTuple):
     """Everything a ray can meet on one day, as plain arrays.
 
     `boxes` [N, BOX_COLUMNS], `crowns` [M, CROWN_COLUMNS]; `solids` lists k for box k and -1 - k for
-    crown k, `first` [leaves + 1] where the list of each leaf begins. `cover` [H, W] is what the
-    ground is made of, with 128 added below bridges; `lamps` [h, w] the light of street lamps;
+    crown k, `around` [K, 4] the upright cylinder around each of them (east, north, radius, top),
+    `first` [leaves + 1] where the list of each leaf begins. `cover` [H, W] is what the ground is
+    made of, with 128 added below bridges; `lamps` [h, w] the light of street lamps;
     `relief` [leaves, 2] the ground's highest point and steepest slope in each leaf.
     """
 
@@ -73,6 +74,7 @@ class Scene(NamedTuple):
     crowns: Field
     first: Items
     solids: Items
+    around: Field
     relief: Field
     tops: Field
     level_starts: Ints
@@ -131,6 +133,7 @@ def build_scene(
         crown_table,
         first,
         solids,
+        _cylinders(box_table, crown_table)[solids],
         relief,
         tops,
         starts,
@@ -165,6 +168,14 @@ def _crown_table(crowns: Rows, colours: Field) -> Field:
     table[:, CROWN_HEIGHT], table[:, CROWN_SPECIES] = crowns["height_m"], crowns["species"]
     table[:, CROWN_RED : CROWN_BLUE + 1] = colours
     return table
+
+
+def _cylinders(boxes: Field, crowns: Field) -> Field:
+    """[N + M, 4] around every solid: box k at k, crown k at -1 - k."""
+    top = crowns[:, CROWN_BASE] + crowns[:, CROWN_HEIGHT]
+    high = np.column_stack([crowns[:, [CROWN_EAST, CROWN_NORTH, CROWN_RADIUS]], top])
+    low = boxes[:, [BOX_EAST, BOX_NORTH, BOX_REACH, BOX_TOP]]
+    return np.concatenate([low, high[::-1]])
 
 
 class _Leaves(NamedTuple):

@@ -8,15 +8,6 @@ from .hit import MISS, meet_ground
 from .hit_box import meet_box
 from .hit_crown import meet_crown
 from .scene import (
-    BOX_EAST,
-    BOX_NORTH,
-    BOX_REACH,
-    BOX_TOP,
-    CROWN_BASE,
-    CROWN_EAST,
-    CROWN_HEIGHT,
-    CROWN_NORTH,
-    CROWN_RADIUS,
     Scene,
 )
 
@@ -47,9 +38,10 @@ def trace(
     """
     near, far = _within(scene, ox, oy, oz, dx, dy, dz)
     level_top = scene.level_starts.size - 2
-    level = min(1, level_top)
+    level = 0 if any_hit else min(1, level_top)  # shadows begin where things are
     into_x = 1.0 / dx if abs(dx) > 1e-9 else MISS
     into_y = 1.0 / dy if abs(dy) > 1e-9 else MISS
+    into_z = 1.0 / dz if abs(dz) > 1e-9 else MISS
     side_x, side_y = (1 if into_x > 0.0 else 0), (1 if into_y > 0.0 else 0)
     west, south = ox - scene.west_m, oy - scene.south_m
     cell_m = scene.leaf_m * (1 << level)
@@ -68,11 +60,15 @@ def trace(
             at = leave + _STEP_M
             if level < level_top:
                 level, cell_m, per_m = level + 1, 2.0 * cell_m, 0.5 * per_m
-        elif level > 0:
+            continue
+        through = (top - oz) * into_z  # the ray is below the highest point before, or after
+        at = max(at, through) if dz < 0.0 else at
+        if level > 0:
             level, cell_m, per_m = level - 1, 0.5 * cell_m, 2.0 * per_m
         else:
+            until = min(leave, through) if dz > 0.0 else leave
             met = _trace_leaf(
-                scene, row * cells + column, bare, any_hit, ox, oy, oz, dx, dy, dz, at, leave
+                scene, row * cells + column, bare, any_hit, ox, oy, oz, dx, dy, dz, at, until
             )
             if met[1] != SKY:
                 return met
@@ -128,23 +124,17 @@ def _trace_leaf(
     lowest = min(oz + dz * near, oz + dz * far)
     level2 = dx * dx + dy * dy
     for entry in range(scene.first[leaf], scene.first[leaf + 1]):
-        item = scene.solids[entry]
-        if item >= 0:
-            east, north = scene.boxes[item, BOX_EAST] - ox, scene.boxes[item, BOX_NORTH] - oy
-            reach, top = scene.boxes[item, BOX_REACH], scene.boxes[item, BOX_TOP]
-        else:
-            k = -1 - item
-            east, north = scene.crowns[k, CROWN_EAST] - ox, scene.crowns[k, CROWN_NORTH] - oy
-            reach = scene.crowns[k, CROWN_RADIUS]
-            top = scene.crowns[k, CROWN_BASE] + scene.crowns[k, CROWN_HEIGHT]
-        if lowest > top:
+        if lowest > scene.around[entry, 3]:
             continue
+        east, north = scene.around[entry, 0] - ox, scene.around[entry, 1] - oy
+        reach = scene.around[entry, 2]
         closest = near
         if level2 > 1e-12:
             closest = min(max((east * dx + north * dy) / level2, near), best)
         away_east, away_north = east - dx * closest, north - dy * closest
         if away_east * away_east + away_north * away_north > reach * reach:
             continue
+        item = scene.solids[entry]
         if item >= 0:
             at, nx, ny, nz = meet_box(scene.boxes, item, ox, oy, oz, dx, dy, dz)
         else:

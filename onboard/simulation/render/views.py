@@ -20,7 +20,7 @@ from ..land.solids import Facade
 from ..state import State
 from .compiled import by_rows
 from .optics import Optics, SatelliteSensor, develop, digitise, lens_rays, smear
-from .rays import Rendered, empty, render_map, render_rays
+from .rays import Rendered, empty, render_map, render_rays, unlit
 from .scene import BOX_FACADE
 from .scenery import Setting
 from .trace import BOX, SKY, trace
@@ -105,7 +105,7 @@ def orthomap(
     by_rows(
         lambda first, last: render_map(
             setting.scene, setting.light, west, north, fine_m, lean_east, lean_north, sensor.haze,
-            *out, first, last,
+            out, first, last,
         ),
         rows,
         threads,
@@ -227,10 +227,10 @@ def _follow(
     spread: float,
     threads: int | None,
 ) -> Rendered:
-    out = empty(*rays.shape[:2])
+    out, surface = empty(*rays.shape[:2]), unlit(*rays.shape[:2])
     by_rows(
         lambda first, last: render_rays(
-            setting.scene, setting.light, origins, turns, rays, spread, *out, first, last
+            setting.scene, setting.light, origins, turns, rays, spread, out, surface, first, last
         ),
         len(rays),
         threads,
