@@ -111,7 +111,7 @@ class RetrieveConfig(Section):
     top_k: Annotated[int, Field(ge=1, le=1024)] = 100
     """So many because the neighbours of a place fill the first ranks, and rivals lie behind."""
     engine: Literal["onnxruntime"] = "onnxruntime"
-    precision: Literal["fp32", "fp16"] = "fp32"
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
     prior_sigmas: Positive = 4.0
     """Radius of the search around where dead reckoning expects us, in units of its accuracy."""
 

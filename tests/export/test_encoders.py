@@ -19,7 +19,8 @@ pytest.importorskip("torch")
 import torch
 
 from geobridge.export import parity as parity_module
-from geobridge.export.encoders import export, read_record
+from geobridge.export.encoders import export
+from geobridge.export.record import read_record
 from geobridge.export.geotiff import write_geotiff
 from geobridge.export.pack import pack
 from geobridge.export.parity import Parity, measure, probe_pictures
