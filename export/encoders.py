@@ -193,9 +193,7 @@ def half_of(graph: ir.Model, truth: Truth, fp32_scores: bool) -> ir.Model:
         half = to_half(graph, islands)
         agreement = compare(expected, descriptors_of(half, truth.probes))
         problem = disagreement(agreement, "fp16")
-        log.info(
-            "half precision, single for %s: worst cosine %.6f", islands, agreement.cosine_min
-        )
+        log.info("half precision, single for %s: worst cosine %.6f", islands, agreement.cosine_min)
         if problem is None:
             break
     for weight in islands.spoiled:
@@ -203,9 +201,7 @@ def half_of(graph: ir.Model, truth: Truth, fp32_scores: bool) -> ir.Model:
     return half
 
 
-def _growth_if_bad(
-    graph: ir.Model, half: ir.Model, truth: Truth, rounded: Descriptors
-) -> object:
+def _growth_if_bad(graph: ir.Model, half: ir.Model, truth: Truth, rounded: Descriptors) -> object:
     cosines = (rounded * truth.descriptors).sum(axis=1)
     worst = int(cosines.argmin())
     if cosines[worst] >= MIN_COSINE["fp16"]:

@@ -90,7 +90,9 @@ def _cut(name: str, read: Read, height_px: int, width_px: int, side_px: int) -> 
         if valid.mean() < MIN_VALID_FRACTION:
             continue
         middle = np.s_[around : around + side_px, around : around + side_px]
-        references.append((np.ascontiguousarray(image[middle]), np.ascontiguousarray(valid[middle])))
+        references.append(
+            (np.ascontiguousarray(image[middle]), np.ascontiguousarray(valid[middle]))
+        )
         queries.append(_seen_again(image, valid, side_px, rng))
     if len(references) < 2:
         raise DataError(f"{name}: too small for a gallery of squares of {side_px} pixels")
@@ -110,12 +112,13 @@ def _corners(height_px: int, width_px: int) -> list[tuple[int, int]]:
 
 def _seen_again(image: Image, valid: Mask, side_px: int, rng: np.random.Generator) -> Picture:
     """Up to an eighth of its side aside, turned by up to 8 degrees, in other light."""
-    centre = np.full(2, (len(image) - 1) / 2) + rng.uniform(-0.125, 0.125, 2) * side_px
-    turn = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), rng.uniform(-8, 8), 1.0)
+    centre = (len(image) - 1) / 2 + rng.uniform(-0.125, 0.125, 2) * side_px
+    middle = float(centre[0]), float(centre[1])
+    turn = np.asarray(cv2.getRotationMatrix2D(middle, rng.uniform(-8, 8), 1.0), np.float64)
     turn[:, 2] += (side_px - 1) / 2 - centre
     size = (side_px, side_px)
     moved = cv2.warpAffine(image, turn, size, flags=cv2.INTER_LINEAR)
     shown = cv2.warpAffine(valid, turn, size, flags=cv2.INTER_NEAREST)
     gain, offset = rng.uniform(0.8, 1.2), rng.uniform(-15, 15)
     lit = np.clip(gain * moved.astype(np.float32) + offset, 0, 255)
-    return lit.astype(np.uint8), shown
+    return lit.astype(np.uint8), np.asarray(shown, np.uint8)

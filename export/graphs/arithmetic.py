@@ -8,6 +8,7 @@ precision and store halves.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -42,10 +43,8 @@ def descriptors_of(model: ir.Model, images: Image) -> npt.NDArray[np.float32]:
     """
     parts, constants = [], constants_of(model)
     for start in range(0, len(images), BATCH):
-        value = torch.empty(0)
-        for _, value in steps(model, images[start : start + BATCH], constants):
-            pass  # only the last one counts
-        parts.append(value.float().numpy())
+        last = deque(steps(model, images[start : start + BATCH], constants), maxlen=1)
+        parts.append(last[0][1].float().numpy())
     return np.concatenate(parts)
 
 
@@ -58,7 +57,9 @@ def constants_of(model: ir.Model) -> Constants:
     for value in model.graph.initializers.values():
         assert value.const_value is not None
         numbers = value.const_value.numpy()
-        constants[value] = _raised(torch.from_numpy(numbers if numbers.flags.writeable else numbers.copy()))
+        constants[value] = _raised(
+            torch.from_numpy(numbers if numbers.flags.writeable else numbers.copy())
+        )
     return constants
 
 
@@ -114,9 +115,9 @@ def _layer_norm(a: Attributes, x: Tensor, scale: Tensor, bias: Tensor | None = N
 
 
 def _gemm(a: Attributes, x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
-    x = x.T if a.get("transA") else x
-    product = a.get("alpha", 1.0) * (x @ (y.T if a.get("transB") else y))
-    return product if bias is None else product + a.get("beta", 1.0) * bias
+    x, y = x.T if a.get("transA") else x, y.T if a.get("transB") else y
+    product = torch.mul(x @ y, a.get("alpha", 1.0))
+    return product if bias is None else torch.add(product, bias, alpha=a.get("beta", 1.0))
 
 
 def _conv(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -160,7 +161,8 @@ def _reshape(a: Attributes, x: Tensor, shape: Tensor) -> Tensor:
 
 
 def _expand(_: Attributes, x: Tensor, shape: Tensor) -> Tensor:
-    return x.expand(torch.broadcast_shapes(x.shape, shape.tolist()))
+    sizes = np.broadcast_shapes(tuple(x.shape), tuple(shape.tolist()))
+    return x.expand(sizes)
 
 
 def _slice(
@@ -230,7 +232,9 @@ def _reduced(reduce: Callable[[Tensor, list[int], bool], Tensor]) -> Operation:
     return operation
 
 
-def _clip(_: Attributes, x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+def _clip(
+    _: Attributes, x: Tensor, low: Tensor | None = None, high: Tensor | None = None
+) -> Tensor:
     return torch.clamp(x, low, high) if low is not None or high is not None else x
 
 

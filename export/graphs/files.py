@@ -57,7 +57,9 @@ def write_graph(model: ir.Model, path: Path, metadata: Mapping[str, str]) -> lis
 
 def publish(partial: Path, path: Path) -> list[Path]:
     """Move a graph and its weights out of the folder they were written to, the graph last."""
-    files = [file for file in (weights_path(partial / path.name), partial / path.name) if file.exists()]
+    files = [
+        file for file in (weights_path(partial / path.name), partial / path.name) if file.exists()
+    ]
     published = []
     for file in files:
         durable.sync(file)

@@ -31,7 +31,9 @@ class Growth:
     before: float
 
     def __str__(self) -> str:
-        return f"the error grows at {self.node}, from {self.before:.2g} to {self.relative_error:.2g}"
+        return (
+            f"the error grows at {self.node}, from {self.before:.2g} to {self.relative_error:.2g}"
+        )
 
 
 def growth_in_half(single: ir.Model, half: ir.Model, image: Image) -> Growth | None:

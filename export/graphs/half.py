@@ -113,9 +113,7 @@ def find_islands(
     )
 
 
-def spoiled_weights(
-    model: ir.Model, single: frozenset[str] = frozenset()
-) -> tuple[Weight, ...]:
+def spoiled_weights(model: ir.Model, single: frozenset[str] = frozenset()) -> tuple[Weight, ...]:
     """Tensors that half precision would spoil, largest first; those of nodes in `single` aside."""
     found = []
     for name, value in model.graph.initializers.items():
@@ -190,7 +188,9 @@ def _as(
         if value.const_value is not None and value.producer() is None:
             casts[value, kind] = _converted(model, value, kind)
         else:
-            cast = ir.node("Cast", [value], {"to": kind}, name=f"{value.name}/to_{kind.name.lower()}")
+            cast = ir.node(
+                "Cast", [value], {"to": kind}, name=f"{value.name}/to_{kind.name.lower()}"
+            )
             cast.outputs[0].name = f"{value.name}.{kind.name.lower()}"
             cast.outputs[0].type, cast.outputs[0].shape = ir.TensorType(kind), value.shape
             model.graph.insert_before(before, cast)

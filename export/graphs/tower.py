@@ -144,7 +144,9 @@ def _tidy(model: ir.Model) -> None:
 
 
 def _readable(node: ir.Node) -> str:
-    scopes = [part.strip(" '\"") for part in node.metadata_props.get(_SCOPES, "").strip("[]").split(",")]
+    scopes = [
+        part.strip(" '\"") for part in node.metadata_props.get(_SCOPES, "").strip("[]").split(",")
+    ]
     # the last one is the operation itself, and what begins with _ is torch's own
     inner = [part for part in scopes[:-1] if part and not part.startswith("_")]
     return f"{inner[-1] if inner else 'encoder'}/{node.name}"

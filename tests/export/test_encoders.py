@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,12 +20,12 @@ pytest.importorskip("torch")
 
 import torch
 
-from geobridge.export import parity as parity_module
 from geobridge.export.encoders import export
-from geobridge.export.record import read_record
 from geobridge.export.geotiff import write_geotiff
 from geobridge.export.pack import pack
-from geobridge.export.parity import Parity, measure, probe_pictures
+from geobridge.export.parity import measure, probe_pictures, truth_of
+from geobridge.export.record import read_record
+from geobridge.onboard.agreement import MIN_CONTROL_GAP, MIN_COSINE, Agreement, disagreement
 from geobridge.onboard.bundle import Bundle
 from geobridge.onboard.config import validate
 from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
@@ -34,25 +36,25 @@ from geobridge.onboard.verify_bundle import verify
 from geobridge.onboard.views import VIEW_CODES, View
 from geobridge.training import checkpoint as checkpoints
 from geobridge.training.config import TrainConfig
-from geobridge.training.model import GeoBridge, ImageEncoder, build_model
+from geobridge.training.model import GeoBridge, build_model
 
-GOOD = Parity(
-    view="drone",
-    precision="fp16",
-    dimension=64,
-    pictures=16,
+PROBES = 16
+GOOD = Agreement(
+    pictures=216,
     cosine_mean=0.9999,
     cosine_min=0.9998,
-    half_cosine_min=0.9997,
     shuffled_cosine_mean=0.3,
+    queries=200,
+    references=200,
+    rank1=0.995,
+    rank10=0.99,
+    shuffled_rank1=0.01,
 )
 
 
-def encoder_of(rehearsal: Path) -> ImageEncoder:
-    model = checkpoints.load(checkpoints.read(rehearsal / "run"))
-    encoder = model.images["drone"]
-    assert isinstance(encoder, ImageEncoder)
-    return encoder
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((folder / "parity.json").read_text())
+    return rows
 
 
 def test_every_encoder_is_exported_and_recorded(rehearsal: Path) -> None:
@@ -70,49 +72,54 @@ def test_every_encoder_is_exported_and_recorded(rehearsal: Path) -> None:
 
 
 def test_the_parity_report_has_a_control_that_fails(rehearsal: Path) -> None:
-    report = [Parity(**row) for row in json.loads((rehearsal / "encoders/parity.json").read_text())]
-    assert len(report) == 4
-    for parity in report:
-        needed = parity_module.MIN_COSINE[parity.precision]
-        assert parity.cosine_min >= needed
-        assert parity.shuffled_cosine_mean < needed - parity_module.MIN_CONTROL_GAP
-        assert (parity.half_cosine_min is not None) == (parity.precision == "fp16")
-        assert parity.pictures == len(probe_pictures(48, 48))
+    rows = rows_of(rehearsal / "encoders")
+    engines = ["onnxruntime", "half arithmetic", "onnxruntime"]
+    assert [row["engine"] for row in rows] == 2 * engines
+    for row in rows:
+        needed = MIN_COSINE[row["precision"]]
+        assert row["cosine_min"] >= needed
+        assert row["shuffled_cosine_mean"] < needed - MIN_CONTROL_GAP
+        assert (row["pictures"], row["rank1"]) == (PROBES, None)
 
 
 def test_another_checkpoints_encoder_is_not_accepted(rehearsal: Path) -> None:
-    encoder, path = encoder_of(rehearsal), rehearsal / "encoders/drone.fp32.onnx"
-    assert measure(encoder, path, View.DRONE, "fp32").cosine_min > 0.99999
-    weight = next(parameter for parameter in encoder.tower.parameters() if parameter.ndim > 1)
+    model, path = loaded(rehearsal / "run"), rehearsal / "encoders/drone.fp32.onnx"
+    assert measure(truth_of(model, "drone", None), path, "fp32").agreement.cosine_min > 0.99999
+    weight = next(parameter for parameter in model.parameters() if parameter.ndim > 1)
     weight.data.mul_(-1.0)
-    with pytest.raises(DataError, match=r"drone\.fp32\.onnx: worst cosine .*needed 0\.99999"):
-        measure(encoder, path, View.DRONE, "fp32")
+    with pytest.raises(DataError, match=r"drone\.fp32\.onnx: .*worst cosine .*needed 0\.99999"):
+        measure(truth_of(model, "drone", None), path, "fp32")
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("precision", "change", "problem"),
     [
-        ({"cosine_min": 0.99}, "worst cosine 0.99"),
-        ({"cosine_min": math.nan}, "worst cosine nan"),
-        ({"half_cosine_min": 0.99}, "worst cosine 0.99"),
-        ({"half_cosine_min": 0.0}, "worst cosine 0.0"),
-        ({"half_cosine_min": math.nan}, "worst cosine nan"),
-        ({"shuffled_cosine_mean": 0.9996}, "the encoder tells nothing apart"),
-        ({"shuffled_cosine_mean": math.nan}, "the encoder tells nothing apart"),
+        ("fp16", {"cosine_min": 0.99}, "worst cosine 0.99"),
+        ("fp16", {"cosine_min": math.nan}, "worst cosine nan"),
+        ("int8", {"cosine_min": math.nan}, "not finite"),
+        ("fp16", {"shuffled_cosine_mean": 0.9996}, "the encoder tells nothing apart"),
+        ("fp16", {"shuffled_cosine_mean": math.nan}, "the encoder tells nothing apart"),
+        ("fp16", {"rank1": 0.99}, "99.0% of 200 pictures .*needed 99.5%"),
+        ("fp16", {"rank1": math.nan}, "nan% of 200 pictures"),
+        ("int8", {"rank1": 0.94}, "94.0% of 200 pictures .*needed 95.0%"),
+        ("fp32", {"cosine_min": 1.0, "shuffled_rank1": 0.6}, "the gallery tells nothing apart"),
+        ("fp32", {"cosine_min": 1.0, "shuffled_rank1": math.nan}, "the gallery tells nothing"),
     ],
 )
-def test_what_parity_does_not_accept(change: dict[str, float], problem: str) -> None:
-    parity_module._judge(GOOD, Path("drone.fp16.onnx"))
-    with pytest.raises(DataError, match=f"^drone.fp16.onnx: .*{problem}"):
-        parity_module._judge(replace(GOOD, **change), Path("drone.fp16.onnx"))
+def test_what_parity_does_not_accept(
+    precision: str, change: dict[str, float], problem: str
+) -> None:
+    assert disagreement(GOOD, "fp16") is None
+    assert disagreement(replace(GOOD, cosine_min=0.9, cosine_mean=0.95), "int8") is None
+    assert re.search(problem, disagreement(replace(GOOD, **change), precision) or "")
 
 
 def test_probe_pictures_differ_and_are_the_same_every_time() -> None:
     pictures = probe_pictures(40, 60)
-    assert pictures.shape == (16, 40, 60, 3)
+    assert pictures.shape == (PROBES, 40, 60, 3)
     assert pictures.dtype == np.uint8
     assert np.array_equal(pictures, probe_pictures(40, 60))
-    assert len({picture.tobytes() for picture in pictures}) == 16
+    assert len({picture.tobytes() for picture in pictures}) == PROBES
 
 
 def test_a_view_the_checkpoint_lacks(
