@@ -11,13 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import commands_encoders as encoders
 from . import commands_simulated as simulated
-from .arguments import Repeated, as_json, count, existing, finite, natural, overrides, positive
+from .arguments import Repeated, as_json, count, existing, finite, overrides, positive
 from .commands_fly import fly
 from .views import View
-
-PRECISIONS = ("fp32", "fp16", "int8")
-ENGINES = ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt")
 
 
 @dataclass(frozen=True)
@@ -93,36 +91,6 @@ def _evaluate(parser: ArgumentParser) -> None:
     as_json(parser)
 
 
-def _export(parser: ArgumentParser) -> None:
-    parser.epilog = """\
-every file is compared with the checkpoint, and the export fails where it differs: fp16 needs a
-cosine of 0.9995 on the worst of 16 drawn pictures. OUT/parity.json has the figures.
-"""
-    add, views = parser.add_argument, [view.value for view in View]
-    add("checkpoint", type=existing, metavar="CHECKPOINT", help="what training wrote")
-    add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the encoders")
-    text = "may be given again (default: fp32 and fp16); int8 is for computers without a GPU"
-    add(
-        "--precision",
-        dest="precisions",
-        action=Repeated,
-        choices=PRECISIONS,
-        default=PRECISIONS[:2],
-        help=text,
-    )
-    add("--view", dest="views", action=Repeated, choices=views, default=(), help="else all")
-    text = "length of descriptors, one that was trained for (default: all of them)"
-    add("--dimension", type=count, metavar="D", help=text)
-    text = "18, where a TensorRT does not take Gelu (default %(default)s)"
-    add("--opset", type=count, default=20, metavar="N", help=text)
-    text = "attention scores of fp16 in single precision, and not only where parity asks for it"
-    add("--fp32-scores", action="store_true", help=text)
-    text = "also compare what 200 squares find; writes OUT/parity.md, and int8 always does it"
-    add("--report", action="store_true", help=text)
-    text = "georeferenced raster the squares are of (default: a rendered land); means --report"
-    add("--gallery", type=existing, metavar="RASTER", help=text)
-
-
 def _pack(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("raster", type=existing, metavar="RASTER", help="georeferenced imagery")
@@ -165,83 +133,6 @@ def _sign(parser: ArgumentParser) -> None:
     add("bundle", type=existing, metavar="BUNDLE", help="folder")
     add("--key", type=existing, required=True, metavar="PRIVATE", help="what keygen wrote")
     as_json(parser)
-
-
-def _verify(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add("bundle", type=existing, metavar="BUNDLE", help="folder")
-    _trust(parser)
-    text = (
-        "also compare this engine's encoders with those in single precision, on squares of the"
-        " bundle; which engine flies is found out on the computer that flies"
-    )
-    add("--engine", choices=ENGINES, metavar="ENGINE", help=f"{text}: {', '.join(ENGINES)}")
-    text = "of its encoders (default: those of the bundle that the engine is for)"
-    add("--precision", choices=PRECISIONS, help=text)
-    _plans(parser)
-
-
-def _build(parser: ArgumentParser) -> None:
-    parser.epilog = """\
-Plans are made on the computer that flies, and are kept for it alone: another GPU, driver, CUDA or
-TensorRT needs its own. The same command says at once that there is nothing to do. It has not been
-run on hardware so far.
-"""
-    add, views = parser.add_argument, [view.value for view in View]
-    add("bundle", type=existing, metavar="BUNDLE", help="folder")
-    text = "may be given again (default: drone, the one that flies)"
-    add("--view", dest="views", action=Repeated, choices=views, default=("drone",), help=text)
-    text = "of the bundle's encoder (default %(default)s)"
-    add("--precision", choices=("fp32", "fp16"), default="fp16", help=text)
-    text = "so many pictures at a time and fewer (default %(default)s)"
-    add("--max-batch", type=count, default=1, metavar="N", help=text)
-    text = "scratch memory of a layer, in MiB (default: a quarter of the free memory, at most 1024)"
-    add("--workspace-mb", type=count, metavar="MB", help=text)
-    text = "TensorRT's, 0 to 5: higher builds longer (default %(default)s)"
-    levels = range(6)
-    add("--optimization-level", type=int, choices=levels, default=3, metavar="N", help=text)
-    _plans(parser)
-    _trust(parser)
-    as_json(parser)
-
-
-def _bench(parser: ArgumentParser) -> None:
-    add, views = parser.add_argument, [view.value for view in View]
-    add("model", type=existing, metavar="BUNDLE", help="folder, or one exported ONNX file")
-    text = "may be given again (default: onnxruntime)"
-    add(
-        "--engine",
-        dest="engines",
-        action=Repeated,
-        choices=ENGINES,
-        default=ENGINES[:1],
-        metavar="ENGINE",
-        help=f"{', '.join(ENGINES)}; {text}",
-    )
-    text = "may be given again (default: all that the bundle has)"
-    add("--precision", dest="precisions", action=Repeated, choices=PRECISIONS, default=())
-    add("--view", choices=views, default="drone", help="of the encoder (default %(default)s)")
-    text = "pictures at a time; may be given again (default: 1)"
-    add("--batch", dest="batches", type=count, action=Repeated, default=(1,), help=text)
-    text = "seconds for each line of the table (default %(default)g)"
-    add("--seconds", type=positive, default=10.0, metavar="S", help=text)
-    text = "cores of the CPU (default: all)"
-    add("--threads", type=natural, default=0, metavar="N", help=text)
-    _plans(parser)
-    text = "file for all that was measured, as JSON"
-    add("-o", dest="out", type=Path, metavar="FILE", help=text)
-
-
-def _trust(parser: ArgumentParser) -> None:
-    text = "public key that may have signed it; if given, one of them must have"
-    parser.add_argument(
-        "--trust", type=existing, action=Repeated, default=(), metavar="PUBLIC", help=text
-    )
-
-
-def _plans(parser: ArgumentParser) -> None:
-    text = "of TensorRT plans (default: ~/.cache/geobridge/plans)"
-    parser.add_argument("--plans", type=Path, metavar="FOLDER", help=text)
 
 
 def _locate(parser: ArgumentParser) -> None:
@@ -299,18 +190,22 @@ COMMANDS = {
         _evaluate,
         "geobridge.training.evaluation.evaluate_checkpoint:evaluate",
     ),
-    "export": Command("write encoders as ONNX", _export, "geobridge.export.encoders:export"),
+    "export": Command(
+        "write encoders as ONNX", encoders.export, "geobridge.export.encoders:export"
+    ),
     "pack": Command("make a bundle of an area", _pack, "geobridge.export.pack:pack"),
     "keygen": Command(
         "make a pair of keys to sign with", _keygen, "geobridge.export.signing:keygen"
     ),
     "sign": Command("vouch for a bundle", _sign, "geobridge.export.signing:sign"),
-    "verify": Command("check a bundle", _verify, "geobridge.onboard.verify_bundle:verify"),
+    "verify": Command("check a bundle", encoders.verify, "geobridge.onboard.verify_bundle:verify"),
     "build": Command(
-        "make TensorRT plans of a bundle, where it flies", _build, "geobridge.export.tensorrt:build"
+        "make TensorRT plans of a bundle, where it flies",
+        encoders.build,
+        "geobridge.export.tensorrt:build",
     ),
     "bench": Command(
-        "time encoders on this machine", _bench, "geobridge.onboard.bench.bench:bench"
+        "time encoders on this machine", encoders.bench, "geobridge.onboard.bench.bench:bench"
     ),
     "locate": Command("find a picture on the map", _locate, "geobridge.onboard.locate:locate"),
     "rehearse": Command(
