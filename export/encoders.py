@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -83,23 +85,38 @@ def export(
             pictures = gallery_of(gallery, data.footprint_m, data.gsd_m)
         else:
             pictures = rendered_gallery(data.footprint_m, data.gsd_m)
-    out.mkdir(parents=True, exist_ok=True)
-    job = _Job(model, found.model_sha256, out, opset, fp32_scores, pictures)
-    for view in wanted:
-        job.export_view(view, [p for p in ("fp32", "fp16", "int8") if p in precisions])
-    write(job.parities, pictures, out)
-    record = ExportRecord(
-        format_version=2,
-        checkpoint_sha256=found.model_sha256,
-        opset=opset,
-        dimension=job.parities[0].dimension,
-        footprint_m=data.footprint_m,
-        gsd_m=data.gsd_m,
-        encoders=tuple(job.entries),
-    )
-    text = json.dumps(record.model_dump(mode="json", exclude_none=True), indent=1)
-    durable.write_text(out / RECORD, text + "\n")
+    with _appearing(out) as partial:
+        job = _Job(model, found.model_sha256, partial, opset, fp32_scores, pictures)
+        for view in wanted:
+            job.export_view(view, [p for p in ("fp32", "fp16", "int8") if p in precisions])
+        write(job.parities, pictures, partial)
+        record = ExportRecord(
+            format_version=2,
+            checkpoint_sha256=found.model_sha256,
+            opset=opset,
+            dimension=job.parities[0].dimension,
+            footprint_m=data.footprint_m,
+            gsd_m=data.gsd_m,
+            encoders=tuple(job.entries),
+        )
+        text = json.dumps(record.model_dump(mode="json", exclude_none=True), indent=1)
+        durable.write_text(partial / RECORD, text + "\n")
     return out
+
+
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """A folder that takes the place of `out` once all that is done in it went well."""
+    if out.exists() and not (out / RECORD).exists() and any(out.iterdir()):
+        raise DataError(f"{out}: exists and holds no export; choose another folder")
+    partial = out.with_name(f"{durable.TEMPORARY_PREFIX}{out.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        durable.publish_folder(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 class _Job:
@@ -129,7 +146,7 @@ class _Job:
             single = single.with_name(f"{durable.TEMPORARY_PREFIX}{single.name}")
         for precision in precisions:
             path = self._path(view, precision)
-            log.info("exporting %s", path)
+            log.info("exporting %s", path.name)
             metadata = metadata_of(
                 view,
                 precision,

@@ -100,11 +100,11 @@ def _cut(name: str, read: Read, height_px: int, width_px: int, side_px: int) -> 
 
 
 def _corners(height_px: int, width_px: int) -> list[tuple[int, int]]:
-    """Of `PLACES` or a few less, evenly over the room that there is."""
+    """Of `PLACES` or a few more, evenly over the room that there is."""
     if height_px < 0 or width_px < 0:
         return []
     rows = max(1, round(math.sqrt(PLACES * (height_px + 1) / (width_px + 1))))
-    columns = max(1, PLACES // rows)
+    columns = math.ceil(PLACES / rows)
     at_rows = np.unique(np.linspace(0, height_px, min(rows, PLACES)).astype(int))
     at_columns = np.unique(np.linspace(0, width_px, columns).astype(int))
     return [(int(row), int(column)) for row in at_rows for column in at_columns]

@@ -113,7 +113,7 @@ def judged(
     parity = Parity(truth.view, precision, engine, given.shape[1], agreement)
     if problem := disagreement(agreement, precision):
         where = "" if growth is None else f"; {growth}"
-        raise DataError(f"{path}: {engine}: {problem}{where}")
+        raise DataError(f"{path.name}, {engine}: {problem}{where}")
     return parity
 
 

@@ -42,6 +42,7 @@ def weights_path(path: Path) -> Path:
 
 def write_graph(model: ir.Model, path: Path, metadata: Mapping[str, str]) -> list[Path]:
     """Write the graph; the paths of the one or two files."""
+    model.metadata_props.clear()
     model.metadata_props.update(metadata)
     partial = path.with_name(f"{durable.TEMPORARY_PREFIX}{path.name}")
     shutil.rmtree(partial, ignore_errors=True)

@@ -8,7 +8,7 @@ norm its own computation (`stash_type` 1).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from geobridge.onboard.records import Image
 
 from .arithmetic import steps
-from .tower import PRODUCTS
+from .tower import PRODUCTS, scope_of
 
 MAX_HALF = 65504.0
 RANGE_LIMIT = MAX_HALF / 4
@@ -43,10 +43,12 @@ _PASSES_ON = frozenset(
 class Weight:
     """A tensor that half precision would spoil, and so is kept in single precision.
 
-    `overflows`, `vanishes`: how many of its `count` numbers would become infinite, or 0.
+    `module` is the part of the network that uses it. `overflows`, `vanishes`: how many of its
+    `count` numbers would become infinite, or 0.
     """
 
     name: str
+    module: str
     count: int
     overflows: int
     vanishes: int
@@ -54,9 +56,9 @@ class Weight:
 
     def __str__(self) -> str:
         return (
-            f"{self.name}: half precision would make an error of {self.relative_error:.1%},"
-            f" {self.overflows} of {self.count} numbers overflow and {self.vanishes} vanish;"
-            " kept in single precision"
+            f"{self.module} ({self.name}): half precision would make an error of"
+            f" {self.relative_error:.1%}, {self.overflows} of {self.count} numbers overflow and"
+            f" {self.vanishes} vanish; kept in single precision"
         )
 
 
@@ -106,7 +108,7 @@ def find_islands(
             for node in model.graph
             if any(value is not None and value.name in names for value in node.inputs)
         ),
-        ranges=frozenset(name for name, value in largest.items() if not value < RANGE_LIMIT),
+        ranges=_out_of_range(model, largest),
         sums=frozenset(_name(node) for node in residual[first:]),
         scores=_scores(model) if scores else frozenset(),
         spoiled=spoiled,
@@ -128,7 +130,8 @@ def spoiled_weights(model: ir.Model, single: frozenset[str] = frozenset()) -> tu
         size = float(numbers.double().norm())
         error = float((numbers - halved).double().norm()) / size if size else 0.0
         if overflows or not error <= MAX_ROUNDING:
-            found.append(Weight(name, numbers.numel(), overflows, vanishes, error))
+            module = scope_of(next(iter(value.uses())).node)
+            found.append(Weight(name, module, numbers.numel(), overflows, vanishes, error))
     return tuple(sorted(found, key=lambda weight: -weight.count))
 
 
@@ -242,6 +245,19 @@ def _largest(model: ir.Model, images: Image) -> dict[str, float]:
         for node, value in steps(model, images)
         if value.is_floating_point() and value.numel()
     }
+
+
+def _out_of_range(model: ir.Model, largest: Mapping[str, float]) -> frozenset[str]:
+    """Nodes that give too large a value, and those that are given one."""
+    large = {name for name, value in largest.items() if not value < RANGE_LIMIT}
+    given = {
+        _name(user)
+        for node in model.graph
+        if _name(node) in large
+        for value in node.outputs
+        for user, _ in value.uses()
+    }
+    return frozenset(large | given)
 
 
 def _is_residual(node: ir.Node) -> bool:

@@ -8,8 +8,10 @@ activations of trained weights, which no cosine tells; see `parity`.
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -34,20 +36,31 @@ def write_int8(single: Path, path: Path, metadata: Mapping[str, str]) -> list[Pa
     partial.mkdir(parents=True)
     try:
         written = partial / path.name
-        quantize_dynamic(
-            single,
-            written,
-            op_types_to_quantize=["MatMul", "Gemm"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            use_external_data_format=weights_path(single).exists(),
-        )
+        with _quiet():
+            quantize_dynamic(
+                single,
+                written,
+                op_types_to_quantize=["MatMul", "Gemm"],
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                use_external_data_format=weights_path(single).exists(),
+            )
         model = onnx.load(written, load_external_data=False)
         if not any(node.op_type in QUANTISED for node in model.graph.node):
-            raise DataError(f"{single}: nothing in it can be quantised; int8 is for transformers")
+            raise DataError(f"{single.name}: nothing to quantise in it; int8 is for transformers")
         onnx.helper.set_model_props(model, dict(metadata))
         written.write_bytes(model.SerializeToString())
         weights_path(path).unlink(missing_ok=True)
         return publish(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantiser tells the root logger of every tensor it leaves alone."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

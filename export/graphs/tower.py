@@ -25,6 +25,8 @@ for _exporter in ("onnxscript", "onnx_ir", "torch.onnx"):
     logging.getLogger(_exporter).setLevel(logging.ERROR)  # they log their own graph surgery
 
 MAX_BATCH = 1024
+PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""What multiplies weights or features, and what half precision is for."""
 INPUT, OUTPUT = "image", "descriptor"
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
@@ -91,14 +93,6 @@ def scope_of(node: ir.Node) -> str:
     """Where in the network a node comes from, as `tower.transformer.resblocks.3.attn`."""
     scope, _, _ = (node.name or "").rpartition("/")
     return scope
-
-
-def products(model: ir.Model) -> set[str]:
-    """Names of the nodes that multiply weights or features: what half precision is for."""
-    return {n.name or "" for n in model.graph if n.op_type in PRODUCTS}
-
-
-PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
 def _attention(opset: int) -> Callable[..., Any]:
