@@ -73,16 +73,15 @@ def steps(
     values: dict[ir.Value, Tensor] = dict(constants or constants_of(model))
     values[model.graph.inputs[0]] = torch.from_numpy(images)
     left = {value: len(value.uses()) for node in model.graph for value in node.outputs}
-    with torch.no_grad():
-        for node in model.graph:
-            inputs = [None if value is None else values[value] for value in node.inputs]
-            for value, result in zip(node.outputs, _compute(node, inputs), strict=False):
-                values[value] = result.to(_TYPES[value.dtype]) if value.dtype else result
-            yield node, values[node.outputs[0]]
-            for value in {v for v in node.inputs if v is not None and v in left}:
-                left[value] -= sum(value is each for each in node.inputs)
-                if not left[value] and not value.is_graph_output():
-                    del values[value]
+    for node in model.graph:
+        inputs = [None if value is None else values[value] for value in node.inputs]
+        for value, result in zip(node.outputs, _compute(node, inputs), strict=False):
+            values[value] = result.to(_TYPES[value.dtype]) if value.dtype else result
+        yield node, values[node.outputs[0]]
+        for value in {v for v in node.inputs if v is not None and v in left}:
+            left[value] -= sum(value is each for each in node.inputs)
+            if not left[value] and not value.is_graph_output():
+                del values[value]
 
 
 def _compute(node: ir.Node, inputs: list[Tensor | None]) -> tuple[Tensor, ...]:
