@@ -15,7 +15,8 @@ from typing import Any, Protocol
 class Named(Protocol):
     """A member of one of TensorRT's enumerations."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def __int__(self) -> int: ...
 
@@ -165,7 +166,9 @@ MODULE = (
     "DataType.FLOAT",
     "DataType.UINT8",
     "ILogger",
-    "ILogger.Severity",
+    "ILogger.Severity.ERROR",
+    "ILogger.Severity.INTERNAL_ERROR",
+    "ILogger.Severity.WARNING",
     "IProgressMonitor",
     "LayerInformationFormat.JSON",
     "MemoryPoolType.WORKSPACE",
