@@ -22,16 +22,24 @@ import torch
 
 from geobridge.export.encoders import export
 from geobridge.export.geotiff import write_geotiff
+from geobridge.export.graphs import files
 from geobridge.export.pack import pack
 from geobridge.export.parity import measure, probe_pictures, truth_of
 from geobridge.export.record import read_record
-from geobridge.onboard.agreement import MIN_CONTROL_GAP, MIN_COSINE, Agreement, disagreement
+from geobridge.onboard.agreement import (
+    MIN_CONTROL_GAP,
+    MIN_COSINE,
+    MIN_RANK1,
+    Agreement,
+    disagreement,
+)
 from geobridge.onboard.bundle import Bundle
 from geobridge.onboard.config import validate
 from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
-from geobridge.onboard.errors import DataError
+from geobridge.onboard.errors import BundleError, DataError
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.preprocess import apply
+from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.verify_bundle import verify
 from geobridge.onboard.views import VIEW_CODES, View
 from geobridge.training import checkpoint as checkpoints
@@ -254,13 +262,78 @@ def test_an_export_of_the_format_before(
     assert f"{path}: format_version 1, this version reads 2; run geobridge export" in line
 
 
-def test_street_pictures_are_packed_as_their_encoder_sees_them(short: Path, tmp_path: Path) -> None:
-    frame, rng = LocalFrame(47.4, 8.5), np.random.default_rng(0)
+@pytest.fixture(scope="module")
+def raster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 m of coloured patches."""
+    rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (24, 24, 3)).astype(np.uint8)
     land = cv2.resize(coarse, (200, 200), interpolation=cv2.INTER_CUBIC)
+    folder = tmp_path_factory.mktemp("raster")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)  # rasterio's own
-        raster = write_geotiff(tmp_path / "map.tif", land, frame, -100.0, 100.0, 1.0)
+        frame = LocalFrame(47.4, 8.5)
+        return write_geotiff(folder / "map.tif", land, frame, -100.0, 100.0, 1.0)
+
+
+def test_eight_bits_and_weights_apart_fly(
+    wide: Path, raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MIN_RANK1, "int8", 0.5)  # the weights are drawn, not trained
+    monkeypatch.setattr(files, "MAX_INLINE_BYTES", 1000)
+    views = ("drone", "satellite")
+    out = export(wide, tmp_path / "encoders", ("fp32", "int8"), views, gallery=raster)
+    rows = rows_of(out)
+    assert [(row["view"], row["precision"]) for row in rows] == [
+        (view, precision) for view in views for precision in ("fp32", "int8")
+    ]
+    assert all(row["queries"] >= 200 and row["rank1"] > 0.5 for row in rows)
+    assert all(row["shuffled_rank1"] <= 0.5 for row in rows)
+    assert "| drone | int8 | onnxruntime |" in (out / "parity.md").read_text()
+    record = read_record(out)
+    assert record.encoder(View.DRONE).weights == "drone.fp32.onnx.data"
+    bundle = Bundle.open(pack(raster, out, tmp_path / "bundle", spacing_m=30.0))
+    assert {"int8", "external_weights"} <= set(bundle.manifest.required_features)
+    encoder = Encoder.open(bundle, View.DRONE, "onnxruntime", "int8")
+    assert encoder.encode(probe_pictures(32, 32)).shape == (PROBES, 32)
+    told = verify(bundle.path, engine="onnxruntime", precision="fp32")
+    assert "100.0% find the same place first" in told
+    weights = bundle.path / "encoders/drone.fp32.onnx.data"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"abcd")
+    with pytest.raises(BundleError, match=r"drone\.fp32\.onnx\.data: changed since it was packed"):
+        Bundle.open(bundle.path)
+
+
+def test_an_export_that_fails_leaves_what_was_there(
+    wide: Path, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(short, tmp_path / "out"))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    monkeypatch.setitem(MIN_COSINE, "fp16", 1.1)
+    with pytest.raises(DataError, match=r"drone\.fp16\.onnx, half arithmetic: worst cosine 1\.0"):
+        export(wide, out, ("fp16",), ("drone",))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_export_refuses(
+    wide: Path, raster: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    out = tmp_path / "out"
+    assert "--opset 23: expected 18 or 20" in complaint("export", wide, "-o", out, "--opset", 23)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("years of work")
+    line = complaint("export", wide, "-o", tmp_path / "mine")
+    assert "mine: exists and holds no export; choose another folder" in line
+    assert (tmp_path / "mine/thesis.txt").read_text() == "years of work"
+    line = complaint("export", wide, "-o", out, "--gallery", tmp_path / "mine/thesis.txt")
+    assert "thesis.txt: not a readable raster" in line
+    assert not out.exists()
+
+
+def test_street_pictures_are_packed_as_their_encoder_sees_them(
+    short: Path, raster: Path, tmp_path: Path
+) -> None:
+    coarse = np.random.default_rng(1).integers(0, 256, (24, 24, 3)).astype(np.uint8)
     (tmp_path / "street").mkdir()
     panorama = cv2.resize(coarse[:8, :16], (160, 80), interpolation=cv2.INTER_CUBIC)
     assert cv2.imwrite(str(tmp_path / "street/a.png"), panorama[..., ::-1])
