@@ -81,11 +81,23 @@ def rendered_gallery(footprint_m: float, gsd_m: float) -> Gallery:
 
 
 def _cut(name: str, read: Read, height_px: int, width_px: int, side_px: int) -> Gallery:
+    for wanted in (PLACES, 2 * PLACES, 4 * PLACES):  # where much of a raster shows nothing
+        gallery = _cut_some(name, read, (height_px, width_px), side_px, wanted)
+        if len(gallery.queries) >= PLACES:
+            break
+    if len(gallery.queries) < 2:
+        raise DataError(f"{name}: too small for a gallery of squares of {side_px} pixels")
+    return gallery
+
+
+def _cut_some(
+    name: str, read: Read, size_px: tuple[int, int], side_px: int, wanted: int
+) -> Gallery:
     rng = np.random.default_rng(0)
     around = math.ceil(0.5 * side_px)  # room to move and to turn
     whole = side_px + 2 * around
     references, queries = [], []
-    for row, column in _corners(height_px - whole, width_px - whole):
+    for row, column in _corners(size_px[0] - whole, size_px[1] - whole, wanted):
         image, valid = read(row, column, whole, whole)
         if valid.mean() < MIN_VALID_FRACTION:
             continue
@@ -94,18 +106,16 @@ def _cut(name: str, read: Read, height_px: int, width_px: int, side_px: int) -> 
             (np.ascontiguousarray(image[middle]), np.ascontiguousarray(valid[middle]))
         )
         queries.append(_seen_again(image, valid, side_px, rng))
-    if len(references) < 2:
-        raise DataError(f"{name}: too small for a gallery of squares of {side_px} pixels")
     return Gallery(name, tuple(references), tuple(queries))
 
 
-def _corners(height_px: int, width_px: int) -> list[tuple[int, int]]:
-    """Of `PLACES` or a few more, evenly over the room that there is."""
+def _corners(height_px: int, width_px: int, wanted: int) -> list[tuple[int, int]]:
+    """So many or a few more, evenly over the room that there is."""
     if height_px < 0 or width_px < 0:
         return []
-    rows = max(1, round(math.sqrt(PLACES * (height_px + 1) / (width_px + 1))))
-    columns = math.ceil(PLACES / rows)
-    at_rows = np.unique(np.linspace(0, height_px, min(rows, PLACES)).astype(int))
+    rows = max(1, round(math.sqrt(wanted * (height_px + 1) / (width_px + 1))))
+    columns = math.ceil(wanted / rows)
+    at_rows = np.unique(np.linspace(0, height_px, min(rows, wanted)).astype(int))
     at_columns = np.unique(np.linspace(0, width_px, columns).astype(int))
     return [(int(row), int(column)) for row in at_rows for column in at_columns]
 

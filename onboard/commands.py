@@ -42,7 +42,7 @@ behind. Counts to stdout. Stopped, the same command goes on.
 
 def _train(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    text = "TOML file, or a recipe: area, area_foundation, finetune_last3, pretrain, tiny"
+    text = "TOML file, or a recipe: area, area_foundation, distill, finetune_last3, pretrain, tiny"
     add("config", type=_configuration, metavar="CONFIG", help=text)
     overrides(parser)
     add("--dry-run", action="store_true", help="tell what it will cost, and stop there")
