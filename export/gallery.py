@@ -47,15 +47,15 @@ class Gallery:
         return references, queries
 
 
-def gallery_of(raster: Path, footprint_m: float, gsd_m: float) -> Gallery:
-    """Squares of a georeferenced raster.
+def gallery_of(raster: Path, footprint_m: float, gsd_m: float, places: int = PLACES) -> Gallery:
+    """Squares of a georeferenced raster, so many or a few more.
 
     Raises:
         DataError: it cannot be read, or is too small for two squares.
     """
     with Raster(raster, gsd_m) as opened:
         grid, side_px = opened.grid, round(footprint_m / gsd_m)
-        return _cut(str(raster), opened.read, grid.height_px, grid.width_px, side_px)
+        return _cut(str(raster), opened.read, (grid.height_px, grid.width_px), side_px, places)
 
 
 def rendered_gallery(footprint_m: float, gsd_m: float) -> Gallery:
@@ -77,13 +77,13 @@ def rendered_gallery(footprint_m: float, gsd_m: float) -> Gallery:
         window = np.s_[row : row + height, column : column + width]
         return land[window], everywhere[window]
 
-    return _cut("a rendered land", read, size_px, size_px, round(footprint_m / gsd_m))
+    return _cut("a rendered land", read, (size_px, size_px), round(footprint_m / gsd_m), PLACES)
 
 
-def _cut(name: str, read: Read, height_px: int, width_px: int, side_px: int) -> Gallery:
-    for wanted in (PLACES, 2 * PLACES, 4 * PLACES):  # where much of a raster shows nothing
-        gallery = _cut_some(name, read, (height_px, width_px), side_px, wanted)
-        if len(gallery.queries) >= PLACES:
+def _cut(name: str, read: Read, size_px: tuple[int, int], side_px: int, places: int) -> Gallery:
+    for more in (1, 2, 4):  # where much of a raster shows nothing
+        gallery = _cut_some(name, read, size_px, side_px, more * places)
+        if len(gallery.queries) >= places:
             break
     if len(gallery.queries) < 2:
         raise DataError(f"{name}: too small for a gallery of squares of {side_px} pixels")

@@ -99,8 +99,8 @@ def disagreement(agreement: Agreement, precision: str) -> str | None:
     wanted = MIN_RANK1[precision]
     if not agreement.rank1 >= wanted:
         return (
-            f"{agreement.rank1:.1%} of {agreement.queries} pictures find the reference that the"
-            f" checkpoint finds, needed {wanted:.1%}"
+            f"{agreement.rank1:.2%} of {agreement.queries} pictures find the reference that the"
+            f" checkpoint finds, needed {wanted:.2%}"
         )
     return None
 
