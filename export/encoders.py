@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
 from geobridge.onboard import durable
@@ -168,8 +169,11 @@ class _Job:
         return self.out / f"{view}.{precision}.onnx"
 
     def _half(self, graph: ir.Model, truth: Truth, path: Path, metadata: dict[str, str]) -> None:
-        half = half_of(graph, truth, self.fp32_scores)
-        rounded = descriptors_of(half, truth.images)
+        half, of_probes = half_of(graph, truth, self.fp32_scores)
+        rounded = of_probes
+        if truth.queries:
+            queries = descriptors_of(half, truth.images[-truth.queries :])
+            rounded = np.concatenate([of_probes, queries])
         growth = _growth_if_bad(graph, half, truth, rounded)
         self.parities.append(judged(truth, path, "fp16", ROUNDED, rounded, growth))
         write_graph(half, path, metadata)
@@ -195,27 +199,26 @@ class _Job:
                     file.unlink(missing_ok=True)
 
 
-def half_of(graph: ir.Model, truth: Truth, fp32_scores: bool) -> ir.Model:
+def half_of(graph: ir.Model, truth: Truth, fp32_scores: bool) -> tuple[ir.Model, Descriptors]:
     """The half precision graph with as few parts in single precision as its parity allows.
 
     First what weights and values ask for; where that is not enough the attention scores too, then
-    every residual sum. The last one is returned, good or not.
+    every residual sum. The last one is returned, good or not, and its descriptors of the probes.
     """
-    expected = truth.descriptors[: len(truth.probes)]
-    half = graph
-    for scores, sums in ((False, False), (True, False), (True, True)):
-        if fp32_scores and not scores:
-            continue
-        islands = find_islands(graph, truth.probes, scores, sums)
+    expected, tries = truth.descriptors[: len(truth.probes)], [(True, False), (True, True)]
+    if not fp32_scores:
+        tries.insert(0, (False, False))
+    for scores, sums in tries:
+        islands = find_islands(graph, truth.seen, scores, sums)
         half = to_half(graph, islands)
-        agreement = compare(expected, descriptors_of(half, truth.probes))
-        problem = disagreement(agreement, "fp16")
+        given = descriptors_of(half, truth.probes)
+        agreement = compare(expected, given)
         log.info("half precision, single for %s: worst cosine %.6f", islands, agreement.cosine_min)
-        if problem is None:
+        if disagreement(agreement, "fp16") is None:
             break
     for weight in islands.spoiled:
         log.warning("%s", weight)
-    return half
+    return half, given
 
 
 def _growth_if_bad(graph: ir.Model, half: ir.Model, truth: Truth, rounded: Descriptors) -> object:

@@ -28,6 +28,7 @@ from .gallery import Gallery
 log = logging.getLogger(__name__)
 
 BATCH = 8
+MEASURED = 16
 ROUNDED = "half arithmetic"
 """In place of an engine: every node computed and rounded as the graph is typed."""
 
@@ -66,6 +67,11 @@ class Truth:
     def probes(self) -> Image:
         """The pictures that are there without a gallery too."""
         return self.images[: len(self.images) - self.queries]
+
+    @property
+    def seen(self) -> Image:
+        """The probes and a few of the queries: what values are measured on."""
+        return self.images[: len(self.probes) + min(self.queries, MEASURED)]
 
     def compare(self, given: Descriptors) -> Agreement:
         """With descriptors of all pictures."""

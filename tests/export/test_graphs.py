@@ -15,6 +15,7 @@ import onnx_ir as ir
 import torch
 from open_clip.model import _build_vision_tower
 
+from geobridge.export.encoders import half_of
 from geobridge.export.graphs import files
 from geobridge.export.graphs.arithmetic import descriptors_of
 from geobridge.export.graphs.growth import growth_in_files, growth_in_half
@@ -27,7 +28,7 @@ from geobridge.export.graphs.half import (
 )
 from geobridge.export.graphs.int8 import write_int8
 from geobridge.export.graphs.tower import check_norms, graph_of
-from geobridge.export.parity import probe_pictures
+from geobridge.export.parity import Truth, probe_pictures
 from geobridge.onboard.engines.header import read_header
 from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
 from geobridge.onboard.errors import DataError, EngineError
@@ -305,3 +306,24 @@ def test_headers_of_damaged_files(
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(EngineError, match=r"a\.onnx: not an ONNX file"):
         read_header(path)
+
+
+def test_scores_are_kept_single_where_parity_asks_for_it(
+    encoder: ImageEncoder, graph: ir.Model, pictures: Any
+) -> None:
+    """Scores of equal large offsets: softmax forgets them, half precision rounds all else away."""
+    offset = transformer()
+    with torch.no_grad():
+        for block in blocks(offset):
+            rows = [0, 32, 64, 96]  # a number of every head's queries and keys, the same everywhere
+            block.attn.in_proj_weight[rows] = 0.0
+            block.attn.in_proj_bias[rows] = 128.0
+    for own, exported, kind in ((offset, graph_of(offset, 20), SINGLE), (encoder, graph, HALF)):
+        truth = Truth("drone", pictures, answers(own, pictures))
+        half, given = half_of(exported, truth, fp32_scores=False)
+        assert worst(given, truth.descriptors) > 0.9995
+        scores = [node for node in half.graph if node.op_type == "Softmax"]
+        assert {node.outputs[0].dtype for node in scores} == {kind}
+    half, _ = half_of(graph, Truth("drone", pictures, answers(encoder, pictures)), True)
+    scores = [node for node in half.graph if node.op_type == "Softmax"]
+    assert {node.outputs[0].dtype for node in scores} == {SINGLE}
