@@ -24,8 +24,8 @@ class EngineSettings:
     """How an engine is opened on this computer.
 
     `threads`: of the CPU; 0 lets the engine take every core. `plans`: folder of TensorRT plans,
-    None for the usual one. `max_batch`: so many pictures at a time at most, where an engine must
-    know before.
+    None for the usual one. `max_batch`: so many pictures at a time, where an engine must know
+    before. `cuda_graph`: let TensorRT launch a single picture as one recorded graph.
     """
 
     threads: int = 0
@@ -67,7 +67,7 @@ def open_engine(
         from .tensorrt import TensorRtEngine
 
         plans = settings.plans or default_folder()
-        return TensorRtEngine(model, weights, plans, settings.cuda_graph)
+        return TensorRtEngine(model, weights, plans, settings.max_batch, settings.cuda_graph)
     if name in ENGINES:
         from .onnxruntime import OnnxRuntimeEngine
 

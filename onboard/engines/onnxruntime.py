@@ -146,7 +146,13 @@ def provider_options(name: str, model: Path, settings: EngineSettings) -> Mappin
         from .plans import default_folder
 
         cache = (settings.plans or default_folder()) / f"onnxruntime-{sha256(model)[:16]}"
+        spec = json.loads(read_header(model).metadata.get("preprocess", "{}"))
+        size = f"{spec.get('height_px')}x{spec.get('width_px')}x3"
+        one, most = f"image:1x{size}", f"image:{settings.max_batch}x{size}"
         return {
+            "trt_profile_min_shapes": one,
+            "trt_profile_opt_shapes": one,
+            "trt_profile_max_shapes": most,
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(cache),
             "trt_timing_cache_enable": "1",

@@ -119,6 +119,7 @@ class TensorRtEngine:
         model: the ONNX file that the plan was built from.
         weights: the file of its weights, where they are apart.
         plans: folder of plans.
+        max_batch: so many pictures at a time the plan must take.
         cuda_graph: launch a single picture as one recorded graph.
 
     Raises:
@@ -126,7 +127,12 @@ class TensorRtEngine:
     """
 
     def __init__(
-        self, model: Path, weights: Path | None, plans: Path, cuda_graph: bool = False
+        self,
+        model: Path,
+        weights: Path | None,
+        plans: Path,
+        max_batch: int = 1,
+        cuda_graph: bool = False,
     ) -> None:
         trt, self._cuda = load_tensorrt(), Cuda()
         identity = identity_of(model, weights, trt.__version__, self._cuda.device())
@@ -136,6 +142,11 @@ class TensorRtEngine:
         self._engine = self._load(plan)
         image, descriptor = encoder_ports(ports_of(self._engine), str(plan.path))
         self.max_batch = plan.sidecar.settings.max_batch
+        if self.max_batch < max_batch:
+            raise EngineError(
+                f"{plan.path}: takes {self.max_batch} pictures at a time, wanted are {max_batch};"
+                f" {REBUILD} --max-batch {max_batch}"
+            )
         self._image, self._descriptor = image.name, descriptor.name
         self._context = self._new_context(plan)
         self._stream = self._cuda.stream()

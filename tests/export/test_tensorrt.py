@@ -514,6 +514,14 @@ def test_pictures_that_do_not_fit_the_plan(
         engine.run(pictures(1)[:, :, :24])
 
 
+def test_a_plan_for_fewer_pictures_than_wanted(
+    bundle: Path, onnx: Path, tmp_path: Path, trt: StandIn
+) -> None:
+    build(bundle, plans=tmp_path, max_batch=2)
+    with pytest.raises(EngineError, match=r"takes 2 pictures at a time, wanted are 8; .*-batch 8"):
+        open_engine("tensorrt", onnx, settings=EngineSettings(plans=tmp_path, max_batch=8))
+
+
 def test_verify_compares_the_engine_on_the_bundles_squares(
     bundle: Path, tmp_path: Path, trt: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -245,8 +245,9 @@ def test_work_that_a_provider_gives_away_is_found(model: Path, tmp_path: Path) -
 
 
 def test_the_second_provider_keeps_its_plans_by_model(model: Path, tmp_path: Path) -> None:
-    settings = EngineSettings(plans=tmp_path)
+    settings = EngineSettings(plans=tmp_path, max_batch=4)
     own = provider_options("onnxruntime-tensorrt", model, settings)
+    assert own["trt_profile_max_shapes"] == f"image:4x{SIDE_PX}x{SIDE_PX}x3"
     assert own["trt_engine_cache_path"].startswith(f"{tmp_path}/onnxruntime-")
     assert provider_options("onnxruntime", model, settings) == {}
     assert provider_options("onnxruntime-cuda", model, settings)["use_tf32"] == "0"
