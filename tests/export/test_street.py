@@ -15,7 +15,6 @@ import pytest
 
 pytest.importorskip("rasterio")
 pytest.importorskip("onnxruntime")
-onnx = pytest.importorskip("onnx")
 
 from geobridge.export.pack import pack
 from geobridge.export.references import places as places_module
@@ -73,6 +72,7 @@ def encoders(rehearsal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = json.loads((folder / "encoders.json").read_text())
     for entry in [e for e in record["encoders"] if e["view"] == "satellite"]:
         name = entry["file"].replace("satellite", "street")
+        onnx = pytest.importorskip("onnx")
         model = onnx.load(folder / entry["file"])
         stated = {each.key: each.value for each in model.metadata_props}
         onnx.helper.set_model_props(model, stated | {"view": "street"})
