@@ -38,8 +38,8 @@ from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.index import build_graph, graph_recall
 from geobridge.onboard.views import VIEW_CODES, View
 
-from .encoders import ExportedEncoder
 from .plan import Plan
+from .record import ExportedEncoder
 from .references.places import square_of
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,9 @@ def assemble(plan: Plan, parts: Parts, exported: Path, folder: Path) -> None:
         (folder / encoder.path).parent.mkdir(exist_ok=True)
         shutil.copyfile(exported / entry.file, folder / encoder.path)
         add(encoder.path, "encoder")
+        if entry.weights and encoder.weights:
+            shutil.copyfile(exported / entry.weights, folder / encoder.weights)
+            add(encoder.weights, "encoder_weights")
     save("reference/places.npy", parts.places, "places")
     save("reference/descriptors.npy", parts.descriptors, "descriptors")
     graph, index = build_index(parts.descriptors, parts.held_out)
@@ -101,16 +104,19 @@ def assemble(plan: Plan, parts: Parts, exported: Path, folder: Path) -> None:
         add(tile.relative_to(folder).as_posix(), "imagery")
     known = []
     for entry in plan.record.encoders:
-        if entry.precision == "fp32":
-            answers = KnownAnswersEntry(
-                view=entry.view,
-                images=f"known_answers/{entry.view}.images.npy",
-                descriptors=f"known_answers/{entry.view}.descriptors.npy",
-            )
-            images, descriptors = _known_answers(plan, parts, exported, entry)
-            save(answers.images, images, "known_images")
-            save(answers.descriptors, descriptors, "known_descriptors")
-            known.append(answers)
+        if entry.precision == "fp16":
+            continue  # is asked what the single precision one answers
+        own = "" if entry.precision == "fp32" else f".{entry.precision}"
+        answers = KnownAnswersEntry(
+            view=entry.view,
+            precision=entry.precision,
+            images=f"known_answers/{entry.view}{own}.images.npy",
+            descriptors=f"known_answers/{entry.view}{own}.descriptors.npy",
+        )
+        images, descriptors = _known_answers(plan, parts, exported, entry)
+        save(answers.images, images, "known_images")
+        save(answers.descriptors, descriptors, "known_descriptors")
+        known.append(answers)
     manifest = _manifest(plan, parts, tuple(encoders), index, tuple(known), tuple(files))
     write_manifest(folder, manifest)
 
@@ -163,6 +169,7 @@ def _encoder_entry(plan: Plan, entry: ExportedEncoder) -> EncoderEntry:
         view=entry.view,
         precision=entry.precision,
         path=f"encoders/{entry.file}",
+        weights=f"encoders/{entry.weights}" if entry.weights else None,
         opset=plan.record.opset,
         checkpoint_sha256=plan.record.checkpoint_sha256,
         preprocess=entry.preprocess,
@@ -179,9 +186,11 @@ def _manifest(
 ) -> Manifest:
     east, north, half = parts.squares["east_m"], parts.squares["north_m"], plan.footprint_m / 2
     street = ("street",) if parts.street_pictures else ()
+    int8 = ("int8",) if any(encoder.precision == "int8" for encoder in encoders) else ()
+    apart = ("external_weights",) if any(encoder.weights for encoder in encoders) else ()
     return Manifest(
         format_version=FORMAT_VERSION,
-        required_features=("hnsw", "imagery", *street),
+        required_features=("hnsw", "imagery", *street, *int8, *apart),
         bundle_version=plan.bundle_version,
         producer=f"geobridge-uav {version('geobridge-uav')}",
         encoders=encoders,

@@ -1,187 +1,246 @@
 """`geobridge export`: the image encoders of a checkpoint, and only those, to ONNX.
 
 <out>/<view>.<precision>.onnx   uint8 [batch, H, W, 3] -> float32 [batch, D], unit rows
+<out>/<name>.onnx.data          the weights of one that is too large for a single file
 <out>/encoders.json             what was exported: views, preprocessing, footprint, hashes
-<out>/parity.json               how close every file is to the checkpoint, see `parity`
+<out>/parity.json, parity.md    how close every file is to the checkpoint, see `parity`
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
-import warnings
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
 
-import onnx
-import torch
-from pydantic import Field, ValidationError
+import numpy as np
+import onnx_ir as ir
 
 from geobridge.onboard import durable
+from geobridge.onboard.agreement import MIN_COSINE, Descriptors, compare, disagreement
 from geobridge.onboard.bundle import sha256
-from geobridge.onboard.config import Positive, Section, first_problem
+from geobridge.onboard.engines.header import OPSETS
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.manifest import PreprocessEntry, Sha256
+from geobridge.onboard.manifest import Precision, PreprocessEntry
 from geobridge.onboard.views import View
 from geobridge.training import checkpoint as checkpoints
 from geobridge.training.model import GeoBridge, ImageEncoder
 
-from .parity import Parity, measure, write
+from .gallery import Gallery, gallery_of, rendered_gallery
+from .graphs.arithmetic import descriptors_of
+from .graphs.files import metadata_of, weights_path, write_graph
+from .graphs.growth import growth_in_files, growth_in_half
+from .graphs.half import find_islands, to_half
+from .graphs.int8 import write_int8
+from .graphs.tower import graph_of
+from .parity import ROUNDED, Parity, Truth, judged, measure, truth_of, write
+from .record import RECORD, ExportedEncoder, ExportRecord
 
 log = logging.getLogger(__name__)
 
-for _exporter in ("onnxscript", "onnx_ir", "torch.onnx"):
-    logging.getLogger(_exporter).setLevel(logging.ERROR)  # they log their own graph surgery
-
-OPSET = 20
-"""The newest that TensorRT 10.3 of JetPack 6 parses; it has Gelu and LayerNormalization."""
-
-RECORD = "encoders.json"
-PRECISIONS = ("fp32", "fp16")
-
-
-class ExportedEncoder(Section):
-    """One ONNX file."""
-
-    view: Literal["drone", "satellite", "street"]
-    precision: Literal["fp32", "fp16"]
-    file: str
-    sha256: Sha256
-    preprocess: PreprocessEntry
-
-
-class ExportRecord(Section):
-    """The whole of encoders.json; format 1 had one preprocessing record for all encoders."""
-
-    format_version: Literal[2]
-    checkpoint_sha256: Sha256
-    opset: int
-    dimension: Annotated[int, Field(ge=2)]
-    footprint_m: Positive
-    gsd_m: Positive
-    encoders: tuple[ExportedEncoder, ...]
-
-    def encoder(self, view: View) -> ExportedEncoder:
-        """The one of this view in single precision, which must be there."""
-        return next(e for e in self.encoders if (e.view, e.precision) == (view.value, "fp32"))
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
+"""What is exported unless something else is asked for."""
 
 
 def export(
     checkpoint: Path,
     out: Path,
-    precisions: Sequence[str] = PRECISIONS,
+    precisions: Sequence[Precision] = PRECISIONS,
     views: Sequence[str] = (),
     dimension: int | None = None,
+    opset: int = OPSETS[-1],
+    fp32_scores: bool = False,
+    report: bool = False,
+    gallery: Path | None = None,
 ) -> Path:
     """Export the encoders of `views` (all the checkpoint has, if empty) and check each of them.
 
-    Descriptors are as long as the towers make them, or of `dimension`, if trained to be cut there.
+    Args:
+        checkpoint: folder of a run, or of one checkpoint.
+        out: folder to write.
+        precisions: of fp32, fp16 and int8.
+        views: names; empty for all.
+        dimension: first numbers of the descriptors, if trained to be cut there; None: all.
+        opset: of the files.
+        fp32_scores: let fp16 compute attention scores in single precision from the start, and not
+            only where parity asks for it.
+        report: also look for pictures in a gallery, and write parity.md; int8 always does.
+        gallery: raster whose squares the gallery is of; None renders a land.
 
     Raises:
-        DataError: no such view or length in the checkpoint, or an encoder that is not what was
-            trained.
+        DataError: no such view, length or opset, or an encoder that is not what was trained.
     """
+    if opset not in OPSETS:
+        raise DataError(f"--opset {opset}: expected {' or '.join(map(str, OPSETS))}")
     found = checkpoints.read(checkpoint)
     model = checkpoints.load(found)
     wanted = _views(model, views, found.path)
     _shorten(model, dimension, found)
-    out.mkdir(parents=True, exist_ok=True)
-    entries: list[ExportedEncoder] = []
-    parities: list[Parity] = []
-    for view in wanted:
-        encoder: ImageEncoder = model.images[view.value]  # type: ignore[assignment]
-        for precision in precisions:
-            path = out / f"{view}.{precision}.onnx"
-            log.info("exporting %s", path)
-            write_onnx(encoder, precision, path, {"view": view.value, "precision": precision})
-            parities.append(measure(encoder, path, view, precision))
-            entries.append(
-                ExportedEncoder(
-                    view=view.value,
-                    precision=precision,  # type: ignore[arg-type]
-                    file=path.name,
-                    sha256=sha256(path),
-                    preprocess=PreprocessEntry(**asdict(encoder.preprocess)),
-                )
-            )
-    write(parities, out / "parity.json")
-    record = ExportRecord(
-        format_version=2,
-        checkpoint_sha256=found.model_sha256,
-        opset=OPSET,
-        dimension=parities[0].dimension,
-        footprint_m=found.config.data.footprint_m,
-        gsd_m=found.config.data.gsd_m,
-        encoders=tuple(entries),
-    )
-    durable.write_text(out / RECORD, json.dumps(record.model_dump(mode="json"), indent=1) + "\n")
+    data = found.config.data
+    pictures = None
+    if report or gallery or "int8" in precisions:
+        if gallery:
+            pictures = gallery_of(gallery, data.footprint_m, data.gsd_m)
+        else:
+            pictures = rendered_gallery(data.footprint_m, data.gsd_m)
+    with _appearing(out) as partial:
+        job = _Job(model, found.model_sha256, partial, opset, fp32_scores, pictures)
+        for view in wanted:
+            job.export_view(view, [p for p in ("fp32", "fp16", "int8") if p in precisions])
+        write(job.parities, pictures, partial)
+        record = ExportRecord(
+            format_version=2,
+            checkpoint_sha256=found.model_sha256,
+            opset=opset,
+            dimension=job.parities[0].dimension,
+            footprint_m=data.footprint_m,
+            gsd_m=data.gsd_m,
+            encoders=tuple(job.entries),
+        )
+        text = json.dumps(record.model_dump(mode="json", exclude_none=True), indent=1)
+        durable.write_text(partial / RECORD, text + "\n")
     return out
 
 
-def write_onnx(encoder: ImageEncoder, precision: str, path: Path, metadata: dict[str, str]) -> None:
-    """One encoder as an ONNX file with a dynamic batch; FP16 is decided here, in the graph.
-
-    With `fp16` the tower's weights and products are half precision; pixel normalisation and the
-    final L2 norm stay in single precision.
-    """
-    module = copy.deepcopy(encoder).eval()
-    if precision == "fp16":
-        module.tower.half()
-    height, width = _input_size(encoder)
-    example = torch.zeros((2, height, width, 3), dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own internals
-        program = torch.onnx.export(
-            module,
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["image"],
-            output_names=["descriptor"],
-            dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1, max=1024)}},
-            verbose=False,
-        )
-    assert program is not None
-    proto = program.model_proto
-    for key, value in metadata.items():
-        entry = proto.metadata_props.add()
-        entry.key, entry.value = key, value
-    durable.write_file(path, lambda temporary: onnx.save(proto, str(temporary)))
-
-
-def read_record(folder: Path) -> ExportRecord:
-    """What an export folder holds, after checking that its files are the ones exported.
-
-    Raises:
-        DataError: not an export folder, or a file changed.
-    """
-    path = folder / RECORD
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """A folder that takes the place of `out` once all that is done in it went well."""
+    if out.exists() and not (out / RECORD).exists() and any(out.iterdir()):
+        raise DataError(f"{out}: exists and holds no export; choose another folder")
+    partial = out.with_name(f"{durable.TEMPORARY_PREFIX}{out.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     try:
-        raw = path.read_bytes()
-        _check_version(raw, path)
-        record = ExportRecord.model_validate_json(raw)
-    except OSError as error:
-        raise DataError(f"{folder}: no exported encoders, {RECORD}: {error.strerror}") from None
-    except ValidationError as error:
-        raise DataError(f"{path}: {first_problem(error)}") from None
-    for entry in record.encoders:
-        file = folder / entry.file
-        if not file.is_file() or sha256(file) != entry.sha256:
-            raise DataError(f"{file}: missing or changed since it was exported")
-    return record
+        yield partial
+        durable.publish_folder(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
-def _check_version(raw: bytes, path: Path) -> None:
-    try:
-        tree = json.loads(raw)
-    except ValueError:
-        return  # which is told with its place
-    version = tree.get("format_version") if isinstance(tree, dict) else None
-    if version == 1:
-        raise DataError(f"{path}: format_version 1, this version reads 2; run geobridge export")
+class _Job:
+    """One export; `entries` and `parities` of what is done so far."""
+
+    def __init__(
+        self,
+        model: GeoBridge,
+        checkpoint: str,
+        out: Path,
+        opset: int,
+        fp32_scores: bool,
+        gallery: Gallery | None,
+    ) -> None:
+        self.model, self.checkpoint, self.out, self.opset = model, checkpoint, out, opset
+        self.fp32_scores, self.gallery = fp32_scores, gallery
+        self.entries: list[ExportedEncoder] = []
+        self.parities: list[Parity] = []
+
+    def export_view(self, view: View, precisions: Sequence[Precision]) -> None:
+        """Write and measure the files of one view."""
+        encoder: ImageEncoder = self.model.images[view.value]  # type: ignore[assignment]
+        graph = graph_of(encoder, self.opset)
+        truth = truth_of(self.model, view.value, self.gallery)
+        single = self._path(view, "fp32")
+        if "fp32" not in precisions:
+            single = single.with_name(f"{durable.TEMPORARY_PREFIX}{single.name}")
+        for precision in precisions:
+            path = self._path(view, precision)
+            log.info("exporting %s", path.name)
+            metadata = metadata_of(
+                view,
+                precision,
+                encoder.preprocess,
+                truth.descriptors.shape[1],
+                self.opset,
+                self.checkpoint,
+            )
+            if precision == "fp32":
+                write_graph(graph, path, metadata)
+                self.parities.append(measure(truth, path, precision))
+            elif precision == "fp16":
+                self._half(graph, truth, path, metadata)
+            else:
+                self._int8(graph, truth, single, path, metadata)
+            self.entries.append(_entry(view, precision, path, encoder))
+
+    def _path(self, view: View, precision: Precision) -> Path:
+        return self.out / f"{view}.{precision}.onnx"
+
+    def _half(self, graph: ir.Model, truth: Truth, path: Path, metadata: dict[str, str]) -> None:
+        half, of_probes = half_of(graph, truth, self.fp32_scores)
+        rounded = of_probes
+        if truth.queries:
+            queries = descriptors_of(half, truth.images[-truth.queries :])
+            rounded = np.concatenate([of_probes, queries])
+        growth = _growth_if_bad(graph, half, truth, rounded)
+        self.parities.append(judged(truth, path, "fp16", ROUNDED, rounded, growth))
+        write_graph(half, path, metadata)
+        self.parities.append(measure(truth, path, "fp16"))
+
+    def _int8(
+        self, graph: ir.Model, truth: Truth, single: Path, path: Path, metadata: dict[str, str]
+    ) -> None:
+        own = not single.exists()
+        try:
+            if own:
+                write_graph(graph, single, {})
+            write_int8(single, path, metadata)
+            try:
+                self.parities.append(measure(truth, path, "int8"))
+            except DataError as error:
+                growth = growth_in_files(single, path, truth.images[-1])
+                where = "" if growth is None else f"; {growth}"
+                raise DataError(f"{error}{where}") from None
+        finally:
+            if own:
+                for file in (single, weights_path(single)):
+                    file.unlink(missing_ok=True)
+
+
+def half_of(graph: ir.Model, truth: Truth, fp32_scores: bool) -> tuple[ir.Model, Descriptors]:
+    """The half precision graph with as few parts in single precision as its parity allows.
+
+    First what weights and values ask for; where that is not enough the attention scores too, then
+    every residual sum. The last one is returned, good or not, and its descriptors of the probes.
+    """
+    expected, tries = truth.descriptors[: len(truth.probes)], [(True, False), (True, True)]
+    if not fp32_scores:
+        tries.insert(0, (False, False))
+    for scores, sums in tries:
+        islands = find_islands(graph, truth.seen, scores, sums)
+        half = to_half(graph, islands)
+        given = descriptors_of(half, truth.probes)
+        agreement = compare(expected, given)
+        log.info("half precision, single for %s: worst cosine %.6f", islands, agreement.cosine_min)
+        if disagreement(agreement, "fp16") is None:
+            break
+    for weight in islands.spoiled:
+        log.warning("%s", weight)
+    return half, given
+
+
+def _growth_if_bad(graph: ir.Model, half: ir.Model, truth: Truth, rounded: Descriptors) -> object:
+    cosines = (rounded * truth.descriptors).sum(axis=1)
+    worst = int(cosines.argmin())
+    if cosines[worst] >= MIN_COSINE["fp16"]:
+        return None
+    return growth_in_half(graph, half, truth.images[worst])
+
+
+def _entry(view: View, precision: Precision, path: Path, encoder: ImageEncoder) -> ExportedEncoder:
+    weights = weights_path(path)
+    apart = weights.exists()
+    return ExportedEncoder(
+        view=view.value,
+        precision=precision,
+        file=path.name,
+        sha256=sha256(path),
+        weights=weights.name if apart else None,
+        weights_sha256=sha256(weights) if apart else None,
+        preprocess=PreprocessEntry(**asdict(encoder.preprocess)),
+    )
 
 
 def _shorten(model: GeoBridge, dimension: int | None, found: checkpoints.Checkpoint) -> None:
@@ -207,7 +266,3 @@ def _views(model: GeoBridge, views: Sequence[str], where: Path) -> list[View]:
             f"{where}: no {', '.join(missing)} tower; it has {', '.join(v.value for v in have)}"
         )
     return [view for view in have if not views or view.value in views]
-
-
-def _input_size(encoder: ImageEncoder) -> tuple[int, int]:
-    return encoder.preprocess.height_px, encoder.preprocess.width_px

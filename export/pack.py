@@ -24,8 +24,8 @@ from geobridge.onboard.views import View
 from geobridge.training.rasters.raster import Raster
 
 from .assemble import Parts, assemble
-from .encoders import ExportRecord, read_record
 from .plan import Plan
+from .record import ExportRecord, read_record
 from .references.imagery import tile_reader, write_imagery
 from .references.places import Lattice, Places, encode_places, in_one_order, lay_places
 from .references.street import StreetFolder, encode_street, lay_street

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from geobridge.onboard.manifest import SourceEntry
 
-from .encoders import ExportRecord
+from .record import ExportRecord
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ EXTRAS = {
     "matplotlib": "replay",
     "numba": "sim",
     "onnx": "export",
+    "onnx_ir": "export",
     "onnxruntime": "cpu",
     "onnxscript": "export",
     "open_clip": "train",

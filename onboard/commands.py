@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import commands_encoders as encoders
 from . import commands_simulated as simulated
 from .arguments import Repeated, as_json, count, existing, finite, overrides, positive
 from .commands_fly import fly
@@ -41,7 +42,7 @@ behind. Counts to stdout. Stopped, the same command goes on.
 
 def _train(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    text = "TOML file, or a recipe: area, area_foundation, finetune_last3, pretrain, tiny"
+    text = "TOML file, or a recipe: area, area_foundation, distill, finetune_last3, pretrain, tiny"
     add("config", type=_configuration, metavar="CONFIG", help=text)
     overrides(parser)
     add("--dry-run", action="store_true", help="tell what it will cost, and stop there")
@@ -90,16 +91,6 @@ def _evaluate(parser: ArgumentParser) -> None:
     as_json(parser)
 
 
-def _export(parser: ArgumentParser) -> None:
-    add, both, views = parser.add_argument, ("fp32", "fp16"), [view.value for view in View]
-    add("checkpoint", type=existing, metavar="CHECKPOINT", help="what training wrote")
-    add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the encoders")
-    add("--precision", dest="precisions", action=Repeated, choices=both, default=both)
-    add("--view", dest="views", action=Repeated, choices=views, default=(), help="else all")
-    text = "length of descriptors, one that was trained for (default: all of them)"
-    add("--dimension", type=count, metavar="D", help=text)
-
-
 def _pack(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("raster", type=existing, metavar="RASTER", help="georeferenced imagery")
@@ -142,14 +133,6 @@ def _sign(parser: ArgumentParser) -> None:
     add("bundle", type=existing, metavar="BUNDLE", help="folder")
     add("--key", type=existing, required=True, metavar="PRIVATE", help="what keygen wrote")
     as_json(parser)
-
-
-def _verify(parser: ArgumentParser) -> None:
-    parser.add_argument("bundle", type=existing, metavar="BUNDLE", help="folder")
-    text = "public key that may have signed it; if given, one of them must have"
-    parser.add_argument(
-        "--trust", type=existing, action=Repeated, default=(), metavar="PUBLIC", help=text
-    )
 
 
 def _locate(parser: ArgumentParser) -> None:
@@ -207,13 +190,23 @@ COMMANDS = {
         _evaluate,
         "geobridge.training.evaluation.evaluate_checkpoint:evaluate",
     ),
-    "export": Command("write encoders as ONNX", _export, "geobridge.export.encoders:export"),
+    "export": Command(
+        "write encoders as ONNX", encoders.export, "geobridge.export.encoders:export"
+    ),
     "pack": Command("make a bundle of an area", _pack, "geobridge.export.pack:pack"),
     "keygen": Command(
         "make a pair of keys to sign with", _keygen, "geobridge.export.signing:keygen"
     ),
     "sign": Command("vouch for a bundle", _sign, "geobridge.export.signing:sign"),
-    "verify": Command("check a bundle", _verify, "geobridge.onboard.verify_bundle:verify"),
+    "verify": Command("check a bundle", encoders.verify, "geobridge.onboard.verify_bundle:verify"),
+    "build": Command(
+        "make TensorRT plans of a bundle, where it flies",
+        encoders.build,
+        "geobridge.export.tensorrt:build",
+    ),
+    "bench": Command(
+        "time encoders on this machine", encoders.bench, "geobridge.onboard.bench.bench:bench"
+    ),
     "locate": Command("find a picture on the map", _locate, "geobridge.onboard.locate:locate"),
     "rehearse": Command(
         "where fixes are to be expected",

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .camera import Camera, Mount
+from .engines.engine import EngineName, EngineSettings
 from .errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -110,10 +111,23 @@ class RetrieveConfig(Section):
 
     top_k: Annotated[int, Field(ge=1, le=1024)] = 100
     """So many because the neighbours of a place fill the first ranks, and rivals lie behind."""
-    engine: Literal["onnxruntime"] = "onnxruntime"
-    precision: Literal["fp32", "fp16"] = "fp32"
+    engine: EngineName = "onnxruntime"
+    """The one named here or none: nothing else is tried."""
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Of the CPU, for encoding; 0 takes every core."""
+    plans: str | None = None
+    """Folder of TensorRT plans; by default ~/.cache/geobridge/plans."""
+    cuda_graph: bool = False
+    """Let TensorRT launch a frame as one recorded graph."""
     prior_sigmas: Positive = 4.0
     """Radius of the search around where dead reckoning expects us, in units of its accuracy."""
+
+    @property
+    def engine_settings(self) -> EngineSettings:
+        """How its engine is opened."""
+        plans = Path(self.plans) if self.plans else None
+        return EngineSettings(threads=self.threads, plans=plans, cuda_graph=self.cuda_graph)
 
 
 class VerifyConfig(Section):

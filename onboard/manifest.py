@@ -15,14 +15,17 @@ from .geodesy import LocalFrame
 from .preprocess import Fit, Interpolation, Preprocess
 
 FORMAT_VERSION: Literal[1] = 1
-KNOWN_FEATURES = frozenset({"hnsw", "imagery", "street"})
+KNOWN_FEATURES = frozenset({"hnsw", "imagery", "street", "int8", "external_weights"})
 """What this version can fly; a bundle that requires anything else is refused.
 
 `street`: some places are street pictures, whose scores are on another scale than those of squares.
 """
 
+Precision = Literal["fp32", "fp16", "int8"]
+"""Of an encoder's weights and products."""
 Role = Literal[
     "encoder",
+    "encoder_weights",
     "places",
     "descriptors",
     "index",
@@ -64,11 +67,12 @@ class PreprocessEntry(Section):
 
 
 class EncoderEntry(Section):
-    """One exported image encoder."""
+    """One exported image encoder; `weights` are apart where one file would be too large."""
 
     view: Literal["drone", "satellite", "street"]
-    precision: Literal["fp32", "fp16"]
+    precision: Precision
     path: FlatPath
+    weights: FlatPath | None = None
     opset: Annotated[int, Field(ge=7, le=30)]
     checkpoint_sha256: Sha256
     preprocess: PreprocessEntry
@@ -142,9 +146,13 @@ class AccuracyEntry(Section):
 
 
 class KnownAnswersEntry(Section):
-    """Pictures and descriptors of one encoder, as files."""
+    """Pictures and descriptors of one encoder, as files.
+
+    Those in single precision are asked of a half precision encoder too; one of 8 bits has its own.
+    """
 
     view: Literal["drone", "satellite", "street"]
+    precision: Precision = "fp32"
     images: FlatPath
     descriptors: FlatPath
 
@@ -182,15 +190,21 @@ def parse_manifest(raw: bytes, where: str) -> Manifest:
         raise BundleError(
             f"{where}: format_version {version!r}, this version reads {FORMAT_VERSION}"
         )
+    _check_features(tree.get("required_features"), where)
     try:
         manifest = TypeAdapter(Manifest).validate_json(raw)
     except ValidationError as error:
         raise BundleError(f"{where}: {first_problem(error)}") from None
-    unknown = sorted(set(manifest.required_features) - KNOWN_FEATURES)
-    if unknown:
-        raise BundleError(f"{where}: requires {', '.join(unknown)}, which this version lacks")
     _check_names(manifest, where)
     return manifest
+
+
+def _check_features(required: Any, where: str) -> None:
+    """Before the rest is looked at, for a feature may bring keys that are not known either."""
+    features = required if isinstance(required, list) else []
+    unknown = sorted({str(feature) for feature in features} - KNOWN_FEATURES)
+    if unknown:
+        raise BundleError(f"{where}: requires {', '.join(unknown)}, which this version lacks")
 
 
 def _check_names(manifest: Manifest, where: str) -> None:
@@ -201,6 +215,7 @@ def _check_names(manifest: Manifest, where: str) -> None:
     if manifest.coverage.footprint_m / manifest.imagery.gsd_m > MAX_FOOTPRINT_PX:
         raise BundleError(f"{where}: coverage.footprint_m is more than {MAX_FOOTPRINT_PX} px wide")
     wanted: list[str] = [encoder.path for encoder in manifest.encoders]
+    wanted += [encoder.weights for encoder in manifest.encoders if encoder.weights]
     wanted += [
         p for answers in manifest.known_answers for p in (answers.images, answers.descriptors)
     ]
@@ -211,7 +226,8 @@ def _check_names(manifest: Manifest, where: str) -> None:
 
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The manifest as it is written, hashed and signed."""
-    return (json.dumps(manifest.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode()
+    tree = manifest.model_dump(mode="json", exclude_none=True)
+    return (json.dumps(tree, indent=1, allow_nan=False) + "\n").encode()
 
 
 def _no_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,9 @@ reproduces Pillow's BICUBIC to one grey level (Keys' kernel, a = -0.5, widened w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -43,6 +45,13 @@ class Preprocess:
             raise ValueError(f"encoder input {self.width_px}x{self.height_px} px is out of range")
         if not all(s > 0 for s in self.std):
             raise ValueError(f"std {self.std} must be positive")
+
+    @property
+    def sha256(self) -> str:
+        """Of the record: what an exported encoder and the bundle that holds it must agree on."""
+        floats = {"mean": [float(m) for m in self.mean], "std": [float(s) for s in self.std]}
+        record = json.dumps({**asdict(self), **floats}, sort_keys=True)
+        return hashlib.sha256(record.encode()).hexdigest()
 
 
 def apply(image: Image, spec: Preprocess, valid: Mask | None = None) -> Image:

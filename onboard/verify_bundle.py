@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .agreement import Agreement
 from .bundle import Bundle
+from .engine_parity import engine_parity
+from .engines.engine import EngineSettings
+from .errors import ConfigError
 from .geodesy import Floats
 from .manifest import CoverageEntry
 from .retrieval.encoder import Encoder
@@ -18,16 +22,27 @@ from .retrieval.index import Index
 from .views import VIEW_CODES, View
 
 
-def verify(bundle: Path, trust: Sequence[Path] = ()) -> str:
+def verify(
+    bundle: Path,
+    trust: Sequence[Path] = (),
+    engine: str | None = None,
+    precision: str | None = None,
+    plans: Path | None = None,
+) -> str:
     """What the bundle holds, after every file was hashed and every known answer was given.
 
     Args:
         bundle: the folder.
         trust: public keys, one of which must have signed it, if any are given.
+        engine: also compare what this engine finds with single precision, see `engine_parity`.
+        precision: of the drone's encoder in it; None tries those that the engine is for.
+        plans: folder of TensorRT plans.
 
     Raises:
         BundleError, ConfigError, EngineError: the first thing that is wrong with it.
     """
+    if engine is None and (precision or plans):
+        raise ConfigError("--precision and --plans: expected --engine too")
     opened = Bundle.open(bundle, trust)
     manifest = opened.manifest
     coverage, index = manifest.coverage, Index.open(opened)
@@ -52,8 +67,29 @@ def verify(bundle: Path, trust: Sequence[Path] = ()) -> str:
         f"source {number}": f"{source.name}; licence {source.licence or 'not stated'}"
         for number, source in enumerate(coverage.sources, start=1)
     }
+    for each in _fitting(opened, engine, precision) if engine else ():
+        agreement = engine_parity(opened, engine or "", each, EngineSettings(plans=plans))
+        rows[f"{engine} {each}"] = _agrees(agreement)
     width = max(map(len, rows))
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows.items())
+
+
+def _fitting(bundle: Bundle, engine: str, precision: str | None) -> list[str]:
+    """Half precision is for GPUs, 8 bits for computers without; single precision is for all."""
+    if precision:
+        return [precision]
+    wanted = ("fp32", "int8") if engine == "onnxruntime" else ("fp16",)
+    have = [e.precision for e in bundle.manifest.encoders if e.view == View.DRONE.value]
+    return [each for each in wanted if each in have] or [wanted[0]]
+
+
+def _agrees(agreement: Agreement) -> str:
+    return (
+        f"cosine to single precision mean {agreement.cosine_mean:.6f}, min"
+        f" {agreement.cosine_min:.6f}; of {agreement.queries} squares {agreement.rank1:.1%} find"
+        f" the same place first, {agreement.rank10:.1%} of the first ten are the same; control"
+        f" {agreement.shuffled_cosine_mean:.3f}, {agreement.shuffled_rank1:.1%}"
+    )
 
 
 def _signature(bundle: Bundle) -> str:

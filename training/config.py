@@ -82,6 +82,19 @@ class OptimConfig(Section):
         return self
 
 
+class DistillConfig(Section):
+    """A trained network whose descriptors are learned beside the objective; none without a teacher.
+
+    The student sees the same pictures and has descriptors as long as the teacher's, or as its first
+    numbers, where the teacher was trained with `nested_dims`.
+    """
+
+    teacher: str = ""
+    """A checkpoint of ours."""
+    weight: Positive = 1.0
+    """Of the mean of 1 - cosine, beside the objective's own weights."""
+
+
 class EvaluationConfig(Section):
     """Of triples: the six directions and text, on a split, while training."""
 
@@ -111,6 +124,7 @@ class TrainConfig(Section):
     augment: AugmentConfig = AugmentConfig()
     batches: BatchesConfig = BatchesConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
+    distill: DistillConfig = DistillConfig()
     optim: OptimConfig
     evaluation: EvaluationConfig = EvaluationConfig()
     run: RunConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from geobridge.onboard.errors import DataError
 from . import gradcache, optim
 from .checkpoint import build, copy_into, own_tensors
 from .config import TrainConfig
+from .distill import TERM, Teacher, distance
 from .distributed import World, any_of, gather
 from .ema import Average
 from .losses import Descriptors, Loss, NothingToCompareError, geobridge_loss
@@ -75,6 +76,9 @@ class Learner:
         equip(self.model, settings.model, world.device)
         self.optimizer = optim.optimizer(self.model, config)
         self.average = Average(self.model, config.ema_decay) if config.ema_decay else None
+        self.teacher = None
+        if settings.distill.teacher:
+            self.teacher = Teacher.read(settings, self.model, world.device)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=config.precision == "fp16")
         optim.to_training(self.model)
         if world.rank:  # and other patches dropped
@@ -180,14 +184,19 @@ class Learner:
 
     def _backward(self, batch: TensorBatch, count: int, last: bool) -> Loss:
         batch = batch.to(self.world.device)
+        chunk_size, taught = self.settings.optim.chunk_size, {}
+        if self.teacher is not None:
+            taught = self.teacher.describe(batch, chunk_size, self.autocast)
         with ExitStack() as stack:
             if not last and isinstance(self.network, DistributedDataParallel):
                 stack.enter_context(self.network.no_sync())
             return gradcache.backward(
                 self.network,
                 batch,
-                lambda descriptors: self._loss(descriptors, batch),
-                self.settings.optim.chunk_size,
+                lambda descriptors: self._with_teacher(
+                    self._loss(descriptors, batch), descriptors, taught, batch
+                ),
+                chunk_size,
                 self.autocast,
                 lambda total: self.scaler.scale(total / count),
             )
@@ -211,6 +220,17 @@ class Learner:
                 raise DataError(
                     f"step {self.step}: {error}; raise optim.batch_size or lower augment.missing"
                 ) from None
+
+    def _with_teacher(
+        self, loss: Loss, rows: Descriptors, taught: Descriptors, batch: TensorBatch
+    ) -> Loss:
+        """The loss and what the teacher adds to it."""
+        if self.teacher is None:
+            return loss
+        everywhere = self._of_all(batch.present)
+        term = distance(rows, taught, batch.present, everywhere, self.world.size)
+        edges = {**loss.edges, TERM: term.detach()}
+        return replace(loss, total=loss.total + self.teacher.weight * term, edges=edges)
 
     def _of_all(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Every side's rows of all processes, sent as one tensor."""

@@ -37,7 +37,17 @@ from .runs.snapshot import as_toml
 
 log = logging.getLogger(__name__)
 
-_DECIDES = ("model", "preprocess", "data", "augment", "batches", "objective", "optim", "evaluation")
+_DECIDES = (
+    "model",
+    "preprocess",
+    "data",
+    "augment",
+    "batches",
+    "objective",
+    "distill",
+    "optim",
+    "evaluation",
+)
 _CHANGES_NOTHING = {"workers", "device", "max_unreadable", "gradient_checkpointing", "compile"}
 
 

@@ -85,7 +85,9 @@ class Rig:
         self.manifest = opened.manifest
         if not _overlap(self.manifest.coverage, place):
             raise DataError(f"{bundle}: covers other land than the map")
-        self._encoder = Encoder.open(opened, View.DRONE, config.engine, config.precision)
+        self._encoder = Encoder.open(
+            opened, View.DRONE, config.engine, config.precision, config.engine_settings
+        )
         self._index, self.imagery = Index.open(opened), ReferenceImagery.open(opened)
         self.terrain = Terrain.of(place)
 

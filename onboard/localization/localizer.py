@@ -195,6 +195,9 @@ def open_localizer(
         log.warning("%s: nobody vouches for it; trusted_keys says whose bundles fly", bundle_path)
     else:
         log.info("%s: signed by key %s", bundle_path, bundle.signed_by)
-    encoder = Encoder.open(bundle, View.DRONE, config.retrieve.engine, config.retrieve.precision)
+    retrieve = config.retrieve
+    encoder = Encoder.open(
+        bundle, View.DRONE, retrieve.engine, retrieve.precision, retrieve.engine_settings
+    )
     index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
     return Localizer(bundle.manifest, encoder, index, imagery, camera, config, on_stage)

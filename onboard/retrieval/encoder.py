@@ -8,13 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundle import Bundle
-from ..engines.engine import Engine, open_engine
+from ..engines.engine import (
+    NORM_TOLERANCE,
+    Engine,
+    EngineSettings,
+    check_descriptors,
+    open_engine,
+)
+from ..engines.header import check_header
 from ..errors import BundleError, EngineError
+from ..manifest import KnownAnswersEntry
 from ..preprocess import Preprocess, apply
 from ..records import Image, Mask
 from ..views import View
 
-NORM_TOLERANCE = 1e-2
 MIN_KNOWN_COSINE = 0.995
 """Cosine that an encoder must reach on the bundle's known answers; FP16 reaches 0.9995."""
 
@@ -28,17 +35,28 @@ class Encoder:
         self.dimension = dimension
 
     @classmethod
-    def open(cls, bundle: Bundle, view: View, engine: str, precision: str) -> Encoder:
-        """The bundle's encoder, after it gave the bundle's known answers.
+    def open(
+        cls,
+        bundle: Bundle,
+        view: View,
+        engine: str,
+        precision: str,
+        settings: EngineSettings | None = None,
+    ) -> Encoder:
+        """The bundle's encoder, warm, after it gave the bundle's known answers.
 
         Raises:
-            BundleError: there is none, or it answers differently than when it was packed.
+            BundleError: there is none, its file says something else of itself than the manifest, or
+                it answers differently than when it was packed.
             EngineError: the engine is not usable here.
         """
         entry = bundle.encoder(view, precision)
-        runtime = open_engine(engine, bundle.path / entry.path)
-        encoder = cls(runtime, entry.preprocess.spec, bundle.manifest.descriptor.dimension)
-        encoder.check_known_answers(bundle, view)
+        dimension, model = bundle.manifest.descriptor.dimension, bundle.path / entry.path
+        check_header(model, entry, dimension)
+        weights = bundle.path / entry.weights if entry.weights else None
+        runtime = open_engine(engine, model, weights, settings)
+        encoder = cls(runtime, entry.preprocess.spec, dimension)
+        encoder.check_known_answers(bundle, view, precision)
         return encoder
 
     def prepare(self, image: Image, valid: Mask | None = None) -> Image:
@@ -55,31 +73,31 @@ class Encoder:
         if descriptors.shape != (len(prepared), self.dimension):
             expected = (len(prepared), self.dimension)
             raise EngineError(f"encoder gave {descriptors.shape}, the bundle says {expected}")
-        norms = np.linalg.norm(descriptors, axis=1)
-        if not np.all(np.abs(norms - 1.0) <= NORM_TOLERANCE):
-            raise EngineError(f"encoder gave descriptors of length {norms.min()} to {norms.max()}")
+        check_descriptors(descriptors, "encoder")
         return descriptors
 
-    def check_known_answers(self, bundle: Bundle, view: View) -> None:
+    def check_known_answers(self, bundle: Bundle, view: View, precision: str = "fp32") -> None:
         """Encode the bundle's own pictures and compare.
 
         Raises:
             BundleError: an answer differs, or the bundle holds none for this view.
         """
-        for entry in bundle.manifest.known_answers:
-            if entry.view != view.value:
-                continue
-            images, expected = bundle.known_answers(entry)
-            if len(images) == 0:
-                break
-            answers = self.encode([self.prepare(np.asarray(image)) for image in images])
-            if not np.all(np.abs(np.linalg.norm(expected, axis=1) - 1.0) <= NORM_TOLERANCE):
-                raise BundleError(f"{bundle.path / entry.descriptors}: not of unit length")
-            worst = float(np.min(np.sum(answers * expected, axis=1)))
-            if worst >= MIN_KNOWN_COSINE:
-                return
+        entry = _answers_for(bundle, view, precision)
+        images, expected = bundle.known_answers(entry) if entry else ((), np.empty((0, 0)))
+        if entry is None or len(images) == 0:
+            raise BundleError(f"{bundle.path}: no known answers for the {view} encoder")
+        if not np.all(np.abs(np.linalg.norm(expected, axis=1) - 1.0) <= NORM_TOLERANCE):
+            raise BundleError(f"{bundle.path / entry.descriptors}: not of unit length")
+        answers = self.encode([self.prepare(np.asarray(image)) for image in images])
+        worst = float(np.min(np.sum(answers * expected, axis=1)))
+        if not worst >= MIN_KNOWN_COSINE:
             raise BundleError(
                 f"{bundle.path}: the {view} encoder answers differently here than when packed"
                 f" (cosine {worst:.4f}, needed {MIN_KNOWN_COSINE})"
             )
-        raise BundleError(f"{bundle.path}: no known answers for the {view} encoder")
+
+
+def _answers_for(bundle: Bundle, view: View, precision: str) -> KnownAnswersEntry | None:
+    """An encoder's own, else those of the one in single precision."""
+    of_view = {a.precision: a for a in bundle.manifest.known_answers if a.view == view.value}
+    return of_view.get(precision, of_view.get("fp32"))  # type: ignore[call-overload,no-any-return]

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,40 +20,49 @@ pytest.importorskip("torch")
 
 import torch
 
-from geobridge.export import parity as parity_module
-from geobridge.export.encoders import export, read_record
+from geobridge.export.encoders import export
 from geobridge.export.geotiff import write_geotiff
+from geobridge.export.graphs import files
 from geobridge.export.pack import pack
-from geobridge.export.parity import Parity, measure, probe_pictures
+from geobridge.export.parity import measure, probe_pictures, truth_of
+from geobridge.export.record import read_record
+from geobridge.onboard.agreement import (
+    MIN_CONTROL_GAP,
+    MIN_COSINE,
+    MIN_RANK1,
+    Agreement,
+    disagreement,
+)
 from geobridge.onboard.bundle import Bundle
 from geobridge.onboard.config import validate
 from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
-from geobridge.onboard.errors import DataError
+from geobridge.onboard.errors import BundleError, DataError
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.preprocess import apply
+from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.verify_bundle import verify
 from geobridge.onboard.views import VIEW_CODES, View
 from geobridge.training import checkpoint as checkpoints
 from geobridge.training.config import TrainConfig
-from geobridge.training.model import GeoBridge, ImageEncoder, build_model
+from geobridge.training.model import GeoBridge, build_model
 
-GOOD = Parity(
-    view="drone",
-    precision="fp16",
-    dimension=64,
-    pictures=16,
+PROBES = 16
+GOOD = Agreement(
+    pictures=216,
     cosine_mean=0.9999,
     cosine_min=0.9998,
-    half_cosine_min=0.9997,
     shuffled_cosine_mean=0.3,
+    queries=200,
+    references=200,
+    rank1=0.995,
+    rank10=0.99,
+    shuffled_rank1=0.01,
 )
 
 
-def encoder_of(rehearsal: Path) -> ImageEncoder:
-    model = checkpoints.load(checkpoints.read(rehearsal / "run"))
-    encoder = model.images["drone"]
-    assert isinstance(encoder, ImageEncoder)
-    return encoder
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((folder / "parity.json").read_text())
+    return rows
 
 
 def test_every_encoder_is_exported_and_recorded(rehearsal: Path) -> None:
@@ -69,49 +80,54 @@ def test_every_encoder_is_exported_and_recorded(rehearsal: Path) -> None:
 
 
 def test_the_parity_report_has_a_control_that_fails(rehearsal: Path) -> None:
-    report = [Parity(**row) for row in json.loads((rehearsal / "encoders/parity.json").read_text())]
-    assert len(report) == 4
-    for parity in report:
-        needed = parity_module.MIN_COSINE[parity.precision]
-        assert parity.cosine_min >= needed
-        assert parity.shuffled_cosine_mean < needed - parity_module.MIN_CONTROL_GAP
-        assert (parity.half_cosine_min is not None) == (parity.precision == "fp16")
-        assert parity.pictures == len(probe_pictures(48, 48))
+    rows = rows_of(rehearsal / "encoders")
+    engines = ["onnxruntime", "half arithmetic", "onnxruntime"]
+    assert [row["engine"] for row in rows] == 2 * engines
+    for row in rows:
+        needed = MIN_COSINE[row["precision"]]
+        assert row["cosine_min"] >= needed
+        assert row["shuffled_cosine_mean"] < needed - MIN_CONTROL_GAP
+        assert (row["pictures"], row["rank1"]) == (PROBES, None)
 
 
 def test_another_checkpoints_encoder_is_not_accepted(rehearsal: Path) -> None:
-    encoder, path = encoder_of(rehearsal), rehearsal / "encoders/drone.fp32.onnx"
-    assert measure(encoder, path, View.DRONE, "fp32").cosine_min > 0.99999
-    weight = next(parameter for parameter in encoder.tower.parameters() if parameter.ndim > 1)
+    model, path = loaded(rehearsal / "run"), rehearsal / "encoders/drone.fp32.onnx"
+    assert measure(truth_of(model, "drone", None), path, "fp32").agreement.cosine_min > 0.99999
+    weight = next(parameter for parameter in model.parameters() if parameter.ndim > 1)
     weight.data.mul_(-1.0)
-    with pytest.raises(DataError, match=r"drone\.fp32\.onnx: worst cosine .*needed 0\.99999"):
-        measure(encoder, path, View.DRONE, "fp32")
+    with pytest.raises(DataError, match=r"drone\.fp32\.onnx, onnxruntime: worst .*needed 0\.99999"):
+        measure(truth_of(model, "drone", None), path, "fp32")
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("precision", "change", "problem"),
     [
-        ({"cosine_min": 0.99}, "worst cosine 0.99"),
-        ({"cosine_min": math.nan}, "worst cosine nan"),
-        ({"half_cosine_min": 0.99}, "worst cosine 0.99"),
-        ({"half_cosine_min": 0.0}, "worst cosine 0.0"),
-        ({"half_cosine_min": math.nan}, "worst cosine nan"),
-        ({"shuffled_cosine_mean": 0.9996}, "the encoder tells nothing apart"),
-        ({"shuffled_cosine_mean": math.nan}, "the encoder tells nothing apart"),
+        ("fp16", {"cosine_min": 0.99}, "worst cosine 0.99"),
+        ("fp16", {"cosine_min": math.nan}, "worst cosine nan"),
+        ("int8", {"cosine_min": math.nan}, "not finite"),
+        ("fp16", {"shuffled_cosine_mean": 0.9996}, "the encoder tells nothing apart"),
+        ("fp16", {"shuffled_cosine_mean": math.nan}, "the encoder tells nothing apart"),
+        ("fp16", {"rank1": 0.99}, "99.00% of 200 pictures .*needed 99.50%"),
+        ("fp16", {"rank1": math.nan}, "nan% of 200 pictures"),
+        ("int8", {"rank1": 0.94}, "94.00% of 200 pictures .*needed 95.00%"),
+        ("fp32", {"cosine_min": 1.0, "shuffled_rank1": 0.6}, "the gallery tells nothing apart"),
+        ("fp32", {"cosine_min": 1.0, "shuffled_rank1": math.nan}, "the gallery tells nothing"),
     ],
 )
-def test_what_parity_does_not_accept(change: dict[str, float], problem: str) -> None:
-    parity_module._judge(GOOD, Path("drone.fp16.onnx"))
-    with pytest.raises(DataError, match=f"^drone.fp16.onnx: .*{problem}"):
-        parity_module._judge(replace(GOOD, **change), Path("drone.fp16.onnx"))
+def test_what_parity_does_not_accept(
+    precision: str, change: dict[str, float], problem: str
+) -> None:
+    assert disagreement(GOOD, "fp16") is None
+    assert disagreement(replace(GOOD, cosine_min=0.9, cosine_mean=0.95), "int8") is None
+    assert re.search(problem, disagreement(replace(GOOD, **change), precision) or "")
 
 
 def test_probe_pictures_differ_and_are_the_same_every_time() -> None:
     pictures = probe_pictures(40, 60)
-    assert pictures.shape == (16, 40, 60, 3)
+    assert pictures.shape == (PROBES, 40, 60, 3)
     assert pictures.dtype == np.uint8
     assert np.array_equal(pictures, probe_pictures(40, 60))
-    assert len({picture.tobytes() for picture in pictures}) == 16
+    assert len({picture.tobytes() for picture in pictures}) == PROBES
 
 
 def test_a_view_the_checkpoint_lacks(
@@ -246,13 +262,78 @@ def test_an_export_of_the_format_before(
     assert f"{path}: format_version 1, this version reads 2; run geobridge export" in line
 
 
-def test_street_pictures_are_packed_as_their_encoder_sees_them(short: Path, tmp_path: Path) -> None:
-    frame, rng = LocalFrame(47.4, 8.5), np.random.default_rng(0)
+@pytest.fixture(scope="module")
+def raster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 m of coloured patches."""
+    rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (24, 24, 3)).astype(np.uint8)
     land = cv2.resize(coarse, (200, 200), interpolation=cv2.INTER_CUBIC)
+    folder = tmp_path_factory.mktemp("raster")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)  # rasterio's own
-        raster = write_geotiff(tmp_path / "map.tif", land, frame, -100.0, 100.0, 1.0)
+        frame = LocalFrame(47.4, 8.5)
+        return write_geotiff(folder / "map.tif", land, frame, -100.0, 100.0, 1.0)
+
+
+def test_eight_bits_and_weights_apart_fly(
+    wide: Path, raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MIN_RANK1, "int8", 0.5)  # the weights are drawn, not trained
+    monkeypatch.setattr(files, "MAX_INLINE_BYTES", 1000)
+    views = ("drone", "satellite")
+    out = export(wide, tmp_path / "encoders", ("fp32", "int8"), views, gallery=raster)
+    rows = rows_of(out)
+    assert [(row["view"], row["precision"]) for row in rows] == [
+        (view, precision) for view in views for precision in ("fp32", "int8")
+    ]
+    assert all(row["queries"] >= 200 and row["rank1"] > 0.5 for row in rows)
+    assert all(row["shuffled_rank1"] <= 0.5 for row in rows)
+    assert "| drone | int8 | onnxruntime |" in (out / "parity.md").read_text()
+    record = read_record(out)
+    assert record.encoder(View.DRONE).weights == "drone.fp32.onnx.data"
+    bundle = Bundle.open(pack(raster, out, tmp_path / "bundle", spacing_m=30.0))
+    assert {"int8", "external_weights"} <= set(bundle.manifest.required_features)
+    encoder = Encoder.open(bundle, View.DRONE, "onnxruntime", "int8")
+    assert encoder.encode(probe_pictures(32, 32)).shape == (PROBES, 32)
+    told = verify(bundle.path, engine="onnxruntime", precision="fp32")
+    assert "100.0% find the same place first" in told
+    weights = bundle.path / "encoders/drone.fp32.onnx.data"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"abcd")
+    with pytest.raises(BundleError, match=r"drone\.fp32\.onnx\.data: changed since it was packed"):
+        Bundle.open(bundle.path)
+
+
+def test_an_export_that_fails_leaves_what_was_there(
+    wide: Path, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(short, tmp_path / "out"))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    monkeypatch.setitem(MIN_COSINE, "fp16", 1.1)
+    with pytest.raises(DataError, match=r"drone\.fp16\.onnx, half arithmetic: worst cosine 1\.0"):
+        export(wide, out, ("fp16",), ("drone",))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_export_refuses(
+    wide: Path, raster: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    out = tmp_path / "out"
+    assert "--opset 23: expected 18 or 20" in complaint("export", wide, "-o", out, "--opset", 23)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("years of work")
+    line = complaint("export", wide, "-o", tmp_path / "mine")
+    assert "mine: exists and holds no export; choose another folder" in line
+    assert (tmp_path / "mine/thesis.txt").read_text() == "years of work"
+    line = complaint("export", wide, "-o", out, "--gallery", tmp_path / "mine/thesis.txt")
+    assert "thesis.txt: not a readable raster" in line
+    assert not out.exists()
+
+
+def test_street_pictures_are_packed_as_their_encoder_sees_them(
+    short: Path, raster: Path, tmp_path: Path
+) -> None:
+    coarse = np.random.default_rng(1).integers(0, 256, (24, 24, 3)).astype(np.uint8)
     (tmp_path / "street").mkdir()
     panorama = cv2.resize(coarse[:8, :16], (160, 80), interpolation=cv2.INTER_CUBIC)
     assert cv2.imwrite(str(tmp_path / "street/a.png"), panorama[..., ::-1])

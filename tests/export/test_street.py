@@ -19,7 +19,7 @@ pytest.importorskip("onnxruntime")
 from geobridge.export.pack import pack
 from geobridge.export.references import places as places_module
 from geobridge.export.references.street import StreetFolder
-from geobridge.onboard.bundle import Bundle
+from geobridge.onboard.bundle import Bundle, sha256
 from geobridge.onboard.errors import BundleError, DataError
 from geobridge.onboard.frames.picture import read_picture
 from geobridge.onboard.geodesy import LocalFrame
@@ -72,8 +72,13 @@ def encoders(rehearsal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = json.loads((folder / "encoders.json").read_text())
     for entry in [e for e in record["encoders"] if e["view"] == "satellite"]:
         name = entry["file"].replace("satellite", "street")
-        shutil.copyfile(folder / entry["file"], folder / name)
-        record["encoders"].append(entry | {"view": "street", "file": name})
+        onnx = pytest.importorskip("onnx")
+        model = onnx.load(folder / entry["file"])
+        stated = {each.key: each.value for each in model.metadata_props}
+        onnx.helper.set_model_props(model, stated | {"view": "street"})
+        onnx.save(model, folder / name)
+        changes = {"view": "street", "file": name, "sha256": sha256(folder / name)}
+        record["encoders"].append(entry | changes)
     (folder / "encoders.json").write_text(json.dumps(record))
     return folder
 

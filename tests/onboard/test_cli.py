@@ -72,7 +72,7 @@ def test_version(tmp_path: Path) -> None:
         (["locate", ".", ".", "--ground-width-m", "-3"], "-3: expected a number above 0"),
         (["locate", ".", ".", "--top", "0"], "0: expected a whole number from 1"),
         (["locate", ".", ".", "--to", "3"], "unrecognized arguments: --to"),
-        (["export", ".", "-o", "x", "--precision", "int8"], "invalid choice: 'int8'"),
+        (["export", ".", "-o", "x", "--precision", "int4"], "invalid choice: 'int4'"),
         (
             ["rehearse", ".", "-o", "x", "--area", "-1.2,50,1"],
             "-1.2,50,1: expected west,south,east",
@@ -366,6 +366,10 @@ def test_repeated_options_replace_the_default(fake: Fake, tmp_path: Path) -> Non
         "precisions": ("fp32", "fp16"),
         "views": (),
         "dimension": None,
+        "opset": 20,
+        "fp32_scores": False,
+        "report": False,
+        "gallery": None,
     }
     assert cli.main([*arguments, "--precision", "fp16"]) == 0
     assert given["precisions"] == ("fp16",)

@@ -3,13 +3,19 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from geobridge.onboard.bundle import Bundle
-from geobridge.onboard.engines.engine import open_engine
-from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
+from geobridge.onboard.engines.engine import EngineSettings, open_engine
+from geobridge.onboard.engines.onnxruntime import (
+    Bound,
+    OnnxRuntimeEngine,
+    check_placement,
+    provider_options,
+)
 from geobridge.onboard.errors import BundleError, EngineError, GeobridgeError
 from geobridge.onboard.preprocess import Preprocess
 from geobridge.onboard.records import Image
@@ -68,13 +74,13 @@ def test_half_precision_runs_on_the_cpu(rehearsal: Path, view: str) -> None:
 
 def test_an_absent_provider(model: Path) -> None:
     with pytest.raises(EngineError) as error:
-        OnnxRuntimeEngine(model, provider="VitisAIExecutionProvider")
-    assert "no VitisAIExecutionProvider; it has " in line_of(error)
+        open_engine("onnxruntime-cuda", model)
+    assert "no CUDAExecutionProvider; it has " in line_of(error)
 
 
 def test_an_engine_nobody_built() -> None:
-    with pytest.raises(EngineError, match="engine 'tensorrt' is not built into this version"):
-        open_engine("tensorrt", Path("x.onnx"))
+    with pytest.raises(EngineError, match="engine 'openvino' is unknown; expected one of onnx"):
+        open_engine("openvino", Path("x.onnx"))
 
 
 def test_without_onnxruntime_the_extra_is_named(
@@ -151,3 +157,97 @@ def test_no_known_answers_are_no_evidence(copied: Bundle) -> None:
 def test_an_encoder_that_the_bundle_lacks(rehearsal: Path) -> None:
     with pytest.raises(BundleError, match="no street encoder in fp32; it has drone fp32, "):
         Encoder.open(Bundle.open(rehearsal / "bundle"), View.STREET, "onnxruntime", "fp32")
+
+
+def restated(bundle: Bundle, **changes: Any) -> Bundle:
+    """The bundle with another statement about its drone's single precision encoder."""
+    first, *others = bundle.manifest.encoders
+    entry = first.model_copy(update=changes)
+    return Bundle(bundle.path, bundle.manifest.model_copy(update={"encoders": (entry, *others)}))
+
+
+def test_a_file_that_says_something_else_than_the_manifest(rehearsal: Path) -> None:
+    bundle = Bundle.open(rehearsal / "bundle")
+    entry = bundle.encoder(View.DRONE, "fp32")
+    other = entry.preprocess.model_copy(update={"interpolation": "box"})
+    half = bundle.encoder(View.DRONE, "fp16").path
+    for changes, told in (
+        (
+            {"preprocess": other},
+            r"preprocess_sha256 differs: the file says \w+…, the manifest \w+…",
+        ),
+        ({"opset": 18}, "opset differs: the file says 20, the manifest 18"),
+        ({"checkpoint_sha256": "0" * 64}, "checkpoint_sha256 differs: the file says "),
+        ({"path": half}, "precision differs: the file says fp16, the manifest fp32"),
+    ):
+        with pytest.raises(BundleError, match=rf"drone\.fp..\.onnx: {told}"):
+            Encoder.open(restated(bundle, **changes), View.DRONE, "onnxruntime", "fp32")
+
+
+def test_a_file_of_an_opset_that_does_not_fly(rehearsal: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    shutil.copytree(rehearsal / "bundle", tmp_path / "bundle")
+    bundle = Bundle.open(tmp_path / "bundle")
+    path = bundle.path / bundle.encoder(View.DRONE, "fp32").path
+    model = onnx.load(path)
+    model.opset_import[0].version = 23
+    onnx.save(model, path)
+    with pytest.raises(BundleError, match="opset 23, this version flies 18 and 20"):
+        Encoder.open(bundle, View.DRONE, "onnxruntime", "fp32")
+
+
+class Broken:
+    def __init__(self, answer: float) -> None:
+        self.answer = answer
+
+    def run(self, images: Image) -> Any:
+        return np.full((len(images), 64), self.answer, np.float32)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"), [(np.nan, "2 of 2 are not finite"), (1.0, "not of unit length: lengths up")]
+)
+def test_an_engine_that_answers_nonsense(answer: float, told: str) -> None:
+    encoder = Encoder(Broken(answer), Preprocess(SIDE_PX, SIDE_PX), 64)
+    with pytest.raises(EngineError, match=told):
+        encoder.encode(pictures(2))
+
+
+def test_memory_bound_once_gives_the_same(model: Path) -> None:
+    """As on a GPU; the computer's own memory takes its place."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    bound, engine = Bound(onnxruntime, session, "cpu"), OnnxRuntimeEngine(model)
+    for count in (3, 1, 3):
+        images = pictures(count)
+        np.testing.assert_allclose(bound.run(images), engine.run(images), atol=1e-6)
+
+
+def test_work_that_a_provider_gives_away_is_found(model: Path, tmp_path: Path) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling = True
+    options.profile_file_prefix = str(tmp_path / "profile")
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    session.run(None, {"image": pictures(1)})
+    profile = Path(session.end_profiling())
+    check_placement(profile, "CPUExecutionProvider")
+    with pytest.raises(EngineError, match=r"gave work of CUDAExecutionProvider away: .*Conv on"):
+        check_placement(profile, "CUDAExecutionProvider")
+    profile.write_text("[]")
+    with pytest.raises(EngineError, match="away: everything"):
+        check_placement(profile, "CPUExecutionProvider")
+
+
+def test_the_second_provider_keeps_its_plans_by_model(model: Path, tmp_path: Path) -> None:
+    settings = EngineSettings(plans=tmp_path, max_batch=4)
+    own = provider_options("onnxruntime-tensorrt", model, settings)
+    assert own["trt_profile_max_shapes"] == f"image:4x{SIDE_PX}x{SIDE_PX}x3"
+    assert own["trt_engine_cache_path"].startswith(f"{tmp_path}/onnxruntime-")
+    assert provider_options("onnxruntime", model, settings) == {}
+    assert provider_options("onnxruntime-cuda", model, settings)["use_tf32"] == "0"

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
 
-from geobridge.export.encoders import export, read_record
+from geobridge.export.encoders import export
+from geobridge.export.record import read_record
 from geobridge.onboard.cli import main
 from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
 from geobridge.onboard.errors import ConfigError, DataError

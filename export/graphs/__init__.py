@@ -1,0 +1,1 @@
+"""One image tower as an ONNX graph, in each precision, and how it computes."""
