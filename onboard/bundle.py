@@ -65,7 +65,7 @@ PLACE = np.dtype(
 )
 """One reference: its centre, the bearing of its upper edge, the ground length of its side, the code
 of its view, what is wrong with it, the row of its source, and how similar the most similar place
-of its layer farther than `coverage.aliasing_m` is (-1: there is none; NaN: unknown).
+of its layer farther than `apart_m` is (-1: there is none; NaN: unknown).
 
 Of a street picture: where the camera stood, the bearing of its middle column (NaN: unknown), and
 how far around it the ground is that it shows."""
@@ -145,6 +145,13 @@ class Bundle:
         """[N, 16] of what each descriptor was made from, see `export.encoding.digest`."""
         count = self.manifest.descriptor.count
         return self._array("digests", np.dtype(np.uint8), (count, DIGEST_BYTES))
+
+    def terrain(self) -> npt.NDArray[np.float32]:
+        """[R, C] heights AMSL at the nodes that the manifest's terrain describes."""
+        entry = self.manifest.terrain
+        if entry is None:
+            raise BundleError(f"{self.path}: carries no terrain")
+        return self._array("terrain", np.dtype("<f4"), (entry.rows, entry.columns))
 
     def known_answers(
         self, entry: KnownAnswersEntry

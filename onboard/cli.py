@@ -66,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%H:%M:%S",
     )
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # tells what it tried to load
     as_json = values.pop("as_json", False)
     return _run(name, lambda: _print(_function(COMMANDS[name].target)(**values), as_json))
 

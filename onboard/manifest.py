@@ -132,6 +132,8 @@ class LayerEntry(Section):
     footprint_m: Positive
     spacing_m: Positive | None
     """Between neighbours of a lattice; None where places lie as they were taken."""
+    apart_m: Positive
+    """From one place to another that counts as a different one: they share no ground."""
     first: Annotated[int, Field(ge=0)]
     count: Annotated[int, Field(ge=1)]
     graph: GraphEntry | None
@@ -185,8 +187,6 @@ class CoverageEntry(Section):
     footprint_m: Positive
     """Of the smallest squares; of street pictures where there are no squares."""
     spacing_m: Positive
-    aliasing_m: Positive
-    """How far off a place must be to count as another one that looks alike."""
     sources: tuple[SourceEntry, ...]
 
     @property
@@ -228,6 +228,17 @@ class Manifest(Section):
     accuracy: AccuracyEntry
     known_answers: tuple[KnownAnswersEntry, ...]
     files: tuple[FileEntry, ...]
+
+    @property
+    def reference_imagery(self) -> ImageryEntry:
+        """The imagery of a bundle that must have some.
+
+        Raises:
+            BundleError: it has none.
+        """
+        if self.imagery is None:
+            raise BundleError("the bundle holds no reference imagery")
+        return self.imagery
 
 
 def parse_manifest(raw: bytes, where: str) -> Manifest:
@@ -283,11 +294,11 @@ def _check_layers(manifest: Manifest, where: str) -> None:
                 f"{where}: layers.{number}.first: expected {end}, found {layer.first}"
             )
         end += layer.count
-        if imagery is not None and layer.view != View.STREET.value:
-            if layer.footprint_m / imagery.gsd_m > MAX_FOOTPRINT_PX:
-                raise BundleError(
-                    f"{where}: layers.{number}.footprint_m is more than {MAX_FOOTPRINT_PX} px wide"
-                )
+        is_square = layer.view != View.STREET.value
+        if imagery and is_square and layer.footprint_m / imagery.gsd_m > MAX_FOOTPRINT_PX:
+            raise BundleError(
+                f"{where}: layers.{number}.footprint_m is more than {MAX_FOOTPRINT_PX} px wide"
+            )
     if end != manifest.descriptor.count:
         raise BundleError(
             f"{where}: layers hold {end} places, descriptor.count says {manifest.descriptor.count}"

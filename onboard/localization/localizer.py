@@ -16,7 +16,7 @@ import numpy as np
 from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
-from ..errors import BundleError, EngineError
+from ..errors import EngineError
 from ..manifest import CoverageEntry, Manifest
 from ..records import Candidate, Fix, Frame, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
@@ -66,11 +66,9 @@ class Localizer:
         config: LocalizerConfig,
         on_stage: Callable[[str], None] = lambda stage: None,
     ) -> None:
-        if manifest.imagery is None:
-            raise BundleError("it holds no reference imagery: nothing to align a frame with")
         self.coverage: CoverageEntry = manifest.coverage
         self.accuracy = manifest.accuracy
-        self.gsd_m = manifest.imagery.gsd_m
+        self.gsd_m = manifest.reference_imagery.gsd_m
         self.encoder, self.index, self.imagery = encoder, index, imagery
         self.camera, self.config = camera, config
         self.local = self.coverage.frame

@@ -21,8 +21,8 @@ from ..geodesy import MAX_RADIUS_M, LocalFrame, distance_m
 from ..manifest import LayerEntry
 from ..records import Candidate, Prior
 from ..retrieval.halves import Descriptor
-from ..retrieval.index import EVERYWHERE, Index
-from ..retrieval.layer import Within
+from ..retrieval.index import Index
+from ..retrieval.layer import EVERYWHERE, Within
 from ..views import View
 from .filter import Position
 from .rectify import Patch

@@ -20,13 +20,12 @@ from ..records import Candidate
 from ..views import VIEW_CODES, View
 from .graph import Graph
 from .halves import Descriptor, Rows
-from .layer import Layer, Within
+from .layer import EVERYWHERE, Layer, Within
 
 UNIT = 1e-2
 """How far the length of a descriptor may be from 1."""
 _CHECKED = 8192
 _VIEWS = {code: view for view, code in VIEW_CODES.items()}
-EVERYWHERE = Within()
 
 
 class Index:

@@ -47,6 +47,9 @@ class Within:
         return self.centre_m is None and self.heading_deg is None
 
 
+EVERYWHERE = Within()
+
+
 class Layer:
     """Rows `entry.first` and on of a bundle's places; all rows below are of the whole bundle.
 
@@ -82,7 +85,7 @@ class Layer:
         found = self._halves.best(query, spans, top_k, self._wanted(spans, within))
         return self.entry.first + found
 
-    def rows(self, within: Within) -> Rows:
+    def rows(self, within: Within = EVERYWHERE) -> Rows:
         """All of its rows there."""
         spans = self._spans(within)
         own = np.concatenate([np.arange(*span) for span in spans] or [np.empty(0, np.int64)])
