@@ -29,7 +29,7 @@ from .references.grounds import open_mosaic
 from .references.imagery import tile_reader, write_imagery
 from .references.opened import SATELLITE, OpenedSources
 from .references.places import Laid, Lattice, Pictures, Places, lay_frames, lay_squares
-from .references.sources import FlightSource, StreetSource
+from .references.sources import FlightSource, StreetSource, told
 from .references.street.lay import lay_street
 from .references.terrain import lay_terrain
 
@@ -175,10 +175,9 @@ def _check_something(laid: list[Laid], plan: Plan, sources: OpenedSources) -> No
     }
     for view, rows in expected.items():
         if view not in given:
-            name = sources.entries[min(rows)].name
             raise DataError(
-                f"{name}: no square of {plan.footprints_m[0]:g} m has enough data; lower"
-                " --footprint-m, or check the area"
+                f"{told(rows[min(rows)])}: no square of {plan.footprints_m[0]:g} m has enough data;"
+                " lower --footprint-m, or check the area"
             )
 
 

@@ -163,7 +163,7 @@ def _check_numbers(
     bundle_version: int,
 ) -> None:
     numbers = [("spacing", spacing_m), ("gsd", gsd_m), ("registration", registration_m)]
-    for name, value in [*numbers, *(("footprint", side) for side in footprints_m)]:
+    for name, value in [*(("footprint", side) for side in footprints_m), *numbers]:
         if not 0 < value < math.inf:
             raise DataError(f"--{name}-m: {value} must be positive")
     if bundle_version < 1:

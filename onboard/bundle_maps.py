@@ -21,7 +21,7 @@ _COLOURS = {View.SATELLITE: (11, 108, 255), View.DRONE: (255, 140, 0), View.STRE
 _DISTINCT, _ALIKE = np.array([40.0, 160.0, 80.0]), np.array([228.0, 0.0, 43.0])
 _PAPER, _INK = 245, (29, 39, 51)
 _SOUTH_EAST = np.array([1.0, -1.0])
-_VEIL = 0.45
+_VEIL = 0.55
 """How much of what is drawn covers what lies below."""
 
 
@@ -42,14 +42,14 @@ class Canvas:
 
 def coverage_map(index: Index, imagery: ReferenceImagery | None) -> Image:
     """[H, W, 3] every place in the colour of its view."""
-    canvas = _canvas(index, imagery)
+    canvas = canvas_of(index, imagery)
     for layer in index.layers:
         if layer.view is View.STREET:
             _draw_streets(canvas, index, layer)
         else:
             _fill(canvas, index, layer, np.tile(_COLOURS[layer.view], (layer.entry.count, 1)))
             _cross_out(canvas, index, layer)
-    _draw_scale(canvas)
+    draw_scale(canvas)
     return canvas.image
 
 
@@ -66,9 +66,9 @@ def aliasing_map(index: Index, imagery: ReferenceImagery | None) -> Image | None
     middle = float(np.median(similar))
     full = scores.alike if scores is not None else float(similar.max())
     share = np.clip((similar - middle) / max(full - middle, 1e-6), 0.0, 1.0)[:, None]
-    canvas = _canvas(index, imagery)
+    canvas = canvas_of(index, imagery)
     _fill(canvas, index, layer, _DISTINCT + share * (_ALIKE - _DISTINCT))
-    _draw_scale(canvas)
+    draw_scale(canvas)
     return canvas.image
 
 
@@ -78,7 +78,7 @@ def png(image: Image) -> bytes:
     return encoded.tobytes()
 
 
-def _canvas(index: Index, imagery: ReferenceImagery | None) -> Canvas:
+def canvas_of(index: Index, imagery: ReferenceImagery | None) -> Canvas:
     """The imagery in grey, around all places."""
     reach_m = index.places["footprint_m"].astype(float)[:, None] / 2.0
     west, south = (index.centres_m - reach_m).min(axis=0)
@@ -97,7 +97,9 @@ def _draw_imagery(canvas: Canvas, imagery: ReferenceImagery) -> None:
     for row in range(entry.rows):
         for column in range(entry.columns):
             corner = np.array([entry.west_m + column * side_m, entry.north_m - row * side_m])
-            (left, top), (right, bottom) = canvas.at(np.stack([corner, corner + side_m * _SOUTH_EAST]))
+            (left, top), (right, bottom) = canvas.at(
+                np.stack([corner, corner + side_m * _SOUTH_EAST])
+            )
             tile, _ = imagery.rgba(
                 float(corner[0] + side_m / 2), float(corner[1] - side_m / 2), entry.tile_px
             )
@@ -121,11 +123,20 @@ def _paste(image: Image, tile: Image, left: int, top: int) -> None:
 
 def _fill(canvas: Canvas, index: Index, layer: Layer, colours: npt.NDArray[np.float64]) -> None:
     """A square as wide as the spacing around every place, the ground left to shine through."""
-    half = max(1, round((layer.entry.spacing_m or 10.0) * canvas.px_per_m / 2.0 - 0.5))
+    paint(canvas, index.centres_m[layer.rows()], layer.entry.spacing_m or 10.0, colours)
+
+
+def paint(
+    canvas: Canvas,
+    centres_m: npt.NDArray[np.float64],
+    side_m: float,
+    colours: npt.NDArray[np.float64],
+) -> None:
+    """A square of [N, 3] a colour around each of [N, 2] points, the ground shining through."""
+    half = max(1, round(side_m * canvas.px_per_m / 2.0 - 0.5))
     veil = canvas.image.copy()
-    for (column, row), colour in zip(
-        canvas.at(index.centres_m[layer.rows()]).tolist(), colours.tolist(), strict=True
-    ):
+    places = canvas.at(centres_m).tolist()
+    for (column, row), colour in zip(places, colours.tolist(), strict=True):
         cv2.rectangle(
             veil, (column - half, row - half), (column + half, row + half), colour, cv2.FILLED
         )
@@ -154,7 +165,7 @@ def _draw_streets(canvas: Canvas, index: Index, layer: Layer) -> None:
             cv2.line(canvas.image, (column, row), end, colour, 2, cv2.LINE_AA)
 
 
-def _draw_scale(canvas: Canvas) -> None:
+def draw_scale(canvas: Canvas) -> None:
     """A bar of a round length in the lower left corner."""
     longest_m = canvas.image.shape[1] / canvas.px_per_m / 4.0
     power = 10.0 ** math.floor(math.log10(longest_m))

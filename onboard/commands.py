@@ -178,12 +178,29 @@ def _verify(parser: ArgumentParser) -> None:
 
 
 def _locate(parser: ArgumentParser) -> None:
-    add = parser.add_argument
+    parser.epilog = """\
+examples:
+  geobridge locate runs/bundle photo.jpg --ground-width-m 220
+  geobridge locate runs/bundle --text "a roundabout beside a river" --checkpoint runs/area
+"""
+    add, views = parser.add_argument, [view.value for view in View]
     add("bundle", type=existing, metavar="BUNDLE", help="folder")
-    add("image", type=existing, metavar="IMAGE", help="picture, looking down")
-    add("--top", type=count, default=5, metavar="N", help="candidates (default 5)")
+    add("image", type=existing, nargs="?", metavar="IMAGE", help="picture of any view")
+    add("--text", metavar="WORDS", help="what is there, in the place of a picture")
+    text = "what the bundle's encoders were exported from, for --text"
+    add("--checkpoint", type=existing, metavar="CHECKPOINT", help=text)
+    text = "of the picture; drone and satellite look down (default %(default)s)"
+    add("--view", choices=views, default="drone", help=text)
+    text = "look among places of this view alone"
+    add("--among", choices=views, action=Repeated, default=(), help=text)
+    text = "one more bundle to look in, made with the same encoders"
+    add("--also", type=existing, action=Repeated, default=(), metavar="BUNDLE", help=text)
+    add("--top", type=count, default=5, metavar="N", help="candidates (default %(default)s)")
     add("--ground-width-m", type=positive, metavar="W", help="ground across the picture")
     add("--heading-deg", type=finite, metavar="H", help="bearing of the picture's upper edge")
+    add("--heat-map", type=Path, metavar="PNG", help="write how well every place fits")
+    text = "write where it most likely is; prior=GEOJSON gives it to run and replay"
+    add("--area", type=Path, metavar="GEOJSON", help=text)
     as_json(parser)
 
 
@@ -239,7 +256,9 @@ COMMANDS = {
     ),
     "sign": Command("vouch for a bundle", _sign, "geobridge.export.signing:sign"),
     "verify": Command("check a bundle", _verify, "geobridge.onboard.verify_bundle:verify"),
-    "locate": Command("find a picture on the map", _locate, "geobridge.onboard.locate:locate"),
+    "locate": Command(
+        "find a picture or words on the map", _locate, "geobridge.export.locate:locate"
+    ),
     "rehearse": Command(
         "where fixes are to be expected",
         simulated.rehearse,

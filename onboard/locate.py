@@ -1,76 +1,148 @@
-"""`geobridge locate`: one photo, and the places of a bundle that look most like it.
+"""One picture, or anything else as descriptors, and the places of bundles that look most like it.
 
-For a person, not for an autopilot: nothing is verified, and what is not known about the photo
-(its heading, the ground it shows) is searched over.
+For a person, not for an autopilot: nothing is verified, and what is not known about a picture (its
+heading, the ground it shows) is searched over. Scores of different views are on different scales,
+so places are ranked by how far each stands out among all of its view.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .bundle import Bundle
-from .frames.picture import read_picture
+from .found import Heat
 from .localization.rectify import north_up_grid, warp
-from .records import Candidate, Image
+from .records import Image
+from .retrieval.atlas import Area
 from .retrieval.encoder import Encoder
-from .retrieval.index import Index
-from .views import View
-
-log = logging.getLogger(__name__)
+from .views import VIEW_CODES, View
 
 HEADING_STEP_DEG = 15.0
-DEPTH = 500
-"""Candidates per hypothesis, so many because neighbours of a good one are as good."""
 SCALES = (0.7, 0.85, 1.0, 1.2, 1.45, 1.75)
 """Ground across the photo's shorter side, in footprints, that is tried when it is not known."""
+_BLOCK = 8192
+
+Descriptors = npt.NDArray[np.float32]
 
 
-def locate(
-    bundle: Path,
-    image: Path,
-    top: int = 5,
+@dataclass(frozen=True)
+class Query:
+    """[H, D] unit descriptors of one thing under H hypotheses, and what each of them supposes."""
+
+    descriptors: Descriptors
+    supposed: tuple[dict[str, float], ...]
+
+
+def query_of_ground(
+    photo: Image,
+    encoder: Encoder,
+    footprint_m: float,
     ground_width_m: float | None = None,
     heading_deg: float | None = None,
-) -> list[dict[str, Any]]:
-    """The best candidates, best first, no two within half a footprint of each other.
+) -> Query:
+    """A picture looking down, turned north up and cut to the references' scale.
 
     Args:
-        bundle: what to search.
-        image: a picture looking down.
-        top: how many candidates.
+        photo: the picture.
+        encoder: of its view.
+        footprint_m: side of a reference.
         ground_width_m: ground across the picture; searched over if None.
         heading_deg: true bearing of the picture's upper edge; searched over if None.
-
-    Raises:
-        BundleError, DataError, EngineError: in one line.
     """
-    opened = Bundle.open(bundle)
-    encoder = Encoder.open(opened, View.DRONE, "onnxruntime", "fp32")
-    index, footprint_m = Index.open(opened), opened.manifest.coverage.footprint_m
-    photo = read_picture(image)
-    log.warning("candidates only: nothing is verified, and every map has a most similar place")
-    found: list[tuple[Candidate, float, float]] = []
-    for heading, width_m in _hypotheses(photo, footprint_m, ground_width_m, heading_deg):
-        pixels = _north_up(photo, heading, width_m, footprint_m, encoder)
-        candidates = index.search(encoder.encode([pixels])[0], DEPTH)
-        found += [(candidate, heading, width_m) for candidate in candidates]
-    found.sort(key=lambda each: -each[0].score)
-    centres = index.centres_m[[candidate.place for candidate, _, _ in found]]
-    rows = _apart(centres, footprint_m / 2)[:top]
-    return [_row(rank, *found[row]) for rank, row in enumerate(rows, start=1)]
+    hypotheses = _hypotheses(photo, footprint_m, ground_width_m, heading_deg)
+    descriptors = [
+        encoder.encode([_north_up(photo, heading, width_m, footprint_m, encoder)])[0]
+        for heading, width_m in hypotheses
+    ]
+    supposed = tuple(
+        {"heading_deg": heading, "ground_width_m": round(width_m, 1)}
+        for heading, width_m in hypotheses
+    )
+    return Query(np.stack(descriptors), supposed)
 
 
-def _apart(centres_m: npt.NDArray[np.float64], distance_m: float) -> list[int]:
-    """The first rows of [N, 2] of which no two lie closer than a distance."""
+def query_of_street(photo: Image, encoder: Encoder) -> Query:
+    """A street-level picture, as it is."""
+    return Query(encoder.encode([encoder.prepare(photo)]), ({},))
+
+
+def rank(
+    query: Query, areas: Sequence[Area], top: int, views: Sequence[View]
+) -> tuple[list[dict[str, Any]], list[Heat]]:
+    """The places that stand out most, no two within half a footprint of each other; and how well
+    every place fits, for each of the areas.
+
+    Args:
+        query: what is looked for.
+        areas: where.
+        top: how many places.
+        views: of which places.
+    """
+    wanted = [VIEW_CODES[view] for view in views]
+    found: list[tuple[float, float, int, int, int]] = []
+    heats = []
+    for number, area in enumerate(areas):
+        scores, which = _best_of_all(query.descriptors, area)
+        rows = np.flatnonzero(np.isin(area.index.places["view"], wanted))
+        standing = _standing(scores, area.index.places["view"])[rows]
+        heats.append(Heat.of(rows, standing))
+        best = np.argsort(-standing, kind="stable")[: 500 * top]
+        found += [
+            (
+                float(standing[at]),
+                float(scores[rows[at]]),
+                number,
+                int(rows[at]),
+                int(which[rows[at]]),
+            )
+            for at in best
+        ]
+    found.sort(key=lambda each: -each[0])
+    rows_told = _apart(found, areas)[:top]
+    return [_row(at, found[row], query, areas) for at, row in enumerate(rows_told, start=1)], heats
+
+
+def _best_of_all(queries: Descriptors, area: Area) -> tuple[Descriptors, npt.NDArray[np.int64]]:
+    """[N] the best score of every place under any hypothesis, and [N] under which."""
+    descriptors = area.index.descriptors
+    scores = np.empty(len(descriptors), np.float32)
+    which = np.empty(len(descriptors), np.int64)
+    for first in range(0, len(descriptors), _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        every = np.asarray(descriptors[rows], np.float32) @ queries.T
+        which[rows] = every.argmax(axis=1)
+        scores[rows] = every.max(axis=1)
+    return scores, which
+
+
+def _standing(scores: Descriptors, codes: npt.NDArray[np.uint8]) -> Descriptors:
+    """How many standard deviations each stands above the mean of its own view."""
+    standing = np.zeros_like(scores)
+    for code in np.unique(codes):
+        own = codes == code
+        spread = float(scores[own].std())
+        standing[own] = (scores[own] - scores[own].mean()) / (spread or 1.0)
+    return standing
+
+
+def _apart(found: Sequence[tuple[float, float, int, int, int]], areas: Sequence[Area]) -> list[int]:
+    """The first of which no two of one area lie within half a footprint."""
     kept: list[int] = []
-    for row, centre in enumerate(centres_m):
-        if all(math.dist(centre, centres_m[other]) >= distance_m for other in kept):
+    for row, (_, _, number, place, _) in enumerate(found):
+        index = areas[number].index
+        apart_m = float(index.places["footprint_m"][place]) / 2.0
+        centre = index.centres_m[place]
+        near = (
+            found[other][2] == number
+            and math.dist(centre, index.centres_m[found[other][3]]) < apart_m
+            for other in kept
+        )
+        if not any(near):
             kept.append(row)
     return kept
 
@@ -105,13 +177,21 @@ def _north_up(
     return encoder.prepare(image, valid)
 
 
-def _row(rank: int, candidate: Candidate, heading_deg: float, width_m: float) -> dict[str, Any]:
-    return {
-        "rank": rank,
-        "score": round(candidate.score, 4),
-        "lat_deg": round(candidate.lat_deg, 7),
-        "lon_deg": round(candidate.lon_deg, 7),
-        "view": candidate.view.value,
-        "heading_deg": heading_deg,
-        "ground_width_m": round(width_m, 1),
+def _row(
+    at: int, found: tuple[float, float, int, int, int], query: Query, areas: Sequence[Area]
+) -> dict[str, Any]:
+    standing, score, number, row, which = found
+    place = areas[number].index.places[row]
+    view = next(view for view, code in VIEW_CODES.items() if code == place["view"])
+    told: dict[str, Any] = {
+        "rank": at,
+        "score": round(score, 4),
+        "stands_out": round(standing, 2),
+        "lat_deg": round(float(place["lat_deg"]), 7),
+        "lon_deg": round(float(place["lon_deg"]), 7),
+        "view": view.value,
+        **query.supposed[which],
     }
+    if len(areas) > 1:
+        told["bundle"] = str(areas[number].bundle.path)
+    return told

@@ -120,9 +120,10 @@ class ScoresEntry(Section):
 
     @property
     def min_score(self) -> float:
-        """What a right place must reach: more than 99 % of wrong ones, but never so much that more
-        than 1 % of the right ones are lost."""
-        return min(self.genuine[0], self.impostor[-1])
+        """What a right place must reach: more than 95 % of wrong ones do, but no more than halfway
+        from wrong to right: real pictures score less than these."""
+        halfway = (self.impostor[3] + self.genuine[0]) / 2.0
+        return min(self.impostor[5], halfway)
 
 
 class LayerEntry(Section):

@@ -6,25 +6,24 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from geobridge.onboard.bundle import sha256
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.frames.folder import SUFFIXES
-from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame
+from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame, distance_m
 from geobridge.training.rasters.raster import Grid, Raster
 from geobridge.training.rasters.raster import outline_of as raster_outline
 
 from .area import Area, Bounds, Ring, middle_of
-from .ground import server, shots, tiles
+from .ground import shots, tiles
 from .ground.flight import FlightGround
 from .ground.flight import outline_of as flight_outline
 from .ground.mbtiles import MBTiles
 from .ground.mosaic import Ground, Mosaic
 from .ground.tile_folder import TileFolder
-from .sources import FlightSource, RasterSource, ServerSource, Source, TilesSource
+from .sources import FlightSource, RasterSource, ServerSource, Source, TilesSource, told
 
 
 @dataclass(frozen=True)
@@ -51,21 +50,36 @@ def extent_of(
     """
     for source in sources:
         if isinstance(source, ServerSource) and area is None:
-            raise DataError(f"{server.host(source.url)}: a server needs an area (--area)")
+            raise DataError(f"{told(source)}: a server needs an area (--area)")
     if area is not None:
         frame = area.middle
         west, south, east, north = area.bounds_m(frame)
         return Extent(frame, (west - margin_m, south - margin_m, east + margin_m, north + margin_m))
-    outlines = {str(_name(source)): ring for source in sources if (ring := _outline(source))}
-    rings = [*outlines.values(), *others]
-    frame = middle_of(rings)
+    outlines = {told(source): ring for source in sources if (ring := _outline(source))}
+    if not outlines:
+        return Extent(_middle_of_most(others), None)
+    first = next(iter(outlines))
     for name, ring in outlines.items():
-        if not _reaches(frame, ring):
+        if not _reaches(middle_of([outlines[first]]), ring):
+            beside = "its own middle" if name == first else f"the middle of {first}"
             raise DataError(
-                f"{name}: reaches more than {MAX_RADIUS_M / 1000:.0f} km from the middle of all"
-                " sources; wrong CRS or position, or give an area"
+                f"{name}: reaches more than {MAX_RADIUS_M / 1000:.0f} km from {beside};"
+                " wrong CRS or position, or give an area"
             )
-    return Extent(frame, None)
+    return Extent(middle_of(list(outlines.values())), None)
+
+
+def _middle_of_most(rings: Sequence[Ring]) -> LocalFrame:
+    """Around those of the points that lie where most do."""
+    lat_deg, lon_deg = (np.concatenate(values) for values in zip(*rings, strict=True))
+    usual = LocalFrame(float(np.median(lat_deg)), float(np.median(lon_deg)))
+    near = np.array(
+        [
+            distance_m(usual.origin_lat_deg, usual.origin_lon_deg, lat, lon) <= MAX_RADIUS_M
+            for lat, lon in zip(lat_deg, lon_deg, strict=True)
+        ]
+    )
+    return middle_of([(lat_deg[near], lon_deg[near])]) if near.any() else usual
 
 
 def open_mosaic(
@@ -146,10 +160,6 @@ def _outline(source: Source) -> Ring | None:
     if isinstance(source, FlightSource):
         return flight_outline(shots.read_shots(source))
     return None
-
-
-def _name(source: Source) -> Path | str:
-    return server.host(source.url) if isinstance(source, ServerSource) else source.path
 
 
 def _reaches(frame: LocalFrame, ring: Ring) -> bool:

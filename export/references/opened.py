@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from geobridge.onboard.bundle import sha256
 from geobridge.onboard.errors import DataError
@@ -22,6 +23,7 @@ from .sources import (
     Source,
     StreetSource,
     TilesSource,
+    told,
 )
 from .street.lay import ring_of as street_ring
 from .street.pictures import StreetFolder, read_street
@@ -103,10 +105,8 @@ def _digest(source: Source, street: StreetFolder | None) -> str:
 
 
 def _entry(source: Source, digest: str, street: StreetFolder | None) -> SourceEntry:
-    if isinstance(source, ServerSource):
-        name = server.host(source.url)
-    else:
-        name = source.path.absolute().name
+    is_server = isinstance(source, ServerSource)
+    name = told(source) if is_server else Path(told(source)).absolute().name
     return SourceEntry(
         name=name,
         kind=source.kind,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -160,6 +161,13 @@ class _Tree(Section):
     area: str | None = None
     terrain: str | None = None
     source: Annotated[list[dict[str, Any]], Field(min_length=1)]
+
+
+def told(source: Source) -> str:
+    """Its path, or its server without what may be a key."""
+    if isinstance(source, ServerSource):
+        return urlsplit(source.url).hostname or "server"
+    return str(source.path)
 
 
 def kind_of(path: Path) -> str:

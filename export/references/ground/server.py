@@ -21,7 +21,7 @@ from pathlib import Path
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import Floats
 
-from ..sources import ServerSource
+from ..sources import ServerSource, told
 from .tiles import EQUATOR_M, HALF_M, Box, box_of, decode, zoom_for
 
 log = logging.getLogger(__name__)
@@ -48,16 +48,16 @@ def fetch(source: ServerSource, outline: tuple[Floats, Floats], gsd_m: float) ->
     count = (box[1] - box[0] + 1) * (box[3] - box[2] + 1)
     if count > source.max_tiles:
         raise DataError(
-            f"{host(source.url)}: {count} tiles of zoom {zoom} cover the area,"
+            f"{told(source)}: {count} tiles of zoom {zoom} cover the area,"
             f" max_tiles is {source.max_tiles}"
         )
-    _check_template(source.url)
+    _check_template(source)
     with _Cache(source) as cache:
         missing = [cell for cell in _cells(box) if not cache.holds(zoom, *cell)]
         if missing:
             log.info(
                 "%s: %d of %d tiles of zoom %d to fetch, %.0f s or more",
-                host(source.url),
+                told(source),
                 len(missing),
                 count,
                 zoom,
@@ -66,14 +66,9 @@ def fetch(source: ServerSource, outline: tuple[Floats, Floats], gsd_m: float) ->
         pace = _Pace(source.rate_hz)
         for number, (column, row) in enumerate(missing):
             pace.wait()
-            cache.keep(zoom, column, row, _get(source.url, zoom, column, row))
+            cache.keep(zoom, column, row, _get(source, zoom, column, row))
             pace.tell(number + 1, len(missing))
     return zoom
-
-
-def host(url: str) -> str:
-    """What of a URL may be told: a key may stand in the rest."""
-    return urllib.parse.urlsplit(url).hostname or "server"
 
 
 def content_sha256(cache: Path, outline: tuple[Floats, Floats], zoom: int) -> str:
@@ -116,7 +111,7 @@ class _Cache:
             raise DataError(f"{self._path}: holds the tiles of another url; choose another cache")
         if not known:
             rows = {
-                "name": host(source.url),
+                "name": told(source),
                 "format": "png",
                 "attribution": source.attribution,
                 "template_sha256": template,
@@ -166,14 +161,15 @@ class _Pace:
             log.info("%d of %d tiles", done, count)
 
 
-def _get(url: str, zoom: int, column: int, row: int) -> bytes:
+def _get(source: ServerSource, zoom: int, column: int, row: int) -> bytes:
     """An encoded tile; nothing where the server has none.
 
     Raises:
         DataError: it refuses, cannot be reached, or sends something else.
     """
-    where = f"{host(url)}, tile {zoom}/{column}/{row}"
-    request = urllib.request.Request(_filled(url, zoom, column, row), headers={"User-Agent": AGENT})
+    where = f"{told(source)}, tile {zoom}/{column}/{row}"
+    url = _filled(source.url, zoom, column, row)
+    request = urllib.request.Request(url, headers={"User-Agent": AGENT})
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
@@ -221,13 +217,14 @@ def _filled(url: str, zoom: int, column: int, row: int) -> str:
     return url
 
 
-def _check_template(url: str) -> None:
+def _check_template(source: ServerSource) -> None:
+    url = source.url
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise DataError(f"{url.partition('?')[0]}: expected a url that begins with https://")
     tiled = "{z}" in url and "{x}" in url and ("{y}" in url or "{-y}" in url)
     if not (tiled or "{bbox-epsg-3857}" in url):
         raise DataError(
-            f"{host(url)}: expected {{z}}, {{x}}, {{y}} or {{bbox-epsg-3857}} in the url"
+            f"{told(source)}: expected {{z}}, {{x}}, {{y}} or {{bbox-epsg-3857}} in the url"
         )
 
 

@@ -99,7 +99,8 @@ def lay_street(
     for picture in street.pictures:
         if not _is_shown(picture, frame, imagery):
             where = picture.told or str(picture.path)
-            raise DataError(f"{where}: expected a place that the raster shows")
+            expected = "the imagery shows" if imagery else "lies with the others"
+            raise DataError(f"{where}: expected a place that {expected}")
     pictures, turns_deg = _cuts(street.pictures, source)
     places = np.zeros(len(pictures), PLACE)
     places["lat_deg"] = [picture.lat_deg for picture in pictures]
