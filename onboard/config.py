@@ -206,6 +206,8 @@ class ReplayConfig(Section):
 
     trusted_keys: KeyPaths | None = None
     """As in `RunConfig`."""
+    prior: str | None = None
+    """As in `RunConfig`."""
     camera: CameraConfig
     localizer: LocalizerConfig = LocalizerConfig()
 
@@ -216,6 +218,8 @@ class RunConfig(Section):
     bundle: str
     trusted_keys: KeyPaths | None = None
     """Public keys, one of which must have signed the bundle; None flies any bundle, and warns."""
+    prior: str | None = None
+    """An area that `geobridge locate --area` saved: looked at too where telemetry has no prior."""
     camera: CameraConfig
     source: SourceConfig
     localizer: LocalizerConfig = LocalizerConfig()

@@ -18,7 +18,7 @@ from ..camera import Camera
 from ..config import LocalizerConfig
 from ..errors import EngineError
 from ..manifest import CoverageEntry, Manifest
-from ..records import Candidate, Fix, Frame, Reason, Rejection, Telemetry
+from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
 from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
@@ -28,7 +28,7 @@ from .gate import Evidence, gate, looks_alike
 from .measure import fix_of, measured_position
 from .prepare import Prepared, ground, prepare, trusted
 from .rectify import Patch
-from .search import Place, Search, believed
+from .search import Believed, Search, believed
 from .verify import Alignment, Imagery, verify
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,9 @@ class Localizer:
         camera: Camera,
         config: LocalizerConfig,
         on_stage: Callable[[str], None] = lambda stage: None,
+        prior: Prior | None = None,
     ) -> None:
+        """`prior`: where the vehicle may be, for telemetry that does not say."""
         self.coverage: CoverageEntry = manifest.coverage
         self.accuracy = manifest.accuracy
         self.gsd_m = manifest.reference_imagery.gsd_m
@@ -75,6 +77,7 @@ class Localizer:
         self.filter = MotionFilter(config.filter)
         self._search = Search(index, config)
         self._on_stage = on_stage
+        self._prior = prior
         self._last: Frame | None = None
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
@@ -92,7 +95,8 @@ class Localizer:
             return Rejection(t_ns, Reason.FROZEN, "the same picture to the last bit as before")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
-        found = self.retrieve(prepared, t_ns, expected, believed(telemetry.prior, self.local))
+        prior = believed(telemetry.prior or self._prior, self.local)
+        found = self.retrieve(prepared, t_ns, expected, prior)
         if isinstance(found, Rejection):
             return found
         aligned = self._verify(prepared, found)
@@ -105,12 +109,12 @@ class Localizer:
         prepared: Prepared,
         t_ns: int,
         expected: Position | None = None,
-        told_m: Place | None = None,
+        prior: Believed | None = None,
     ) -> Retrieved | Rejection:
         """Candidates for the ground a frame shows, near an expected position if there is one.
 
-        Where the vehicle is said to be (`told_m`, east and north) is looked at as well and confines
-        nothing: whoever says so may be deceived, and a twin of that place must show as a rival.
+        Where the vehicle is said to be (`prior`) is looked at as well and confines nothing:
+        whoever says so may be deceived, and a twin of that place must show as a rival.
         """
         footprint_m, shown = self._ground(t_ns, prepared)
         if isinstance(shown, Rejection):
@@ -123,7 +127,7 @@ class Localizer:
         except EngineError as error:
             return Rejection(t_ns, Reason.BAD_DESCRIPTOR, str(error))
         self._on_stage("encode")
-        candidates, hints = self._search.look(descriptor, patch, footprint_m, expected, told_m)
+        candidates, hints = self._search.look(descriptor, patch, footprint_m, expected, prior)
         self._on_stage("search")
         if not candidates:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
@@ -199,6 +203,7 @@ def open_localizer(
     camera: Camera,
     on_stage: Callable[[str], None] = lambda stage: None,
     trusted_keys: Sequence[Path] | None = None,
+    prior: Prior | None = None,
 ) -> Localizer:
     """A localizer over a bundle on disk, after all its checks.
 
@@ -214,4 +219,4 @@ def open_localizer(
         log.info("%s: signed by key %s", bundle_path, bundle.signed_by)
     encoder = Encoder.open(bundle, View.DRONE, config.retrieve.engine, config.retrieve.precision)
     index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
-    return Localizer(bundle.manifest, encoder, index, imagery, camera, config, on_stage)
+    return Localizer(bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior)

@@ -65,18 +65,19 @@ class Search:
         patch: Patch,
         footprint_m: float,
         expected: Position | None,
-        told_m: Place | None,
+        prior: Believed | None,
     ) -> tuple[list[Candidate], list[Candidate]]:
         """The best squares for a patch, near an expected position or anywhere, and hints.
 
-        `told_m` is where the vehicle is said to be.
+        `prior` is where the vehicle is said to be.
         """
         if expected is None:
             candidates = self._best(descriptor, footprint_m)
             hints = self._of_streets(descriptor, footprint_m)
-            if told_m is not None:
-                seen_m = told_m[0] + patch.east_m, told_m[1] + patch.north_m
+            if prior is not None:
+                seen_m = prior.at_m[0] + patch.east_m, prior.at_m[1] + patch.north_m
                 hints += self._of_belief(descriptor, footprint_m, seen_m)
+                hints += self._around(descriptor, footprint_m, seen_m, prior.sigma_m)
             return candidates, hints
         centre_m = expected.east_m + patch.east_m, expected.north_m + patch.north_m
         sigmas = self.config.retrieve.prior_sigmas
@@ -166,13 +167,32 @@ class Search:
         twins = (self._at(like_it, footprint_m, centre) for centre in elsewhere)
         return [*squares, *(square for found in twins for square in found)]
 
+    def _around(
+        self, descriptor: Descriptor, footprint_m: float, seen_m: Place, sigma_m: float
+    ) -> list[Candidate]:
+        """Of a belief that is wider than a square, those in it that look most like the patch."""
+        if sigma_m <= footprint_m / 2:
+            return []
+        within = Within(seen_m, self.config.retrieve.prior_sigmas * sigma_m)
+        likely = self._best(descriptor, footprint_m, within)
+        centres = self._apart(likely, TWINS)
+        return [square for at in centres for square in self._at(descriptor, footprint_m, at)]
+
     def _apart(self, candidates: Sequence[Candidate], at_most: int) -> list[Place]:
         """Where the first of them lie that verification would not look at in one window."""
         apart_m = WINDOW_SPACING * self.config.verify.search_m
         return separate(self.centres_m(candidates), apart_m, at_most)
 
 
-def believed(prior: Prior | None, local: LocalFrame) -> Place | None:
+@dataclass(frozen=True)
+class Believed:
+    """Where somebody else believes the vehicle to be, and how well, 1-sigma per axis."""
+
+    at_m: Place
+    sigma_m: float
+
+
+def believed(prior: Prior | None, local: LocalFrame) -> Believed | None:
     """Where somebody else believes the vehicle to be; None beyond the reach of the plane, for
     nobody else's belief may be an error of ours."""
     if prior is None:
@@ -181,4 +201,4 @@ def believed(prior: Prior | None, local: LocalFrame) -> Place | None:
     if not distance_m(*origin, prior.lat_deg, prior.lon_deg) <= MAX_RADIUS_M:
         return None
     east_m, north_m = local.to_enu(prior.lat_deg, prior.lon_deg)
-    return float(east_m), float(north_m)
+    return Believed((float(east_m), float(north_m)), prior.horiz_accuracy_m)
