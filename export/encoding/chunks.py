@@ -1,8 +1,9 @@
 """Rows of pictures to descriptors, chunk by chunk, each with a digest of what it was made from.
 
 A descriptor depends on the encoder and on the prepared picture alone, to the last bit, whatever
-else is in the batch (`tests/export/test_encoding.py`). So one that is known from an earlier bundle
-is taken over, and many machines give what one gives.
+else is in the batch and however many threads there are, as long as batches are of one size
+(`tests/export/test_encoding.py`, on ONNX Runtime's CPU provider). So one that is known from an
+earlier bundle is taken over, and many machines of a kind give what one gives.
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ def encode_rows(job: Job, rows: range, encoder: Encoder, known: Known) -> Encode
     new: list[tuple[int, Image]] = []
 
     def encode() -> None:
-        descriptors[[at for at, _ in new]] = encoder.encode([image for _, image in new])
+        # always as many at once: alone, a picture would be summed up in another order
+        images = [image for _, image in new] + [new[0][1]] * (BATCH - len(new))
+        descriptors[[at for at, _ in new]] = encoder.encode(images)[: len(new)]
         new.clear()
 
     for at, prepared in enumerate(_prepared(job, rows, encoder)):

@@ -23,6 +23,7 @@ from .ground.flight import outline_of as flight_outline
 from .ground.mbtiles import MBTiles
 from .ground.mosaic import Ground, Mosaic
 from .ground.tile_folder import TileFolder
+from .imagery import TILE_PX
 from .sources import FlightSource, RasterSource, ServerSource, Source, TilesSource, told
 
 
@@ -37,7 +38,8 @@ class Extent:
 def extent_of(
     sources: Sequence[Source], area: Area | None, others: Sequence[Ring], margin_m: float
 ) -> Extent:
-    """Around an area, with a margin, else around all that the sources show.
+    """Around an area, with a margin, else around the first source that shows the ground: so that
+    more sources leave everything where it is.
 
     Args:
         sources: all of them.
@@ -66,7 +68,7 @@ def extent_of(
                 f"{name}: reaches more than {MAX_RADIUS_M / 1000:.0f} km from {beside};"
                 " wrong CRS or position, or give an area"
             )
-    return Extent(middle_of(list(outlines.values())), None)
+    return Extent(middle_of([outlines[first]]), None)
 
 
 def _middle_of_most(rings: Sequence[Ring]) -> LocalFrame:
@@ -111,8 +113,17 @@ def open_mosaic(
         east, north = min(east, extent.bounds_m[2]), min(north, extent.bounds_m[3])
     if not (west < east and south < north):
         raise DataError("no source reaches the area")
-    width, height = math.ceil((east - west) / gsd_m), math.ceil((north - south) / gsd_m)
-    return Mosaic(extent.frame, Grid(west, north, gsd_m, max(1, width), max(1, height)), grounds)
+    return Mosaic(extent.frame, _whole_tiles(west, south, east, north, gsd_m), grounds)
+
+
+def _whole_tiles(west: float, south: float, east: float, north: float, gsd_m: float) -> Grid:
+    """Tiles lie at whole steps from the plane's origin: with more or fewer sources the same pixels
+    come out to the last bit, and what was encoded need not be encoded again."""
+    side_m = TILE_PX * gsd_m
+    left, top = math.floor(west / side_m), math.ceil(north / side_m)
+    columns = max(1, math.ceil(east / side_m) - left)
+    rows = max(1, top - math.floor(south / side_m))
+    return Grid(left * side_m, top * side_m, gsd_m, columns * TILE_PX, rows * TILE_PX)
 
 
 def _open(

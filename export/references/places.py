@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,11 +108,11 @@ class Lattice:
     view: View = View.SATELLITE
 
     def centres_m(self) -> Floats:
-        """[N, 2] metres east and north, in the middle of whole steps over the grid."""
-        width_m = self.grid.width_px * self.grid.gsd_m
-        height_m = self.grid.height_px * self.grid.gsd_m
-        east = self.grid.west_m + _middles(width_m, self.spacing_m)
-        north = self.grid.north_m - _middles(height_m, self.spacing_m)
+        """[N, 2] metres east and north, in the middle of whole steps from the plane's origin."""
+        grid = self.grid
+        east = _middles(grid.west_m, grid.width_px * grid.gsd_m, self.spacing_m)
+        south_m = grid.north_m - grid.height_px * grid.gsd_m
+        north = _middles(south_m, grid.height_px * grid.gsd_m, self.spacing_m)
         return np.stack(np.meshgrid(east, north), axis=-1).reshape(-1, 2)
 
     def places(self, centres_m: Floats) -> Places:
@@ -179,6 +180,10 @@ def _within(lattice: Lattice, area: Area | None) -> Places:
     return lattice.places(centres_m)
 
 
-def _middles(length_m: float, spacing_m: float) -> Floats:
-    count = max(1, int(length_m // spacing_m))
-    return (np.arange(count, dtype=float) + 0.5) * (length_m / count)
+def _middles(start_m: float, length_m: float, spacing_m: float) -> Floats:
+    """Those of the steps that lie between two points; halfway where there is none."""
+    first, last = start_m / spacing_m - 0.5, (start_m + length_m) / spacing_m - 0.5
+    steps = np.arange(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)
+    if not len(steps):
+        return np.array([start_m + length_m / 2.0])
+    return np.asarray((steps + 0.5) * spacing_m)

@@ -139,7 +139,7 @@ class Raster:
     @property
     def outline(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Latitudes and longitudes of points along its edge."""
-        return _edge(self._dataset)
+        return _edge(self.path, self._dataset)
 
     def read_all(self) -> tuple[Image, Mask]:
         """The whole grid at once.
@@ -163,8 +163,13 @@ class Raster:
 
     def _shrinks(self) -> bool:
         """Whether a pixel of the grid holds so many of the raster that they must be averaged."""
-        grid_px = self.grid.width_px * self.grid.height_px
-        return bool(self._dataset.width * self._dataset.height > 2.0 * grid_px)
+        grid = self.grid
+        east = grid.west_m + grid.width_px * grid.gsd_m / 2.0
+        north = grid.north_m - grid.height_px * grid.gsd_m / 2.0
+        steps = [(east, north), (east + grid.gsd_m, north), (east, north + grid.gsd_m)]
+        x, y = transform(self.frame.proj, self._dataset.crs, *map(list, zip(*steps, strict=True)))
+        px = np.stack(~self._dataset.transform @ (np.asarray(x), np.asarray(y)), axis=-1)
+        return bool(abs(np.linalg.det(px[1:] - px[0])) > 2.0)
 
     def _source_window(
         self, to_local: rasterio.Affine, height_px: int, width_px: int
@@ -189,22 +194,17 @@ class Raster:
             # a few decimals: the same area gets the same origin
             return LocalFrame(round(lat[0], 4), round(lon[0], 4))
         except ValueError as error:
-            raise DataError(f"{self.path}: {self._where()}: {error}") from None
+            raise DataError(f"{self.path}: {_where(self._dataset)}: {error}") from None
 
     def _cover(self, gsd_m: float, bounds_m: tuple[float, float, float, float] | None) -> Grid:
         lat, lon = self.outline
-        if not (np.abs(lat) <= 90).all():
-            metres = " (metres tagged as degrees?)" if self._dataset.crs.is_geographic else ""
-            raise DataError(f"{self.path}: {self._where()}: latitudes beyond the poles{metres}")
-        if not (np.abs(lat) <= _MOST_LAT_DEG).all():
-            raise DataError(f"{self.path}: {self._where()}: reaches a pole; expected to end before")
         enu_m = self.frame.to_enu(lat, lon)
         if bounds_m is not None:
             return self._within(enu_m, gsd_m, bounds_m)
         if not (np.abs(enu_m) <= MAX_RADIUS_M).all():
             raise DataError(
-                f"{self.path}: {self._where()}: reaches more than {MAX_RADIUS_M / 1000:.0f} km"
-                " from its middle; wrong CRS, or cut it into areas"
+                f"{self.path}: {_where(self._dataset)}: reaches more than"
+                f" {MAX_RADIUS_M / 1000:.0f} km from its middle; wrong CRS, or cut it into areas"
             )
         (west, south), (east, north) = enu_m.min(axis=0), enu_m.max(axis=0)
         if gsd_m > max(east - west, north - south):
@@ -226,12 +226,8 @@ class Raster:
         west, south = max(west, bounds_m[0]), max(south, bounds_m[1])
         east, north = min(east, bounds_m[2]), min(north, bounds_m[3])
         if not (west < east and south < north):
-            raise DataError(f"{self.path}: {self._where()}: does not reach the area")
+            raise DataError(f"{self.path}: {_where(self._dataset)}: does not reach the area")
         return _grid(west, south, east, north, gsd_m)
-
-    def _where(self) -> str:
-        bounds = " ".join(f"{value:.6g}" for value in self._dataset.bounds)
-        return f"bounds {bounds} in {self._dataset.crs.to_string()[:40]}"
 
 
 def outline_of(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -242,7 +238,7 @@ def outline_of(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.floa
     """
     with _open(path) as dataset:
         try:
-            return _edge(dataset)
+            return _edge(path, dataset)
         except RASTER_ERRORS as error:
             raise DataError(f"{path}: damaged: {_line(error)}") from None
 
@@ -256,10 +252,20 @@ def _open(path: Path) -> Any:
     return dataset
 
 
-def _edge(dataset: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _edge(path: Path, dataset: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     x, y = dataset.transform @ _outline(dataset.width, dataset.height)
     lon_deg, lat_deg = transform(dataset.crs, "EPSG:4326", list(x), list(y))
+    if not (np.abs(lat_deg) <= 90).all():
+        metres = " (metres tagged as degrees?)" if dataset.crs.is_geographic else ""
+        raise DataError(f"{path}: {_where(dataset)}: latitudes beyond the poles{metres}")
+    if not (np.abs(lat_deg) <= _MOST_LAT_DEG).all():
+        raise DataError(f"{path}: {_where(dataset)}: reaches a pole; expected to end before")
     return np.asarray(lat_deg), np.asarray(lon_deg)
+
+
+def _where(dataset: Any) -> str:
+    bounds = " ".join(f"{value:.6g}" for value in dataset.bounds)
+    return f"bounds {bounds} in {dataset.crs.to_string()[:40]}"
 
 
 def _grid(west: float, south: float, east: float, north: float, gsd_m: float) -> Grid:

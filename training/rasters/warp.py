@@ -16,6 +16,9 @@ from geobridge.onboard.records import Image, Mask
 _FIXED_KERNEL = {"XSCALE": "1", "YSCALE": "1"}
 """GDAL would guess the width of its bilinear kernel anew from the shape of every window."""
 
+_FALSE_M = 100_000.0
+"""GDAL takes pixels of one metre whose corner lies at (0, 0) for not georeferenced at all."""
+
 
 @dataclass(frozen=True)
 class Georeferenced:
@@ -47,8 +50,8 @@ def warp(
         target,
         src_transform=source.transform,
         src_crs=source.crs,
-        dst_transform=to_local,
-        dst_crs=frame.proj,
+        dst_transform=rasterio.Affine.translation(_FALSE_M, _FALSE_M) @ to_local,
+        dst_crs=f"{frame.proj} +x_0={_FALSE_M} +y_0={_FALSE_M}",
         resampling=Resampling.average if shrinks else Resampling.bilinear,
         **_FIXED_KERNEL,
     )

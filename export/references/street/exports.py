@@ -164,7 +164,7 @@ def _picture(
 def _name(told: Mapping[str, Any], names: Sequence[str]) -> str | None:
     """Its own name, or that of the picture whose name without ending is its id."""
     for key in _FILES:
-        wanted = _text(told.get(key))
+        wanted = str(told.get(key) or "")
         for name in names if wanted else ():
             if wanted in (name, Path(name).stem):
                 return name
@@ -176,5 +176,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    """As it sorts: numbers of milliseconds all have the same length for centuries."""
-    return "" if value is None else str(value)
+    """As it sorts: numbers with their digits below each other."""
+    if value is None:
+        return ""
+    return f"{value:024.6f}" if _is_number(value) else str(value)
