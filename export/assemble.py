@@ -31,7 +31,8 @@ from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.views import View
 
 from .encoders import ExportedEncoder
-from .gather import EncodedLayer, Gathered, centres_m, encoder_file
+from .encoding.chunks import Exported
+from .gather import EncodedLayer, Gathered, centres_m
 from .measures.aliasing import aliasing
 from .measures.graphs import write_graph
 from .measures.scores import scores_of
@@ -47,7 +48,7 @@ APART = 2.0
 """Footprints between places that count as different ones; they share no ground from 1.42 on."""
 
 
-def assemble(plan: Plan, gathered: Gathered, exported: Path, folder: Path, work: Path) -> None:
+def assemble(plan: Plan, gathered: Gathered, exported: Exported, folder: Path, work: Path) -> None:
     """Write encoders, places, descriptors, graphs, known answers and the manifest."""
     files: list[FileEntry] = []
 
@@ -62,7 +63,7 @@ def assemble(plan: Plan, gathered: Gathered, exported: Path, folder: Path, work:
     encoders = [_encoder_entry(plan, entry) for entry in plan.record.encoders]
     for entry, encoder in zip(plan.record.encoders, encoders, strict=True):
         (folder / encoder.path).parent.mkdir(exist_ok=True)
-        shutil.copyfile(exported / entry.file, folder / encoder.path)
+        shutil.copyfile(exported.folder / entry.file, folder / encoder.path)
         add(encoder.path, "encoder")
     layers = _layers(gathered, folder, work)
     save("reference/places.npy", np.concatenate([e.places for e in gathered.layers]), "places")
@@ -85,7 +86,7 @@ def assemble(plan: Plan, gathered: Gathered, exported: Path, folder: Path, work:
                 images=f"known_answers/{entry.view}.images.npy",
                 descriptors=f"known_answers/{entry.view}.descriptors.npy",
             )
-            images, given = _known_answers(plan, gathered, exported, View(entry.view))
+            images, given = _known_answers(gathered, exported, View(entry.view))
             save(answers.images, images, "known_images")
             save(answers.descriptors, given, "known_descriptors")
             known.append(answers)
@@ -138,10 +139,10 @@ def _middles(descriptors: npt.NDArray[np.float16], most: int = 200) -> npt.NDArr
 
 
 def _known_answers(
-    plan: Plan, gathered: Gathered, exported: Path, view: View
+    gathered: Gathered, exported: Exported, view: View
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Pictures from all over the area, and what the encoder says to them now."""
-    encoder = encoder_file(plan.record, exported, view).open()
+    encoder = exported.encoder(view).open()
     layer = next((each for each in gathered.layers if each.view is view), gathered.layers[0])
     shown = layer.shown
     rows = np.unique(np.linspace(0, len(shown.places) - 1, KNOWN_PICTURES).round().astype(int))

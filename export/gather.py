@@ -18,8 +18,7 @@ from geobridge.onboard.retrieval.layer import spatial_order
 from geobridge.onboard.views import View
 from geobridge.training.rasters.raster import Grid
 
-from .encoders import ExportRecord
-from .encoding.chunks import Encoded, EncoderFile, Job, Known
+from .encoding.chunks import Encoded, Exported, Job, Known
 from .encoding.encode import Engine, encode, known_from
 from .measures.scores import AnotherDay
 from .plan import Plan
@@ -69,33 +68,31 @@ class Gathered:
     layers: tuple[EncodedLayer, ...]
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Of the bundle that is being made, of what keeps unfinished work, and of the bundle that is
+    replaced, whose descriptors are taken over where nothing changed."""
+
+    bundle: Path
+    work: Path
+    earlier: Path
+
+
 def gather(
     plan: Plan,
     sources: OpenedSources,
     area: Area | None,
     terrain: Path | None,
-    encoders: Path,
-    folder: Path,
-    work: Path,
-    earlier: Path,
+    exported: Exported,
+    folders: Folders,
     engine: Engine,
 ) -> Gathered:
-    """Imagery tiles into `folder`, then every place and its descriptor.
-
-    Args:
-        plan: what is to be packed.
-        sources: where it comes from.
-        area: what to cover.
-        terrain: a surface model.
-        encoders: the exported ones.
-        folder: of the bundle, unfinished.
-        work: keeps what is encoded.
-        earlier: a bundle whose descriptors are taken over where nothing changed.
-        engine: that encodes.
+    """Imagery tiles into the bundle's folder, then every place and its descriptor.
 
     Raises:
         DataError: names the source that cannot be used, or that gives no place.
     """
+    folder = folders.bundle
     mosaic = open_mosaic(sources.sources, sources.extent, plan.gsd_m, sources.zooms)
     entry = write_imagery(mosaic, folder) if mosaic else None
     imagery = ReferenceImagery(entry, tile_reader(folder, entry.tile_px)) if entry else None
@@ -109,8 +106,8 @@ def gather(
         laid += _flights(plan, flights, mosaic.frame, mosaic.grid, area)
         laid += _satellite(plan, sources, folder, entry, mosaic.frame, mosaic.grid, area)
     _check_something(laid, plan, sources)
-    known = known_from(earlier)
-    encoded = [_encoded(each, plan.record, encoders, work, known, engine) for each in laid]
+    known = known_from(folders.earlier)
+    encoded = [_encoded(each, exported, folders.work, known, engine) for each in laid]
     return Gathered(frame, entry, imagery, heights, tuple(_merged(encoded)))
 
 
@@ -182,18 +179,17 @@ def _check_something(laid: list[Laid], plan: Plan, sources: OpenedSources) -> No
 
 
 def _encoded(
-    laid: Laid, record: ExportRecord, encoders: Path, work: Path, known: Known, engine: Engine
+    laid: Laid, exported: Exported, work: Path, known: Known, engine: Engine
 ) -> EncodedLayer:
     source = laid.places["source"].min() if len(laid.places) else 0
     name = f"{laid.view}-{laid.footprint_m:g}-{source}"
 
     def encoded(what: str, view: View, squares: Laid, pictures: Pictures) -> Encoded:
-        file = encoder_file(record, encoders, view)
-        job = Job(f"{name}-{what}", len(squares.places), pictures, file)
+        job = Job(f"{name}-{what}", len(squares.places), pictures, exported.encoder(view))
         return encode(job, work, known, engine)
 
     own = encoded("places", laid.view, laid, laid.pictures)
-    held_out = flown = np.empty((0, record.dimension), np.float16)
+    held_out = flown = np.empty((0, exported.record.dimension), np.float16)
     held_out_m = np.empty((0, 2))
     if laid.between is not None:
         between = laid.between
@@ -242,11 +238,3 @@ def _merged(layers: Sequence[EncodedLayer]) -> Iterator[EncodedLayer]:
 def centres_m(places: Places) -> Floats:
     """[N, 2] metres east and north."""
     return np.column_stack([places["east_m"], places["north_m"]])
-
-
-def encoder_file(record: ExportRecord, encoders: Path, view: View) -> EncoderFile:
-    """The exported encoder of a view, in single precision."""
-    entry = record.encoder(view)
-    return EncoderFile(
-        (encoders / entry.file).absolute(), entry.sha256, entry.preprocess.spec, record.dimension
-    )

@@ -20,17 +20,18 @@ from geobridge.onboard.views import View
 
 from .assemble import assemble
 from .encoders import ExportRecord, read_record
+from .encoding.chunks import PROVIDERS, Exported
 from .encoding.encode import Engine, here
 from .encoding.on_ray import on_ray
-from .gather import Gathered, gather
+from .gather import Folders, gather
 from .plan import Plan, footprints_for, spacing_for
-from .references.area import Area, read_area
-from .references.opened import OpenedSources, open_sources
+from .references.area import read_area
+from .references.opened import open_sources
 from .references.sources import References, read_references, single_source
 
 log = logging.getLogger(__name__)
 
-WORK, PLAN = "work", "plan.json"
+PLAN = "plan.json"
 ENGINES: dict[str, Engine] = {"local": here, "ray": on_ray}
 
 
@@ -52,6 +53,7 @@ def pack(
     terrain: Path | None = None,
     bundle_version: int = 1,
     engine: str = "local",
+    device: str = "cpu",
 ) -> Path:
     """Pack references of any view; the bundle's path.
 
@@ -77,6 +79,7 @@ def pack(
         terrain: heights of the surface, any CRS.
         bundle_version: grows with every bundle of an area.
         engine: `local`, or `ray` for many machines.
+        device: that encodes, `cpu` or `cuda`; only a processor gives the same bytes every time.
 
     Raises:
         ConfigError: names the key of the references file.
@@ -104,10 +107,17 @@ def pack(
         registration_m=_registration(listed, registration_m),
         bundle_version=bundle_version,
     )
-    partial = _begin(out, plan)
-    gathered = _gathered(plan, listed, sources, cover, (encoders, partial, out), ENGINES[engine])
-    assemble(plan, gathered, encoders, partial, partial / WORK)
-    return _publish(partial, out)
+    folders = _begin(out, plan)
+    exported = Exported(encoders, record, PROVIDERS[device])
+    try:
+        gathered = gather(plan, sources, cover, listed.terrain, exported, folders, ENGINES[engine])
+        assemble(plan, gathered, exported, folders.bundle, folders.work)
+        return _publish(folders, out)
+    except OSError as error:  # as a full disk
+        where = error.filename or folders.bundle
+        raise DataError(
+            f"{where}: {error.strerror or error}; what is done is kept, the same command goes on"
+        ) from None
 
 
 def _references(
@@ -181,36 +191,26 @@ def _check_encoders(record: ExportRecord, views: Sequence[View], encoders: Path)
             raise DataError(f"{encoders}: no {view} encoder in fp32; run geobridge export with it")
 
 
-def _begin(out: Path, plan: Plan) -> Path:
-    """The working folder: fresh, or as an interrupted run of the same plan left it."""
+def _begin(out: Path, plan: Plan) -> Folders:
+    """The working folders: fresh, or as an interrupted run of the same plan left them."""
     if out.exists() and not (out / MANIFEST).exists():
         raise DataError(f"{out}: exists and is not a bundle; choose another folder")
-    partial = out.parent / f"{durable.TEMPORARY_PREFIX}{out.name}"
-    marker = partial / WORK / PLAN
+    bundle = out.parent / f"{durable.TEMPORARY_PREFIX}{out.name}"
+    folders = Folders(bundle, bundle.with_name(f"{bundle.name}.work"), out)
+    marker = folders.work / PLAN
     if marker.exists() and marker.read_text(encoding="utf-8") == plan.fingerprint:
-        log.info("going on in %s", partial)
-    else:
-        shutil.rmtree(partial, ignore_errors=True)
-        durable.write_text(marker, plan.fingerprint)
-    return partial
+        log.info("going on in %s", folders.work)
+        return folders
+    for folder in (folders.bundle, folders.work):
+        shutil.rmtree(folder, ignore_errors=True)
+    folders.bundle.mkdir(parents=True)
+    durable.write_text(marker, plan.fingerprint)
+    return folders
 
 
-def _gathered(
-    plan: Plan,
-    listed: References,
-    sources: OpenedSources,
-    cover: Area | None,
-    folders: tuple[Path, Path, Path],
-    engine: Engine,
-) -> Gathered:
-    encoders, partial, out = folders
-    return gather(
-        plan, sources, cover, listed.terrain, encoders, partial, partial / WORK, out, engine
-    )
-
-
-def _publish(partial: Path, out: Path) -> Path:
-    """The bundle in its place, once it can be opened."""
-    shutil.rmtree(partial / WORK)
-    Bundle.open(partial)
-    return durable.publish_folder(partial, out)
+def _publish(folders: Folders, out: Path) -> Path:
+    """The bundle in its place, once it can be opened; work is kept until it is there."""
+    Bundle.open(folders.bundle)
+    durable.publish_folder(folders.bundle, out)
+    shutil.rmtree(folders.work)
+    return out

@@ -121,6 +121,8 @@ encoded again.
     add("--bundle-version", type=count, default=1, metavar="N", help=text)
     text = "ray: on all machines of the cluster that RAY_ADDRESS names (default %(default)s)"
     add("--engine", choices=("local", "ray"), default="local", help=text)
+    text = "that encodes; only cpu gives the same bytes every time (default %(default)s)"
+    add("--device", choices=("cpu", "cuda"), default="cpu", help=text)
     _pack_squares(parser)
     add = parser.add_argument_group("terms of a single source").add_argument
     for name, metavar in (("licence", "TEXT"), ("attribution", "TEXT"), ("captured", "DATE")):
@@ -181,7 +183,7 @@ def _locate(parser: ArgumentParser) -> None:
     parser.epilog = """\
 examples:
   geobridge locate runs/bundle photo.jpg --ground-width-m 220
-  geobridge locate runs/bundle --text "a roundabout beside a river" --checkpoint runs/area
+  geobridge locate runs/bundle --text "a roundabout beside a river" --checkpoint runs/run
 """
     add, views = parser.add_argument, [view.value for view in View]
     add("bundle", type=existing, metavar="BUNDLE", help="folder")

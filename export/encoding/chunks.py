@@ -22,11 +22,16 @@ from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
 from geobridge.onboard.preprocess import Preprocess
 from geobridge.onboard.records import Image
 from geobridge.onboard.retrieval.encoder import Encoder
+from geobridge.onboard.views import View
 
+from ..encoders import ExportRecord
 from ..references.places import Picture
 
 CHUNK, BATCH = 256, 16
 """Rows that are kept together; pictures that the encoder sees at once."""
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+"""Of ONNX Runtime, by what they run on."""
 
 Known = Mapping[bytes, npt.NDArray[np.float16]]
 """Descriptors by digest."""
@@ -48,12 +53,33 @@ class EncoderFile:
     sha256: str
     preprocess: Preprocess
     dimension: int
+    provider: str = PROVIDERS["cpu"]
     threads: int = 0
 
     def open(self) -> Encoder:
         """Ready to encode."""
-        engine = OnnxRuntimeEngine(self.path, threads=self.threads)
+        engine = OnnxRuntimeEngine(self.path, self.provider, self.threads)
         return Encoder(engine, self.preprocess, self.dimension)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What export wrote, and what is to run it."""
+
+    folder: Path
+    record: ExportRecord
+    provider: str = PROVIDERS["cpu"]
+
+    def encoder(self, view: View) -> EncoderFile:
+        """That of a view, in single precision, which must be there."""
+        entry = self.record.encoder(view)
+        return EncoderFile(
+            (self.folder / entry.file).absolute(),
+            entry.sha256,
+            entry.preprocess.spec,
+            self.record.dimension,
+            self.provider,
+        )
 
 
 @dataclass(frozen=True)

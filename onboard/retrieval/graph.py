@@ -7,6 +7,7 @@ ARM, its files are checked as they are read, and a quarter of the memory holds t
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,15 @@ class Graph:
         return np.asarray(found[0][found[0] >= 0], np.int64)
 
     def save(self, path: Path) -> None:
-        """Write it."""
-        faiss.write_index(self._index, str(path))
+        """Write it.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:
+            raise OSError(errno.EIO, str(error).rpartition("Error: ")[2][:120], str(path)) from None
 
 
 def build(descriptors: npt.NDArray[np.float16]) -> Any:

@@ -15,9 +15,8 @@ pytest.importorskip("rasterio")
 
 from geobridge.export.encoders import read_record
 from geobridge.export.encoding import chunks as chunks_module
-from geobridge.export.encoding.chunks import Encoded, Job, digest, encode_rows
+from geobridge.export.encoding.chunks import Encoded, Exported, Job, digest, encode_rows
 from geobridge.export.encoding.encode import encode, here, known_from
-from geobridge.export.gather import encoder_file
 from geobridge.export.pack import pack
 from geobridge.onboard.views import View
 
@@ -35,8 +34,8 @@ class Pictures:
 @pytest.fixture(scope="module")
 def job(rehearsal: Path) -> Job:
     record = read_record(rehearsal / "encoders")
-    file = encoder_file(record, rehearsal / "encoders", View.SATELLITE)
-    return Job("test", 75, Pictures(), file)
+    exported = Exported(rehearsal / "encoders", record)
+    return Job("test", 75, Pictures(), exported.encoder(View.SATELLITE))
 
 
 def test_a_descriptor_depends_on_its_picture_alone(job: Job) -> None:

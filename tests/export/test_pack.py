@@ -163,6 +163,31 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert {path.name for path in tmp_path.iterdir()} == {"bundle", "whole"}
 
 
+CRAMPED = """
+import resource, sys
+from geobridge.onboard.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_disk_that_is_full(rehearsal: Path, packed: Path, tmp_path: Path) -> None:
+    """No file may grow beyond 300 kB: the encoders do not fit. One line, and the run goes on."""
+    out = tmp_path / "b"
+    words = ["pack", rehearsal / "map.tif", "--encoders", rehearsal / "encoders", "-o", out]
+    words += ["--registration-m", 1, "--spacing-m", 25, "-q"]
+    command = [sys.executable, "-c", CRAMPED, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "File too large; what is done is kept, the same command goes on" in done.stderr
+    assert not out.exists()
+    assert contents(
+        pack(*(rehearsal / name for name in ("map.tif", "encoders")), out, **COARSE)
+    ) == (contents(packed))
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
 def test_work_of_another_plan_is_not_taken_over(
     packed: Path, rehearsal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +198,7 @@ def test_work_of_another_plan_is_not_taken_over(
         patched.setattr(Encoder, "encode", broken)
         with pytest.raises(KeyboardInterrupt):
             pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "b", gsd_m=2.0)
-    assert [path.name for path in tmp_path.iterdir()] == [".partial-b"]
+    assert {path.name for path in tmp_path.iterdir()} == {".partial-b", ".partial-b.work"}
     again = pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "b", **COARSE)
     assert contents(again) == contents(packed)
 

@@ -98,7 +98,7 @@ def test_maps_show_places_where_they_are(rehearsal: Path) -> None:
     assert max(covered.shape[:2]) == pytest.approx(1000, abs=1)
     blue = covered[..., 2].astype(int) - covered[..., 0]
     middle, corner = blue[480:520, 480:520], blue[:20, :20]
-    assert middle.min() > 60  # a square, over whatever the imagery shows
+    assert np.median(middle) > 60  # squares, over whatever the imagery shows
     assert corner.max() < 10  # paper
     similar = index.places["aliasing"]
     at = np.rint(
