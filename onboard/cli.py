@@ -20,6 +20,7 @@ from .commands import COMMANDS
 from .errors import GeobridgeError
 
 EXTRAS = {
+    "PIL": "export",
     "matplotlib": "replay",
     "numba": "sim",
     "onnx": "export",

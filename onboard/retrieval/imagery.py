@@ -48,7 +48,9 @@ class ReferenceImagery:
         Raises:
             BundleError: a tile that is not one, or no imagery at all.
         """
-        entry = bundle.manifest.reference_imagery
+        entry = bundle.manifest.imagery
+        if entry is None:
+            raise BundleError(f"{bundle.path}: holds no reference imagery")
         named = {file.path for file in bundle.manifest.files if file.role == "imagery"}
         size = entry.tile_px
 
