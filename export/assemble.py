@@ -31,7 +31,7 @@ from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.views import View
 
 from .encoders import ExportedEncoder
-from .encoding.chunks import Exported
+from .encoding.exported import Exported
 from .gather import EncodedLayer, Gathered, centres_m
 from .measures.aliasing import aliasing
 from .measures.graphs import write_graph

@@ -18,8 +18,9 @@ from geobridge.onboard.retrieval.layer import spatial_order
 from geobridge.onboard.views import View
 from geobridge.training.rasters.raster import Grid
 
-from .encoding.chunks import Encoded, Exported, Job, Known
+from .encoding.chunks import Encoded, Job, Known
 from .encoding.encode import Engine, encode, known_from
+from .encoding.exported import Exported
 from .measures.scores import AnotherDay
 from .plan import Plan
 from .references.area import Area

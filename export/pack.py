@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from geobridge.onboard import durable
@@ -20,9 +20,10 @@ from geobridge.onboard.views import View
 
 from .assemble import assemble
 from .encoders import ExportRecord, read_record
-from .encoding.chunks import PROVIDERS, Exported
+from .encoding.chunks import PROVIDERS
 from .encoding.encode import Engine, here
-from .encoding.on_ray import on_ray
+from .encoding.exported import Exported
+from .encoding.on_ray import OnRay
 from .gather import Folders, gather
 from .plan import Plan, footprints_for, spacing_for
 from .references.area import read_area
@@ -32,7 +33,7 @@ from .references.sources import References, read_references, single_source
 log = logging.getLogger(__name__)
 
 PLAN = "plan.json"
-ENGINES: dict[str, Engine] = {"local": here, "ray": on_ray}
+ENGINES: dict[str, Callable[[], Engine]] = {"local": lambda: here, "ray": OnRay}
 
 
 def pack(
@@ -110,7 +111,9 @@ def pack(
     folders = _begin(out, plan)
     exported = Exported(encoders, record, PROVIDERS[device])
     try:
-        gathered = gather(plan, sources, cover, listed.terrain, exported, folders, ENGINES[engine])
+        gathered = gather(
+            plan, sources, cover, listed.terrain, exported, folders, ENGINES[engine]()
+        )
         assemble(plan, gathered, exported, folders.bundle, folders.work)
         return _publish(folders, out)
     except OSError as error:  # as a full disk

@@ -22,9 +22,7 @@ from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
 from geobridge.onboard.preprocess import Preprocess
 from geobridge.onboard.records import Image
 from geobridge.onboard.retrieval.encoder import Encoder
-from geobridge.onboard.views import View
 
-from ..encoders import ExportRecord
 from ..references.places import Picture
 
 CHUNK, BATCH = 256, 16
@@ -60,26 +58,6 @@ class EncoderFile:
         """Ready to encode."""
         engine = OnnxRuntimeEngine(self.path, self.provider, self.threads)
         return Encoder(engine, self.preprocess, self.dimension)
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What export wrote, and what is to run it."""
-
-    folder: Path
-    record: ExportRecord
-    provider: str = PROVIDERS["cpu"]
-
-    def encoder(self, view: View) -> EncoderFile:
-        """That of a view, in single precision, which must be there."""
-        entry = self.record.encoder(view)
-        return EncoderFile(
-            (self.folder / entry.file).absolute(),
-            entry.sha256,
-            entry.preprocess.spec,
-            self.record.dimension,
-            self.provider,
-        )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..views import VIEW_CODES, View
 from .graph import Graph
 from .halves import Descriptor, Rows
 from .layer import EVERYWHERE, Layer, Within
+from .row_reader import RowReader
 
 UNIT = 1e-2
 """How far the length of a descriptor may be from 1."""
@@ -45,6 +46,7 @@ class Index:
         self.places = places
         self.descriptors = descriptors
         self.centres_m = np.column_stack([places["east_m"], places["north_m"]])
+        self._rows = RowReader(descriptors)
         self._check_descriptors()
         graphs = graphs or {}
         self.layers = [
@@ -104,7 +106,7 @@ class Index:
 
     def _candidates(self, rows: Rows, query: Descriptor, top_k: int) -> list[Candidate]:
         rows = np.sort(rows)
-        found = np.asarray(self.descriptors[rows], np.float32)
+        found = self._rows.read(rows)
         scores = found @ query
         sound = np.abs(np.linalg.norm(found, axis=1) - 1.0) <= UNIT
         scores[~sound] = -np.inf  # not all of a large map were looked at when it was opened
@@ -125,6 +127,7 @@ class Index:
 
     def _check_descriptors(self) -> None:
         """All of a small map, rows from all over a large one."""
-        rows = self.descriptors[:: len(self.descriptors) // _CHECKED + 1]
-        if not np.all(np.abs(np.linalg.norm(np.asarray(rows, np.float32), axis=1) - 1.0) <= UNIT):
+        count = len(self.descriptors)
+        some = self._rows.read(np.arange(0, count, count // _CHECKED + 1))
+        if not np.all(np.abs(np.linalg.norm(some, axis=1) - 1.0) <= UNIT):
             raise BundleError("reference/descriptors.npy holds rows that are not of unit length")

@@ -69,7 +69,7 @@ class Layer:
         self.view = View(entry.view)
         self._own = slice(entry.first, entry.first + entry.count)
         self._centres_m = centres_m[self._own]
-        self._cells = np.floor(self._centres_m / CELL_M).astype(np.int64)
+        self._cells = np.floor(self._centres_m / CELL_M).astype(np.int32)
         self._headings_deg = places["heading_deg"][self._own]
         self._halves = Halves(descriptors[self._own])
         self._graph = graph
@@ -132,6 +132,6 @@ class Layer:
             raise BundleError("reference/places.npy: views other than those of its layers")
         if not (own["footprint_m"] == np.float32(self.entry.footprint_m)).all():
             raise BundleError("reference/places.npy: footprints other than those of its layers")
-        key = self._cells[:, 1] * (1 << 32) + self._cells[:, 0]
-        if not np.all(np.diff(key) >= 0):
+        rows, columns = np.diff(self._cells[:, 1]), np.diff(self._cells[:, 0])
+        if not np.all((rows > 0) | ((rows == 0) & (columns >= 0))):
             raise BundleError("reference/places.npy is not in spatial order")

@@ -15,8 +15,9 @@ pytest.importorskip("rasterio")
 
 from geobridge.export.encoders import read_record
 from geobridge.export.encoding import chunks as chunks_module
-from geobridge.export.encoding.chunks import Encoded, Exported, Job, digest, encode_rows
+from geobridge.export.encoding.chunks import Encoded, Job, digest, encode_rows
 from geobridge.export.encoding.encode import encode, here, known_from
+from geobridge.export.encoding.exported import Exported
 from geobridge.export.pack import pack
 from geobridge.onboard.views import View
 

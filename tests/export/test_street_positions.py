@@ -77,6 +77,10 @@ def test_where_no_side_looks_ahead_none_is_believed() -> None:
     assert not judged.believed.any()
 
 
+def test_two_pictures_are_not_enough_to_say_so() -> None:
+    assert judge(walk([335.0] * 6 + [155.0] * 2 + [335.0] * 6)).believed.all()
+
+
 def test_unknown_headings_stay_unknown() -> None:
     judged = judge(walk([math.nan] * 5))
     assert not judged.believed.any()

@@ -29,6 +29,9 @@ JUMP_DEG, TURN_DEG = 75.0, 60.0
 """A jump of the camera against the track; a turn of the track that could explain one."""
 AHEAD_DEG = 60.0
 """Off the track by less is ahead."""
+MIN_PART = 3
+"""Pictures between jumps below which nothing is said: drives that meet make a track of one's end
+and the other's beginning."""
 
 Flags = npt.NDArray[np.bool_]
 
@@ -99,7 +102,8 @@ def _contradicted(
     off: list[float] = []
     for part, middle in zip(parts, middles, strict=True):
         middle = _wrapped(middle)
-        if abs(middle) > AHEAD_DEG:
+        enough = np.count_nonzero(~np.isnan(against[part])) >= MIN_PART
+        if enough and abs(middle) > AHEAD_DEG:
             doubtful += [walk[i] for i in part if not math.isnan(pictures[walk[i]].heading_deg)]
             off += [abs(middle)] * len(part)
     return doubtful, off
