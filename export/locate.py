@@ -94,7 +94,8 @@ def _picture(
     if view is View.STREET:
         return query_of_street(photo, encoder)
     footprint_m = here.bundle.manifest.coverage.footprint_m
-    return query_of_ground(photo, encoder, footprint_m, ground_width_m, heading_deg)
+    of_drone = view is View.DRONE
+    return query_of_ground(photo, encoder, footprint_m, ground_width_m, heading_deg, of_drone)
 
 
 def _among(here: Area, among: Sequence[str]) -> list[View]:

@@ -24,8 +24,8 @@ _COLD, _HOT = np.array([30.0, 60.0, 120.0]), np.array([255.0, 60.0, 0.0])
 
 
 SHARPNESS = 3.0
-"""Exponent of the belief for each standard deviation that a place stands out: of a thousand even
-places, the best of which stands out by 3.2, no few may hold most of the belief."""
+"""Exponent of the belief for each standard deviation of how far places stand out: of a thousand
+even ones, the best of which stands out by 3.2, no few may hold most of the belief."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,11 @@ class Heat:
 
     @classmethod
     def of(cls, rows: npt.NDArray[np.int64], standing: npt.NDArray[np.float32]) -> Heat:
-        """By how many standard deviations each place stands out."""
-        weight = np.exp(SHARPNESS * (standing.astype(np.float64) - float(standing.max())))
+        """By how far each place stands out."""
+        if not len(rows):
+            return cls(rows, np.empty(0))
+        spread = float(standing.std()) or 1.0
+        weight = np.exp(SHARPNESS * (standing.astype(np.float64) - float(standing.max())) / spread)
         return cls(rows, weight / weight.sum())
 
 

@@ -1,8 +1,9 @@
 """One picture, or anything else as descriptors, and the places of bundles that look most like it.
 
 For a person, not for an autopilot: nothing is verified, and what is not known about a picture (its
-heading, the ground it shows) is searched over. Scores of different views are on different scales,
-so places are ranked by how far each stands out among all of its view.
+heading, the ground it shows) is searched over. Scores of different views are on different scales.
+Of a drone's picture a bundle knows what right and wrong places of a layer score, so places are
+ranked between these; of anything else by how far each stands out among all of its layer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +27,24 @@ HEADING_STEP_DEG = 15.0
 SCALES = (0.7, 0.85, 1.0, 1.2, 1.45, 1.75)
 """Ground across the photo's shorter side, in footprints, that is tried when it is not known."""
 _BLOCK = 8192
+_NEIGHBOURS = 500
+"""Places that are looked at for each that is told: neighbours of a good one are as good."""
+_LAST = 100.0
+"""Taken from what does not compare with the rest."""
 
 Descriptors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Query:
-    """[H, D] unit descriptors of one thing under H hypotheses, and what each of them supposes."""
+    """[H, D] unit descriptors of one thing under H hypotheses, and what each of them supposes.
+
+    `of_drone`: it is a drone's picture, for which bundles were calibrated.
+    """
 
     descriptors: Descriptors
     supposed: tuple[dict[str, float], ...]
+    of_drone: bool = False
 
 
 def query_of_ground(
@@ -44,6 +53,7 @@ def query_of_ground(
     footprint_m: float,
     ground_width_m: float | None = None,
     heading_deg: float | None = None,
+    of_drone: bool = True,
 ) -> Query:
     """A picture looking down, turned north up and cut to the references' scale.
 
@@ -53,6 +63,7 @@ def query_of_ground(
         footprint_m: side of a reference.
         ground_width_m: ground across the picture; searched over if None.
         heading_deg: true bearing of the picture's upper edge; searched over if None.
+        of_drone: whether a drone took it.
     """
     hypotheses = _hypotheses(photo, footprint_m, ground_width_m, heading_deg)
     descriptors = [
@@ -63,7 +74,7 @@ def query_of_ground(
         {"heading_deg": heading, "ground_width_m": round(width_m, 1)}
         for heading, width_m in hypotheses
     )
-    return Query(np.stack(descriptors), supposed)
+    return Query(np.stack(descriptors), supposed, of_drone)
 
 
 def query_of_street(photo: Image, encoder: Encoder) -> Query:
@@ -84,27 +95,32 @@ def rank(
         views: of which places.
     """
     wanted = [VIEW_CODES[view] for view in views]
-    found: list[tuple[float, float, int, int, int]] = []
+    found: list[_Found] = []
     heats = []
     for number, area in enumerate(areas):
         scores, which = _best_of_all(query.descriptors, area)
         rows = np.flatnonzero(np.isin(area.index.places["view"], wanted))
-        standing = _standing(scores, area.index.places["view"])[rows]
-        heats.append(Heat.of(rows, standing))
-        best = np.argsort(-standing, kind="stable")[: 500 * top]
-        found += [
-            (
-                float(standing[at]),
-                float(scores[rows[at]]),
-                number,
-                int(rows[at]),
-                int(which[rows[at]]),
+        standing = _standing(scores, area, query.of_drone)[rows]
+        compares = standing > standing.max(initial=-np.inf) - _LAST / 2.0
+        heats.append(Heat.of(rows[compares], standing[compares]))
+        for at in np.argsort(-standing, kind="stable")[: _NEIGHBOURS * top]:
+            row = int(rows[at])
+            found.append(
+                _Found(float(standing[at]), float(scores[row]), number, row, int(which[row]))
             )
-            for at in best
-        ]
-    found.sort(key=lambda each: -each[0])
-    rows_told = _apart(found, areas)[:top]
-    return [_row(at, found[row], query, areas) for at, row in enumerate(rows_told, start=1)], heats
+    found.sort(key=lambda each: -each.standing)
+    apart = _apart(found, areas, top)
+    return [_row(at, each, query, areas) for at, each in enumerate(apart, start=1)], heats
+
+
+class _Found(NamedTuple):
+    """A place: how it stands, its score, in which area, its row, under which hypothesis."""
+
+    standing: float
+    score: float
+    area: int
+    row: int
+    which: int
 
 
 def _best_of_all(queries: Descriptors, area: Area) -> tuple[Descriptors, npt.NDArray[np.int64]]:
@@ -120,30 +136,37 @@ def _best_of_all(queries: Descriptors, area: Area) -> tuple[Descriptors, npt.NDA
     return scores, which
 
 
-def _standing(scores: Descriptors, codes: npt.NDArray[np.uint8]) -> Descriptors:
-    """How many standard deviations each stands above the mean of its own view."""
+def _standing(scores: Descriptors, area: Area, of_drone: bool) -> Descriptors:
+    """Of a drone's picture 0 where a wrong place is, 1 where a right one is, in the middle; layers
+    that were not calibrated come behind all others. Else standard deviations above the mean."""
     standing = np.zeros_like(scores)
-    for code in np.unique(codes):
-        own = codes == code
-        spread = float(scores[own].std())
-        standing[own] = (scores[own] - scores[own].mean()) / (spread or 1.0)
+    known = of_drone and any(layer.entry.scores for layer in area.index.layers)
+    for layer in area.index.layers:
+        own = slice(layer.entry.first, layer.entry.first + layer.entry.count)
+        entry = layer.entry.scores if known else None
+        if entry is not None:
+            right, wrong = entry.genuine[3], entry.impostor[3]
+            standing[own] = (scores[own] - wrong) / max(right - wrong, 1e-3)
+        else:
+            spread = float(scores[own].std()) or 1.0
+            standing[own] = (scores[own] - scores[own].mean()) / spread - (_LAST if known else 0.0)
     return standing
 
 
-def _apart(found: Sequence[tuple[float, float, int, int, int]], areas: Sequence[Area]) -> list[int]:
+def _apart(found: Sequence[_Found], areas: Sequence[Area], top: int) -> list[_Found]:
     """The first of which no two of one area lie within half a footprint."""
-    kept: list[int] = []
-    for row, (_, _, number, place, _) in enumerate(found):
-        index = areas[number].index
-        apart_m = float(index.places["footprint_m"][place]) / 2.0
-        centre = index.centres_m[place]
+    kept: list[_Found] = []
+    for each in found:
+        index = areas[each.area].index
+        centre, apart_m = index.centres_m[each.row], index.places["footprint_m"][each.row] / 2.0
         near = (
-            found[other][2] == number
-            and math.dist(centre, index.centres_m[found[other][3]]) < apart_m
+            other.area == each.area and math.dist(centre, index.centres_m[other.row]) < apart_m
             for other in kept
         )
         if not any(near):
-            kept.append(row)
+            kept.append(each)
+        if len(kept) == top:
+            break
     return kept
 
 
@@ -177,21 +200,18 @@ def _north_up(
     return encoder.prepare(image, valid)
 
 
-def _row(
-    at: int, found: tuple[float, float, int, int, int], query: Query, areas: Sequence[Area]
-) -> dict[str, Any]:
-    standing, score, number, row, which = found
-    place = areas[number].index.places[row]
+def _row(at: int, found: _Found, query: Query, areas: Sequence[Area]) -> dict[str, Any]:
+    place = areas[found.area].index.places[found.row]
     view = next(view for view, code in VIEW_CODES.items() if code == place["view"])
     told: dict[str, Any] = {
         "rank": at,
-        "score": round(score, 4),
-        "stands_out": round(standing, 2),
+        "score": round(found.score, 4),
+        "stands_out": round(found.standing, 2),
         "lat_deg": round(float(place["lat_deg"]), 7),
         "lon_deg": round(float(place["lon_deg"]), 7),
         "view": view.value,
-        **query.supposed[which],
+        **query.supposed[found.which],
     }
     if len(areas) > 1:
-        told["bundle"] = str(areas[number].bundle.path)
+        told["bundle"] = str(areas[found.area].bundle.path)
     return told
