@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,8 @@ class Grid:
     height_px: int
 
 
+# else GDAL keeps a twentieth of all memory full of a raster's blocks; in megabytes, read once
+os.environ.setdefault("GDAL_CACHEMAX", "128")
 logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # what GDAL says stands in our error
 
 
