@@ -27,7 +27,7 @@ _BLOCK = 65_536
 
 def depth(top_k: int) -> int:
     """How many the graph is asked for, so that ranking them again leaves the best `top_k`."""
-    return 2 * top_k + 20
+    return top_k + 10 + top_k // 2
 
 
 class Graph:

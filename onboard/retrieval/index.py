@@ -26,6 +26,7 @@ from .row_reader import RowReader
 UNIT = 1e-2
 """How far the length of a descriptor may be from 1."""
 _CHECKED = 8192
+_TOLD = ("lat_deg", "lon_deg", "footprint_m", "view")
 _VIEWS = {code: view for view, code in VIEW_CODES.items()}
 
 
@@ -111,17 +112,12 @@ class Index:
         sound = np.abs(np.linalg.norm(found, axis=1) - 1.0) <= UNIT
         scores[~sound] = -np.inf  # not all of a large map were looked at when it was opened
         best = np.argsort(-scores, kind="stable")[: min(top_k, int(sound.sum()))]
+        places = self.places[rows[best]]
+        columns = (rows[best], *(places[name] for name in _TOLD), scores[best])
         return [
-            Candidate(
-                place=int(row),
-                lat_deg=float(place["lat_deg"]),
-                lon_deg=float(place["lon_deg"]),
-                footprint_m=float(place["footprint_m"]),
-                view=_VIEWS[int(place["view"])],
-                score=float(score),
-            )
-            for row, place, score in zip(
-                rows[best], self.places[rows[best]], scores[best], strict=True
+            Candidate(place, lat_deg, lon_deg, footprint_m, _VIEWS[view], score)
+            for place, lat_deg, lon_deg, footprint_m, view, score in zip(
+                *(column.tolist() for column in columns), strict=True
             )
         ]
 
