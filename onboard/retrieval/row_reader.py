@@ -34,10 +34,11 @@ class RowReader:
         """
         if self._file is None:
             return np.asarray(self._rows[rows], np.float32)
-        length = self._rows.shape[1] * self._rows.itemsize
+        dimension = self._rows.shape[1]
+        length = dimension * self._rows.itemsize
         raw = b"".join(
             os.pread(self._file, length, self._start + length * row) for row in rows.tolist()
         )
         if len(raw) != length * len(rows):
             raise OSError(f"{self._rows.filename}: shorter than it was")  # type: ignore[attr-defined]
-        return np.frombuffer(raw, np.float16).reshape(len(rows), -1).astype(np.float32)
+        return np.frombuffer(raw, np.float16).reshape(len(rows), dimension).astype(np.float32)

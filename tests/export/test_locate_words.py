@@ -26,7 +26,7 @@ from geobridge.training.model import tokenizer
 
 SETTINGS = (
     "model.embed_dim=32",
-    "model.vision={layers = [1, 1, 1, 1], width = 8, head_width = 8}",
+    "model.vision={layers = 2, width = 64, head_width = 32, patch_size = 8}",
     "model.text={layers = 1, width = 16, heads = 1, context_length = 16, vocab_size = 49408}",
     "model.nested_dims=[16]",
     'model.views=["drone", "satellite"]',

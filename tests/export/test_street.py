@@ -244,11 +244,13 @@ def test_work_on_other_pictures_is_not_taken_over(
     listed = references(tmp_path, rehearsal / "map.tif", changed)
     words = (listed, encoders, tmp_path / "b")
     monkeypatch.setattr(chunks_module, "CHUNK", 2)
+    monkeypatch.setattr(chunks_module, "BATCH", 2)
     with monkeypatch.context() as patched:
         patched.setattr(Encoder, "encode", interrupted)
         with pytest.raises(KeyboardInterrupt):
             pack(*words, spacing_m=100.0)
-    assert calls == [2, 2, 1]  # street pictures come first: they are the ones that may be broken
+    # street pictures come first: they are the ones that may be broken; five make three batches
+    assert calls == [2, 2, 2]
     shutil.copyfile(changed / "1.jpg", changed / "0.jpg")
     found = Bundle.open(pack(*words, spacing_m=100.0))
     places = found.places()

@@ -19,6 +19,7 @@ from geobridge.onboard.retrieval.graph import Graph, build, narrowest
 from geobridge.onboard.retrieval.halves import Halves
 from geobridge.onboard.retrieval.index import Index
 from geobridge.onboard.retrieval.layer import CELL_M, Within, spatial_order
+from geobridge.onboard.retrieval.row_reader import RowReader
 from geobridge.onboard.views import VIEW_CODES, View
 
 DIMENSION = 16
@@ -355,3 +356,20 @@ def test_another_index_of_faiss_is_refused(tmp_path: Path) -> None:
     faiss.write_index(flat, str(tmp_path / "flat"))
     with pytest.raises(BundleError, match="not a graph of 250 places"):
         Graph.open(tmp_path / "flat", graph_entry(), 250, DIMENSION)
+
+
+def test_rows_are_read_from_a_mapped_file_as_from_memory(tmp_path: Path) -> None:
+    descriptors = descriptors_of(90)
+    np.save(tmp_path / "rows.npy", descriptors)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    for rows in ([], [3], [88, 0, 7, 7]):
+        chosen = np.array(rows, np.int64)
+        expected = descriptors[chosen].astype(np.float32)
+        assert np.array_equal(RowReader(mapped).read(chosen), expected)
+        assert np.array_equal(RowReader(descriptors).read(chosen), expected)
+    assert (
+        Index(scattered(90), mapped, [entry_of(90)]).search(
+            unit(np.ones(DIMENSION)), 5, view=View.STREET
+        )
+        == []
+    )
