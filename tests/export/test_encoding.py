@@ -64,7 +64,12 @@ def test_what_is_known_is_not_encoded(job: Job, monkeypatch: pytest.MonkeyPatch)
     known = {whole.digests[row].tobytes(): whole.descriptors[row] for row in range(0, 40, 2)}
     seen: list[int] = []
     run = encoder.engine.run
-    monkeypatch.setattr(encoder.engine, "run", lambda x: (seen.append(len(x)), run(x))[1])
+
+    def watched(images: Any) -> Any:
+        seen.append(len(images))
+        return run(images)
+
+    monkeypatch.setattr(encoder.engine, "run", watched)
     again = encode_rows(job, range(40), encoder, known)
     assert seen == [16, 16]  # 20, and as many more as make batches whole
     assert np.array_equal(again.descriptors, whole.descriptors)

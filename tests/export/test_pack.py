@@ -47,7 +47,7 @@ def test_a_bundle_holds_what_was_asked_for(packed: Path) -> None:
     bundle = Bundle.open(packed)
     coverage, places = bundle.manifest.coverage, bundle.places()
     assert (coverage.footprint_m, coverage.spacing_m) == (100.0, 25.0)
-    assert bundle.manifest.imagery.gsd_m == 1.0
+    assert bundle.manifest.reference_imagery.gsd_m == 1.0
     assert len(places) == 16 * 16 - 4  # the corners show too little
     assert 395.0 < coverage.east_m - (coverage.west_m + 100.0) + 25.0 < 425.0
     lat_deg, lon_deg = coverage.frame.to_geodetic(

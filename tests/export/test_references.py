@@ -24,6 +24,7 @@ from geobridge.export.pack import pack
 from geobridge.export.plan import footprints_for, spacing_for
 from geobridge.onboard.bundle import FEATURELESS, WATER, Bundle
 from geobridge.onboard.errors import BundleError, DataError
+from geobridge.onboard.frames.picture import read_picture
 from geobridge.onboard.geodesy import LocalFrame, distance_m
 from geobridge.onboard.localization.localizer import open_localizer
 from geobridge.onboard.retrieval.encoder import Encoder
@@ -174,18 +175,22 @@ def test_the_imagery_is_all_of_it_and_each_part_whose_it_is(mixed: Bundle, rehea
     frame = mixed.manifest.coverage.frame
     with Raster(rehearsal / "map.tif", 1.0, frame) as whole:
         for east_m, source in ((-90.0, 0), (85.0, 1)):
-            there = frame.to_enu(*ORIGIN.to_geodetic((east_m, 40.0))).tolist()
-            rgba, (at_east, at_north) = imagery.rgba(*there, 60)
+            at = frame.to_enu(*ORIGIN.to_geodetic((east_m, 40.0))).tolist()
+            rgba, (at_east, at_north) = imagery.rgba(*at, 60)
             assert set(np.unique(rgba[..., 3])) == {255 - source}
             expected, _ = whole.read_at(at_east - 30.0, at_north + 30.0, 60, 60)
-            grey = [cv2.cvtColor(i, cv2.COLOR_RGB2GRAY).ravel() for i in (rgba[..., :3], expected)]
-            assert np.corrcoef(*grey)[0, 1] > 0.9  # the flight's photos are laid where they belong
+            shown, there = (
+                cv2.cvtColor(np.asarray(each, np.uint8), cv2.COLOR_RGB2GRAY).ravel()
+                for each in (rgba[..., :3], expected)
+            )
+            # the flight's photos are laid where they belong
+            assert np.corrcoef(shown.astype(float), there.astype(float))[0, 1] > 0.9
 
 
 def test_every_source_is_found_by_its_own_pictures(mixed: Bundle, sources: Path) -> None:
     encoder = Encoder.open(mixed, View.STREET, "onnxruntime", "fp32")
-    picture = cv2.imread(str(sources / "street/a.png"))[..., ::-1]
-    descriptor = encoder.encode([encoder.prepare(np.ascontiguousarray(picture))])[0]
+    picture = read_picture(sources / "street/a.png")
+    descriptor = encoder.encode([encoder.prepare(picture)])[0]
     [found] = Index.open(mixed).search(descriptor, 1, view=View.STREET)
     assert found.score == pytest.approx(1.0, abs=2e-3)
 

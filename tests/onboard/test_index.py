@@ -177,8 +177,8 @@ def test_a_sector_of_headings_holds_what_brute_force_finds(
     rng = np.random.default_rng(3)
     places["heading_deg"] = rng.uniform(0.0, 360.0, 120)
     places["heading_deg"][::7] = np.nan
-    gate = ((50.0, 50.0), 1500.0) if gated else (None, np.inf)
-    within = Within(*gate, heading_deg=heading_deg, heading_off_deg=off_deg)
+    centre_m, radius_m = ((50.0, 50.0), 1500.0) if gated else (None, np.inf)
+    within = Within(centre_m, radius_m, heading_deg, off_deg)
     apart = np.abs((places["heading_deg"] - heading_deg + 180.0) % 360.0 - 180.0)
     wanted = apart <= off_deg
     if gated:
@@ -218,8 +218,9 @@ def test_the_narrowest_search_that_finds_enough(monkeypatch: pytest.MonkeyPatch)
 
     assert recall(1) < recall(64) < recall(512)
     target = (recall(1) + recall(64)) / 2
-    assert narrowest(index, halves, descriptors, queries, target) == (64, pytest.approx(recall(64)))
-    assert narrowest(index, halves, descriptors, queries, 1.1) == (512, pytest.approx(recall(512)))
+    for wanted, ef in ((target, 64), (1.1, 512)):
+        found = narrowest(index, halves, descriptors, queries, wanted)
+        assert found == pytest.approx((ef, recall(ef)))
 
 
 def test_the_graph_is_the_same_every_time(tmp_path: Path) -> None:
