@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sized
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import hnswlib
 import numpy as np
 import numpy.typing as npt
 
 from geobridge.onboard.bundle import file_entry, write_manifest
-from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
-from geobridge.onboard.frames.picture import read_picture
-from geobridge.onboard.geodesy import LocalFrame
+from geobridge.onboard.geodesy import Floats
 from geobridge.onboard.manifest import (
     FORMAT_VERSION,
     AccuracyEntry,
@@ -25,58 +21,36 @@ from geobridge.onboard.manifest import (
     DescriptorEntry,
     EncoderEntry,
     FileEntry,
-    ImageryEntry,
-    IndexEntry,
     KnownAnswersEntry,
+    LayerEntry,
     Manifest,
     Role,
 )
 from geobridge.onboard.preprocess import resize
 from geobridge.onboard.records import Image
 from geobridge.onboard.retrieval.encoder import Encoder
-from geobridge.onboard.retrieval.imagery import ReferenceImagery
-from geobridge.onboard.retrieval.index import build_graph, graph_recall
-from geobridge.onboard.views import VIEW_CODES, View
+from geobridge.onboard.views import View
 
+from .encoding.exported import Exported
+from .gather import EncodedLayer, Gathered, centres_m
+from .measures.aliasing import aliasing
+from .measures.graphs import write_graph
+from .measures.scores import scores_of
 from .plan import Plan
 from .record import ExportedEncoder
-from .references.places import square_of
 
 log = logging.getLogger(__name__)
 
-HNSW_M, HNSW_EF_CONSTRUCTION = 16, 200
-HNSW_EFS = (16, 32, 64, 128, 256, 512)
-RECALL_TARGET = 0.99
 KNOWN_PICTURES = 6
 ALIGNMENT_PX = 1.5
 """1-sigma error of aligning a frame with the imagery, in its pixels; a default, see `EVIDENCE`."""
 EVIDENCE = "default values; not calibrated on flights over this area"
+APART = 2.0
+"""Footprints between places that count as different ones; they share no ground from 1.42 on."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What the stages before made of the raster and the street pictures.
-
-    `places` and `descriptors` are of all views in one spatial order, `held_out` of squares that
-    are no place.
-    """
-
-    frame: LocalFrame
-    imagery_entry: ImageryEntry
-    imagery: ReferenceImagery
-    places: npt.NDArray[Any]
-    descriptors: npt.NDArray[np.float16]
-    held_out: npt.NDArray[np.float16]
-    street_pictures: tuple[Path, ...]
-
-    @property
-    def squares(self) -> npt.NDArray[Any]:
-        """The places that are squares of the raster."""
-        return np.asarray(self.places[self.places["view"] == VIEW_CODES[View.SATELLITE]])
-
-
-def assemble(plan: Plan, parts: Parts, exported: Path, folder: Path) -> None:
-    """Write encoders, places, descriptors, index, known answers and the manifest."""
+def assemble(plan: Plan, gathered: Gathered, exported: Exported, folder: Path, work: Path) -> None:
+    """Write encoders, places, descriptors, graphs, known answers and the manifest."""
     files: list[FileEntry] = []
 
     def add(path: str, role: Role) -> None:
@@ -90,16 +64,22 @@ def assemble(plan: Plan, parts: Parts, exported: Path, folder: Path) -> None:
     encoders = [_encoder_entry(plan, entry) for entry in plan.record.encoders]
     for entry, encoder in zip(plan.record.encoders, encoders, strict=True):
         (folder / encoder.path).parent.mkdir(exist_ok=True)
-        shutil.copyfile(exported / entry.file, folder / encoder.path)
+        shutil.copyfile(exported.folder / entry.file, folder / encoder.path)
         add(encoder.path, "encoder")
         if entry.weights and encoder.weights:
-            shutil.copyfile(exported / entry.weights, folder / encoder.weights)
+            shutil.copyfile(exported.folder / entry.weights, folder / encoder.weights)
             add(encoder.weights, "encoder_weights")
-    save("reference/places.npy", parts.places, "places")
-    save("reference/descriptors.npy", parts.descriptors, "descriptors")
-    graph, index = build_index(parts.descriptors, parts.held_out)
-    graph.save_index(str(folder / "reference/index.hnsw"))
-    add("reference/index.hnsw", "index")
+    layers = _layers(gathered, folder, work)
+    save("reference/places.npy", np.concatenate([e.places for e in gathered.layers]), "places")
+    descriptors = np.concatenate([each.descriptors for each in gathered.layers])
+    save("reference/descriptors.npy", descriptors, "descriptors")
+    digests = np.concatenate([each.digests for each in gathered.layers])
+    save("reference/digests.npy", digests, "digests")
+    for layer in layers:
+        if layer.graph is not None:
+            add(layer.graph.path, "graph")
+    if gathered.terrain is not None:
+        save(gathered.terrain[0].path, gathered.terrain[1], "terrain")
     for tile in sorted((folder / "reference/imagery").glob("*.png")):
         add(tile.relative_to(folder).as_posix(), "imagery")
     known = []
@@ -113,55 +93,77 @@ def assemble(plan: Plan, parts: Parts, exported: Path, folder: Path) -> None:
             images=f"known_answers/{entry.view}{own}.images.npy",
             descriptors=f"known_answers/{entry.view}{own}.descriptors.npy",
         )
-        images, descriptors = _known_answers(plan, parts, exported, entry)
+        images, given = _known_answers(gathered, exported, entry)
         save(answers.images, images, "known_images")
-        save(answers.descriptors, descriptors, "known_descriptors")
+        save(answers.descriptors, given, "known_descriptors")
         known.append(answers)
-    manifest = _manifest(plan, parts, tuple(encoders), index, tuple(known), tuple(files))
-    write_manifest(folder, manifest)
-
-
-def build_index(
-    descriptors: npt.NDArray[np.float16], held_out: npt.NDArray[np.float16]
-) -> tuple[hnswlib.Index, IndexEntry]:
-    """The graph, and the smallest search width that finds enough for the held-out queries."""
-    graph = build_graph(descriptors, HNSW_M, HNSW_EF_CONSTRUCTION)
-    queries = held_out.astype(np.float32)
-    for ef in HNSW_EFS:
-        recall = graph_recall(graph, descriptors, queries, ef)
-        if recall >= RECALL_TARGET:
-            break
-    log.info("HNSW recall@10 %.3f on %d held-out queries with ef %d", recall, len(queries), ef)
-    entry = IndexEntry(
-        m=HNSW_M, ef_construction=HNSW_EF_CONSTRUCTION, ef=ef, recall_at_10=round(recall, 4)
+    write_manifest(
+        folder, _manifest(plan, gathered, tuple(encoders), layers, tuple(known), tuple(files))
     )
-    return graph, entry
+
+
+def _layers(gathered: Gathered, folder: Path, work: Path) -> tuple[LayerEntry, ...]:
+    """The entries of all layers; the aliasing of their places is filled in."""
+    entries: list[LayerEntry] = []
+    first = 0
+    for number, layer in enumerate(gathered.layers):
+        centres, apart_m = centres_m(layer.places), APART * layer.footprint_m
+        layer.places["aliasing"] = aliasing(layer.descriptors, centres, apart_m)
+        held_out = layer.held_out if len(layer.held_out) else _middles(layer.descriptors)
+        path = f"reference/graphs/{number}.faiss"
+        scores = scores_of(
+            layer.flown,
+            layer.held_out_m,
+            layer.held_out,
+            layer.descriptors,
+            centres,
+            near_m=layer.spacing_m or 0.0,
+            apart_m=apart_m,
+        )
+        entries.append(
+            LayerEntry(
+                view=layer.view.value,
+                footprint_m=layer.footprint_m,
+                spacing_m=layer.spacing_m,
+                apart_m=apart_m,
+                first=first,
+                count=len(layer.places),
+                graph=write_graph(layer.descriptors, held_out, folder, path, work / "graphs"),
+                scores=scores,
+            )
+        )
+        first += len(layer.places)
+    return tuple(entries)
+
+
+def _middles(descriptors: npt.NDArray[np.float16], most: int = 200) -> npt.NDArray[np.float16]:
+    """[Q, D] halfway between neighbours, where no pictures between places are to be had."""
+    step = max(1, len(descriptors) // most)
+    pairs = np.asarray(descriptors, np.float32)[::step][: most + 1]
+    middles = pairs[:-1] + pairs[1:]
+    unit = middles / np.linalg.norm(middles, axis=1, keepdims=True)
+    return np.asarray(unit, np.float16)
 
 
 def _known_answers(
-    plan: Plan, parts: Parts, exported: Path, entry: ExportedEncoder
+    gathered: Gathered, exported: Exported, entry: ExportedEncoder
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Pictures from all over the area, and what the encoder says to them now."""
-    engine = OnnxRuntimeEngine(exported / entry.file)
-    encoder = Encoder(engine, entry.preprocess.spec, plan.record.dimension)
-    if entry.view == View.STREET.value and parts.street_pictures:
-        pictures = [
-            _small(parts.street_pictures[i], encoder) for i in _spread(parts.street_pictures)
-        ]
-    else:
-        squares = parts.squares
-        pictures = [square_of(squares[i], parts.imagery)[0] for i in _spread(squares)]
-    return np.stack(pictures), encoder.encode([encoder.prepare(each) for each in pictures])
+    encoder, view = exported.file(entry).open(), View(entry.view)
+    layer = next((each for each in gathered.layers if each.view is view), gathered.layers[0])
+    shown = layer.shown
+    rows = np.unique(np.linspace(0, len(shown.places) - 1, KNOWN_PICTURES).round().astype(int))
+    pictures = [shown.pictures(int(row))[0] for row in rows]
+    if layer.view is View.STREET:
+        pictures = [_small(picture, encoder) for picture in pictures]
+    images = np.stack(pictures)
+    return images, encoder.encode([encoder.prepare(image) for image in images])
 
 
-def _spread(places: Sized) -> npt.NDArray[np.int64]:
-    return np.linspace(0, len(places) - 1, KNOWN_PICTURES).round().astype(np.int64)
-
-
-def _small(path: Path, encoder: Encoder) -> Image:
+def _small(picture: Image, encoder: Encoder) -> Image:
     """A street picture of twice the encoder's input: all alike, and no burden to carry."""
     spec = encoder.preprocess
-    return resize(read_picture(path), 2 * spec.height_px, 2 * spec.width_px, spec.interpolation)
+    return resize(picture, 2 * spec.height_px, 2 * spec.width_px, spec.interpolation)
 
 
 def _encoder_entry(plan: Plan, entry: ExportedEncoder) -> EncoderEntry:
@@ -178,19 +180,15 @@ def _encoder_entry(plan: Plan, entry: ExportedEncoder) -> EncoderEntry:
 
 def _manifest(
     plan: Plan,
-    parts: Parts,
+    gathered: Gathered,
     encoders: tuple[EncoderEntry, ...],
-    index: IndexEntry,
+    layers: tuple[LayerEntry, ...],
     known: tuple[KnownAnswersEntry, ...],
     files: tuple[FileEntry, ...],
 ) -> Manifest:
-    east, north, half = parts.squares["east_m"], parts.squares["north_m"], plan.footprint_m / 2
-    street = ("street",) if parts.street_pictures else ()
-    int8 = ("int8",) if any(encoder.precision == "int8" for encoder in encoders) else ()
-    apart = ("external_weights",) if any(encoder.weights for encoder in encoders) else ()
     return Manifest(
         format_version=FORMAT_VERSION,
-        required_features=("hnsw", "imagery", *street, *int8, *apart),
+        required_features=tuple(_features(gathered, encoders)),
         bundle_version=plan.bundle_version,
         producer=f"geobridge-uav {version('geobridge-uav')}",
         encoders=encoders,
@@ -198,21 +196,12 @@ def _manifest(
             dimension=plan.record.dimension,
             dtype="float16",
             metric="cosine",
-            count=len(parts.places),
+            count=sum(layer.count for layer in layers),
         ),
-        index=index,
-        imagery=parts.imagery_entry,
-        coverage=CoverageEntry(
-            origin_lat_deg=parts.frame.origin_lat_deg,
-            origin_lon_deg=parts.frame.origin_lon_deg,
-            west_m=float(east.min()) - half,
-            south_m=float(north.min()) - half,
-            east_m=float(east.max()) + half,
-            north_m=float(north.max()) + half,
-            footprint_m=plan.footprint_m,
-            spacing_m=plan.spacing_m,
-            sources=plan.sources,
-        ),
+        layers=layers,
+        imagery=gathered.imagery_entry,
+        terrain=gathered.terrain[0] if gathered.terrain else None,
+        coverage=_coverage(plan, gathered),
         accuracy=AccuracyEntry(
             registration_m=plan.registration_m,
             alignment_m=ALIGNMENT_PX * plan.gsd_m,
@@ -220,4 +209,41 @@ def _manifest(
         ),
         known_answers=known,
         files=files,
+    )
+
+
+def _features(gathered: Gathered, encoders: Sequence[EncoderEntry]) -> list[str]:
+    views = {layer.view for layer in gathered.layers}
+    there = {
+        "drone": View.DRONE in views,
+        "external_weights": any(encoder.weights for encoder in encoders),
+        "imagery": gathered.imagery_entry is not None,
+        "int8": any(encoder.precision == "int8" for encoder in encoders),
+        "street": View.STREET in views,
+        "terrain": gathered.terrain is not None,
+    }
+    return [name for name, is_there in there.items() if is_there]
+
+
+def _coverage(plan: Plan, gathered: Gathered) -> CoverageEntry:
+    """Around the squares; around street pictures where there is nothing else."""
+    squares = [layer for layer in gathered.layers if layer.view is not View.STREET]
+    smallest: EncodedLayer = min(squares or gathered.layers, key=lambda each: each.footprint_m)
+    corners: list[Floats] = []
+    for layer in squares or gathered.layers:
+        centres = centres_m(layer.places)
+        corners += [centres - layer.footprint_m / 2, centres + layer.footprint_m / 2]
+    (west, south), (east, north) = (
+        reach(np.concatenate(corners), axis=0) for reach in (np.min, np.max)
+    )
+    return CoverageEntry(
+        origin_lat_deg=gathered.frame.origin_lat_deg,
+        origin_lon_deg=gathered.frame.origin_lon_deg,
+        west_m=float(west),
+        south_m=float(south),
+        east_m=float(east),
+        north_m=float(north),
+        footprint_m=smallest.footprint_m,
+        spacing_m=smallest.spacing_m or smallest.footprint_m,
+        sources=plan.sources,
     )

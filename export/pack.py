@@ -1,9 +1,8 @@
-"""`geobridge pack`: a georeferenced raster and exported encoders to a bundle that flies.
-
-Street-level pictures of known position may come along; they point at squares of the raster.
+"""`geobridge pack`: imagery of any kind and exported encoders to a bundle that flies.
 
 Work happens in a folder beside the bundle and is kept there when interrupted; the same command goes
-on where it stopped. The bundle appears as a whole, and the same input gives the same bytes.
+on where it stopped. The bundle appears as a whole, and the same input gives the same bytes. Where a
+bundle is replaced, descriptors of what did not change are taken over from it.
 """
 
 from __future__ import annotations
@@ -11,190 +10,210 @@ from __future__ import annotations
 import logging
 import math
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from geobridge.onboard import durable
 from geobridge.onboard.bundle import MANIFEST, Bundle, sha256
-from geobridge.onboard.engines.onnxruntime import OnnxRuntimeEngine
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.manifest import SourceEntry
-from geobridge.onboard.retrieval.encoder import Encoder
-from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.views import View
-from geobridge.training.rasters.raster import Raster
 
-from .assemble import Parts, assemble
-from .plan import Plan
+from .assemble import assemble
+from .encoding.chunks import ENGINES as ENGINE_OF
+from .encoding.encode import Engine, here
+from .encoding.exported import Exported
+from .encoding.on_ray import OnRay
+from .gather import Folders, gather
+from .plan import Plan, footprints_for, spacing_for
 from .record import ExportRecord, read_record
-from .references.imagery import tile_reader, write_imagery
-from .references.places import Lattice, Places, encode_places, in_one_order, lay_places
-from .references.street import StreetFolder, encode_street, lay_street
+from .references.area import read_area
+from .references.opened import open_sources
+from .references.sources import References, read_references, single_source
 
 log = logging.getLogger(__name__)
 
-WORK, PLAN = "work", "plan.json"
-
-Terms = tuple[str, str, str]
-"""Licence, attribution and date of capture of a source."""
+PLAN = "plan.json"
+ENGINES: dict[str, Callable[[], Engine]] = {"local": lambda: here, "ray": OnRay}
 
 
 def pack(
-    raster: Path,
+    references: Path,
     encoders: Path,
     out: Path,
-    footprint_m: float | None = None,
+    footprints_m: Sequence[float] = (),
+    heights_agl_m: tuple[float, float] | None = None,
+    hfov_deg: float = 70.0,
     spacing_m: float | None = None,
+    accuracy_m: float | None = None,
     gsd_m: float | None = None,
     registration_m: float = 5.0,
     licence: str = "",
     attribution: str = "",
     captured: str = "",
+    area: Path | None = None,
+    terrain: Path | None = None,
     bundle_version: int = 1,
-    street: Path | None = None,
-    street_reach_m: float = 60.0,
-    street_licence: str = "",
-    street_attribution: str = "",
-    street_captured: str = "",
+    engine: str = "local",
+    device: str = "cpu",
 ) -> Path:
-    """Pack a raster's squares as satellite references, and street pictures; the bundle's path.
+    """Pack references of any view; the bundle's path.
 
     Args:
-        raster: GeoTIFF or anything else GDAL reads, in any CRS.
-        encoders: folder made by `geobridge export`, with a drone and a satellite encoder.
+        references: a raster, an MBTiles file, a folder of tiles, or a TOML file with any number of
+            sources of any kind, see `references.sources`.
+        encoders: folder made by `geobridge export`, with a drone encoder and one of every view that
+            the sources show.
         out: the bundle folder to write; a bundle already there is replaced at the end.
-        footprint_m: side of a reference square; by default what the encoders were trained for.
-        spacing_m: distance of neighbouring references; by default an eighth of the footprint.
+        footprints_m: sides of reference squares, one lattice of each; by default what the encoders
+            were trained for.
+        heights_agl_m: lowest and highest that will be flown, in the place of `footprints_m`.
+        hfov_deg: horizontal field of view of the camera that will fly, for `heights_agl_m`.
+        spacing_m: distance of neighbouring references of the smallest squares, larger ones in
+            proportion; by default an eighth of the footprint.
+        accuracy_m: 1-sigma error per axis that retrieval alone may have, in the place of
+            `spacing_m`.
         gsd_m: ground sampling of the imagery; by default what the encoders were trained for.
-        registration_m: 1-sigma error per axis of the raster's own georeference.
-        licence, attribution, captured: of the raster; they travel in the manifest.
+        registration_m: 1-sigma error per axis of the imagery's own georeference, where a source
+            does not say its own.
+        licence, attribution, captured: of a single source; they travel in the manifest.
+        area: what to cover: GeoJSON, KML or a QGroundControl plan.
+        terrain: heights of the surface, any CRS.
         bundle_version: grows with every bundle of an area.
-        street: folder of street-level pictures with their positions, see `references.street`;
-            needs a street encoder.
-        street_reach_m: how far around them the ground is that they show.
-        street_licence, street_attribution, street_captured: of the pictures.
+        engine: `local`, or `ray` for many machines.
+        device: that encodes, `cpu` or `cuda`; only a processor gives the same bytes every time.
 
     Raises:
+        ConfigError: names the key of the references file.
         DataError: names the file that cannot be used, or the value that makes no sense.
     """
     record = read_record(encoders)
-    pictures = StreetFolder.read(street) if street else None
-    street_terms = street_licence, street_attribution, street_captured
-    footprint_m = record.footprint_m if footprint_m is None else footprint_m
+    listed = _references(references, (licence, attribution, captured), area, terrain)
+    footprints = _footprints(record, footprints_m, heights_agl_m, hfov_deg)
+    spacing = _spacing(footprints[0], spacing_m, accuracy_m)
+    gsd = record.gsd_m if gsd_m is None else gsd_m
+    _check_numbers(footprints, spacing, gsd, registration_m, bundle_version)
+    cover = read_area(listed.area) if listed.area else None
+    sources = open_sources(listed.source, cover, gsd, margin_m=footprints[-1])
+    _check_encoders(record, sources.views, encoders)
     plan = Plan(
         record=record,
-        sources=_sources(raster, (licence, attribution, captured), pictures, street_terms),
-        footprint_m=footprint_m,
-        spacing_m=footprint_m / 8 if spacing_m is None else spacing_m,
-        gsd_m=record.gsd_m if gsd_m is None else gsd_m,
-        registration_m=registration_m,
+        sources=sources.entries,
+        described=tuple(source.model_dump_json() for source in listed.source),
+        origin=sources.extent.frame,
+        area=sha256(listed.area) if listed.area else "",
+        terrain=sha256(listed.terrain) if listed.terrain else "",
+        footprints_m=footprints,
+        spacings_m=tuple(spacing * side / footprints[0] for side in footprints),
+        gsd_m=gsd,
+        registration_m=_registration(listed, registration_m),
         bundle_version=bundle_version,
-        street_reach_m=street_reach_m,
     )
-    _check(plan, encoders, (View.STREET,) if pictures else ())
-    partial = _begin(out, plan)
-    parts = _gather(plan, raster, encoders, partial, pictures)
-    assemble(plan, parts, encoders, partial)
-    return _publish(partial, out)
+    folders = _begin(out, plan)
+    exported = Exported(encoders, record, ENGINE_OF[device])
+    try:
+        gathered = gather(
+            plan, sources, cover, listed.terrain, exported, folders, ENGINES[engine]()
+        )
+        assemble(plan, gathered, exported, folders.bundle, folders.work)
+        return _publish(folders, out)
+    except OSError as error:  # as a full disk
+        where = error.filename or folders.bundle
+        raise DataError(
+            f"{where}: {error.strerror or error}; what is done is kept, the same command goes on"
+        ) from None
 
 
-def _sources(
-    raster: Path, terms: Terms, pictures: StreetFolder | None, street_terms: Terms
-) -> tuple[SourceEntry, ...]:
-    if not raster.is_file():
-        raise DataError(f"{raster}: no such file")
-    imagery = _source(raster, sha256(raster), *terms)
-    if pictures is None:
-        return (imagery,)
-    return imagery, _source(pictures.folder, pictures.sha256(), *street_terms)
+def _references(
+    path: Path, terms: tuple[str, str, str], area: Path | None, terrain: Path | None
+) -> References:
+    """As listed, with what the command says of area and terrain."""
+    if path.suffix.lower() == ".toml":
+        if any(terms):
+            raise DataError(f"{path}: says the terms of its sources itself; leave --licence out")
+        listed = read_references(path)
+    else:
+        listed = single_source(path, *terms)
+    update = {key: value for key, value in (("area", area), ("terrain", terrain)) if value}
+    return listed.model_copy(update=update)
 
 
-def _source(path: Path, digest: str, licence: str, attribution: str, captured: str) -> SourceEntry:
-    return SourceEntry(
-        name=path.absolute().name,
-        sha256=digest,
-        licence=licence,
-        attribution=attribution,
-        captured=captured,
-    )
+def _footprints(
+    record: ExportRecord,
+    footprints_m: Sequence[float],
+    heights_agl_m: tuple[float, float] | None,
+    hfov_deg: float,
+) -> tuple[float, ...]:
+    if heights_agl_m is not None:
+        if footprints_m:
+            raise DataError("--height-agl-m chooses the footprints; leave --footprint-m out")
+        return footprints_for(heights_agl_m, hfov_deg)
+    return tuple(sorted(set(footprints_m))) or (record.footprint_m,)
 
 
-def _check(plan: Plan, encoders: Path, more_views: tuple[View, ...]) -> None:
-    exported = {(entry.view, entry.precision) for entry in plan.record.encoders}
-    for view in (View.DRONE, View.SATELLITE, *more_views):
+def _spacing(footprint_m: float, spacing_m: float | None, accuracy_m: float | None) -> float:
+    if spacing_m is not None and accuracy_m is not None:
+        raise DataError("--accuracy-m chooses the spacing; leave --spacing-m out")
+    if accuracy_m is not None:
+        return min(spacing_for(accuracy_m), footprint_m / 2.0)
+    return footprint_m / 8.0 if spacing_m is None else spacing_m
+
+
+def _registration(listed: References, registration_m: float) -> float:
+    """The largest of those of the sources that show the ground."""
+    own = [
+        getattr(source, "registration_m", None) or registration_m
+        for source in listed.source
+        if source.kind != "street"
+    ]
+    return max(own, default=registration_m)
+
+
+def _check_numbers(
+    footprints_m: Sequence[float],
+    spacing_m: float,
+    gsd_m: float,
+    registration_m: float,
+    bundle_version: int,
+) -> None:
+    numbers = [("spacing", spacing_m), ("gsd", gsd_m), ("registration", registration_m)]
+    for name, value in [*(("footprint", side) for side in footprints_m), *numbers]:
+        if not 0 < value < math.inf:
+            raise DataError(f"--{name}-m: {value} must be positive")
+    if bundle_version < 1:
+        raise DataError(f"--bundle-version: {bundle_version} must be positive")
+    if footprints_m[0] < 8 * gsd_m:
+        raise DataError(
+            f"--footprint-m: {footprints_m[0]:g} m is less than 8 pixels of {gsd_m:g} m"
+        )
+
+
+def _check_encoders(record: ExportRecord, views: Sequence[View], encoders: Path) -> None:
+    exported = {(entry.view, entry.precision) for entry in record.encoders}
+    for view in views:
         if (view.value, "fp32") not in exported:
             raise DataError(f"{encoders}: no {view} encoder in fp32; run geobridge export with it")
-    numbers = "footprint_m spacing_m gsd_m registration_m bundle_version street_reach_m"
-    for name in numbers.split():
-        if not 0 < getattr(plan, name) < math.inf:
-            option = name.replace("_", "-")
-            raise DataError(f"--{option}: {getattr(plan, name)} must be positive")
-    if plan.footprint_m < 8 * plan.gsd_m:
-        raise DataError(
-            f"--footprint-m: {plan.footprint_m:g} m is less than 8 pixels of {plan.gsd_m:g} m"
-        )
 
 
-def _begin(out: Path, plan: Plan) -> Path:
-    """The working folder: fresh, or as an interrupted run of the same plan left it."""
+def _begin(out: Path, plan: Plan) -> Folders:
+    """The working folders: fresh, or as an interrupted run of the same plan left them."""
     if out.exists() and not (out / MANIFEST).exists():
         raise DataError(f"{out}: exists and is not a bundle; choose another folder")
-    partial = out.parent / f"{durable.TEMPORARY_PREFIX}{out.name}"
-    marker = partial / WORK / PLAN
+    bundle = out.parent / f"{durable.TEMPORARY_PREFIX}{out.name}"
+    folders = Folders(bundle, bundle.with_name(f"{bundle.name}.work"), out)
+    marker = folders.work / PLAN
     if marker.exists() and marker.read_text(encoding="utf-8") == plan.fingerprint:
-        log.info("going on in %s", partial)
-    else:
-        shutil.rmtree(partial, ignore_errors=True)
-        durable.write_text(marker, plan.fingerprint)
-    return partial
+        log.info("going on in %s", folders.work)
+        return folders
+    for folder in (folders.bundle, folders.work):
+        shutil.rmtree(folder, ignore_errors=True)
+    folders.bundle.mkdir(parents=True)
+    durable.write_text(marker, plan.fingerprint)
+    return folders
 
 
-def _gather(
-    plan: Plan, raster: Path, encoders: Path, partial: Path, pictures: StreetFolder | None
-) -> Parts:
-    """Imagery tiles, the places on them, and the descriptors of all."""
-    with Raster(raster, plan.gsd_m) as opened:
-        lattice = Lattice(opened.frame, opened.grid, plan.footprint_m, plan.spacing_m)
-        imagery_entry = write_imagery(opened, partial)
-    imagery = ReferenceImagery(imagery_entry, tile_reader(partial, imagery_entry.tile_px))
-    squares = _squares(plan, raster, lattice, imagery)
-    work, references = partial / WORK, []
-    street = None
-    if pictures:
-        street = lay_street(pictures, lattice.frame, imagery, plan.street_reach_m, source=1)
-        encoder = _encoder(encoders, plan.record, View.STREET)
-        references.append((street.places, encode_street(street, encoder, work / "street")))
-    encoder = _encoder(encoders, plan.record, View.SATELLITE)
-    references.append((squares, encode_places(squares, imagery, encoder, work / "places")))
-    places, descriptors = in_one_order(references)
-    return Parts(
-        frame=lattice.frame,
-        imagery_entry=imagery_entry,
-        imagery=imagery,
-        places=places,
-        descriptors=descriptors,
-        held_out=encode_places(lattice.between(squares), imagery, encoder, work / "held_out"),
-        street_pictures=street.paths if street else (),
-    )
-
-
-def _squares(plan: Plan, raster: Path, lattice: Lattice, imagery: ReferenceImagery) -> Places:
-    squares = lay_places(lattice, imagery)
-    if len(squares) == 0:
-        raise DataError(
-            f"{raster}: no square of {plan.footprint_m:g} m has enough data; lower --footprint-m"
-        )
-    log.info("%d places of %g m, %g m apart", len(squares), plan.footprint_m, plan.spacing_m)
-    return squares
-
-
-def _encoder(folder: Path, record: ExportRecord, view: View) -> Encoder:
-    entry = record.encoder(view)
-    engine = OnnxRuntimeEngine(folder / entry.file)
-    return Encoder(engine, entry.preprocess.spec, record.dimension)
-
-
-def _publish(partial: Path, out: Path) -> Path:
-    """The bundle in its place, once it can be opened."""
-    shutil.rmtree(partial / WORK)
-    Bundle.open(partial)
-    return durable.publish_folder(partial, out)
+def _publish(folders: Folders, out: Path) -> Path:
+    """The bundle in its place, once it can be opened; work is kept until it is there."""
+    Bundle.open(folders.bundle)
+    durable.publish_folder(folders.bundle, out)
+    shutil.rmtree(folders.work)
+    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Literal
@@ -35,6 +36,13 @@ class ExportedEncoder(Section):
         if self.weights is not None and self.weights_sha256 is not None:
             files[self.weights] = self.weights_sha256
         return files
+
+    @property
+    def digest(self) -> str:
+        """One hash for all of its files."""
+        if self.weights_sha256 is None:
+            return self.sha256
+        return hashlib.sha256(f"{self.sha256}{self.weights_sha256}".encode()).hexdigest()
 
 
 class ExportRecord(Section):

@@ -4,10 +4,12 @@
     manifest.sha256                     hex digest of the raw bytes of manifest.json
     manifest.sig                        Ed25519 over the raw bytes of manifest.json, see `signing`
     encoders/<view>.<precision>.onnx    uint8 [N, H, W, 3] RGB -> float32 [N, D], unit rows
-    reference/places.npy                structured rows, see PLACE; in spatial order
+    reference/places.npy                structured rows, see PLACE; layer by layer, in spatial order
     reference/descriptors.npy           float16 [N, D], unit rows, same order
-    reference/index.hnsw                hnswlib over the same rows
+    reference/digests.npy               uint8 [N, 16], of what each descriptor was made from
+    reference/graphs/<layer>.faiss      HNSW over the rows of a layer too large for exact search
     reference/imagery/<row>_<col>.png   RGBA squares of the reference imagery, alpha 0 without data
+    reference/terrain.npy               float32 [R, C] heights of the surface, see `terrain`
     known_answers/<view>.{images,descriptors}.npy   pictures, and what the encoder must answer
 
 The digest beside the manifest finds damage; forgery is the signature's to find, for whoever says
@@ -41,6 +43,9 @@ from .views import View
 
 MANIFEST, SEAL, SIGNATURE = "manifest.json", "manifest.sha256", "manifest.sig"
 MAX_MANIFEST_BYTES = 64 << 20
+FEATURELESS, WATER = 1, 2
+"""Flags of a place: too little in it to align with; open water."""
+DIGEST_BYTES = 16
 MAX_DISAGREEMENT_M = 0.05
 """Between a place's latitude and longitude and its east and north."""
 
@@ -53,12 +58,14 @@ PLACE = np.dtype(
         ("heading_deg", "<f4"),
         ("footprint_m", "<f4"),
         ("view", "u1"),
+        ("flags", "u1"),
         ("source", "<u2"),
         ("aliasing", "<f4"),
     ]
 )
 """One reference: its centre, the bearing of its upper edge, the ground length of its side, the code
-of its view, the row of its source, and how similar the most similar far place is (NaN: unknown).
+of its view, what is wrong with it, the row of its source, and how similar the most similar place
+of its layer farther than `apart_m` is (-1: there is none; NaN: unknown).
 
 Of a street picture: where the camera stood, the bearing of its middle column (NaN: unknown), and
 how far around it the ground is that it shows."""
@@ -95,6 +102,11 @@ class Bundle:
         return bundle
 
     @property
+    def size_bytes(self) -> int:
+        """Of all files that the manifest names."""
+        return sum(file.size_bytes for file in self.manifest.files)
+
+    @property
     def has_signature(self) -> bool:
         """Whether somebody signed it, whoever that was."""
         return (self.path / SIGNATURE).exists()
@@ -128,6 +140,18 @@ class Bundle:
         """[N, D] float16, memory-mapped."""
         entry = self.manifest.descriptor
         return self._array("descriptors", np.dtype("<f2"), (entry.count, entry.dimension))
+
+    def digests(self) -> npt.NDArray[np.uint8]:
+        """[N, 16] of what each descriptor was made from, see `export.encoding.digest`."""
+        count = self.manifest.descriptor.count
+        return self._array("digests", np.dtype(np.uint8), (count, DIGEST_BYTES))
+
+    def terrain(self) -> npt.NDArray[np.float32]:
+        """[R, C] heights AMSL at the nodes that the manifest's terrain describes."""
+        entry = self.manifest.terrain
+        if entry is None:
+            raise BundleError(f"{self.path}: carries no terrain")
+        return self._array("terrain", np.dtype("<f4"), (entry.rows, entry.columns))
 
     def known_answers(
         self, entry: KnownAnswersEntry

@@ -20,6 +20,7 @@ from .commands import COMMANDS
 from .errors import GeobridgeError
 
 EXTRAS = {
+    "PIL": "export",
     "matplotlib": "replay",
     "numba": "sim",
     "onnx": "export",
@@ -67,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%H:%M:%S",
     )
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # tells what it tried to load
     as_json = values.pop("as_json", False)
     return _run(name, lambda: _print(_function(COMMANDS[name].target)(**values), as_json))
 

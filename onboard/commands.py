@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import commands_encoders as encoders
 from . import commands_simulated as simulated
-from .arguments import Repeated, as_json, count, existing, finite, overrides, positive
+from .arguments import Repeated, as_json, count, existing, finite, overrides, positive, span
 from .commands_fly import fly
 from .views import View
 
@@ -92,34 +92,58 @@ def _evaluate(parser: ArgumentParser) -> None:
 
 
 def _pack(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+examples:
+  geobridge pack map.tif --encoders runs/encoders -o runs/bundle
+  geobridge pack references.toml --encoders runs/encoders -o runs/bundle --area mission.plan
+
+references.toml lists any number of sources: rasters, MBTiles, tile folders, tile servers, street
+pictures, earlier flights; README shows one. Where a bundle is replaced, what did not change is not
+encoded again.
+"""
     add = parser.add_argument
-    add("raster", type=existing, metavar="RASTER", help="georeferenced imagery")
+    text = "a raster, MBTiles, a folder of tiles, or a .toml with any number of sources"
+    add("references", type=existing, metavar="REFERENCES", help=text)
     add("--encoders", type=existing, required=True, metavar="DIR", help="what export wrote")
     add("-o", dest="out", type=Path, required=True, metavar="BUNDLE", help="folder of the bundle")
-    text = "side of a reference on the ground (default: what the encoders were trained for)"
-    add("--footprint-m", type=positive, metavar="M", help=text)
-    text = "from one reference to the next (default: an eighth of the footprint)"
-    add("--spacing-m", type=positive, metavar="M", help=text)
-    text = (
-        "side of a pixel of the imagery in the bundle (default: what the encoders were trained for)"
-    )
-    add("--gsd-m", type=positive, metavar="M", help=text)
-    text = (
-        "error of the imagery's own georeference, 1-sigma per axis in metres (default %(default)g)"
-    )
-    add("--registration-m", type=positive, default=5.0, metavar="M", help=text)
-    add("--licence", default="", metavar="TEXT", help="of the imagery")
-    add("--attribution", default="", metavar="TEXT", help="of the imagery")
-    add("--captured", default="", metavar="DATE", help="of the imagery")
+    add("--area", type=existing, metavar="FILE", help="polygon to cover: GeoJSON, KML or .plan")
+    add("--terrain", type=existing, metavar="RASTER", help="heights of the surface, metres AMSL")
     text = "counts up per area (default %(default)s)"
     add("--bundle-version", type=count, default=1, metavar="N", help=text)
-    text = "street-level pictures with a positions.csv: file,lat_deg,lon_deg[,heading_deg]"
-    add("--street", type=existing, metavar="FOLDER", help=text)
-    text = "how far around them the ground is that they show, in metres (default %(default)g)"
-    add("--street-reach-m", type=positive, default=60.0, metavar="M", help=text)
-    add("--street-licence", default="", metavar="TEXT", help="of the street pictures")
-    add("--street-attribution", default="", metavar="TEXT", help="of the street pictures")
-    add("--street-captured", default="", metavar="DATE", help="of the street pictures")
+    text = "ray: on all machines of the cluster that RAY_ADDRESS names (default %(default)s)"
+    add("--engine", choices=("local", "ray"), default="local", help=text)
+    text = "that encodes; only cpu gives the same bytes every time (default %(default)s)"
+    add("--device", choices=("cpu", "cuda"), default="cpu", help=text)
+    _pack_squares(parser)
+    add = parser.add_argument_group("terms of a single source").add_argument
+    for name, metavar in (("licence", "TEXT"), ("attribution", "TEXT"), ("captured", "DATE")):
+        add(f"--{name}", default="", metavar=metavar, help="travels in the manifest")
+
+
+def _pack_squares(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("the squares").add_argument
+    text = "side of a reference, once for each scale (default: what the encoders were trained for)"
+    add(
+        "--footprint-m",
+        dest="footprints_m",
+        type=positive,
+        action=Repeated,
+        default=(),
+        metavar="M",
+        help=text,
+    )
+    text = "heights that will be flown: chooses the footprints"
+    add("--height-agl-m", dest="heights_agl_m", type=span, metavar="LOW:HIGH", help=text)
+    text = "field of view of the camera that will fly (default %(default)g)"
+    add("--hfov-deg", type=positive, default=70.0, metavar="DEG", help=text)
+    text = "from one reference to the next (default: an eighth of the footprint)"
+    add("--spacing-m", type=positive, metavar="M", help=text)
+    text = "1-sigma error per axis that retrieval alone may have: chooses the spacing"
+    add("--accuracy-m", type=positive, metavar="M", help=text)
+    text = "side of a pixel of the imagery (default: what the encoders were trained for)"
+    add("--gsd-m", type=positive, metavar="M", help=text)
+    text = "1-sigma error per axis of the imagery's own georeference (default %(default)g)"
+    add("--registration-m", type=positive, default=5.0, metavar="M", help=text)
 
 
 def _keygen(parser: ArgumentParser) -> None:
@@ -136,12 +160,29 @@ def _sign(parser: ArgumentParser) -> None:
 
 
 def _locate(parser: ArgumentParser) -> None:
-    add = parser.add_argument
+    parser.epilog = """\
+examples:
+  geobridge locate runs/bundle photo.jpg --ground-width-m 220
+  geobridge locate runs/bundle --text "a roundabout beside a river" --checkpoint runs/run
+"""
+    add, views = parser.add_argument, [view.value for view in View]
     add("bundle", type=existing, metavar="BUNDLE", help="folder")
-    add("image", type=existing, metavar="IMAGE", help="picture, looking down")
-    add("--top", type=count, default=5, metavar="N", help="candidates (default 5)")
+    add("image", type=existing, nargs="?", metavar="IMAGE", help="picture of any view")
+    add("--text", metavar="WORDS", help="what is there, in the place of a picture")
+    text = "what the bundle's encoders were exported from, for --text"
+    add("--checkpoint", type=existing, metavar="CHECKPOINT", help=text)
+    text = "of the picture; drone and satellite look down (default %(default)s)"
+    add("--view", choices=views, default="drone", help=text)
+    text = "look among places of this view alone"
+    add("--among", choices=views, action=Repeated, default=(), help=text)
+    text = "one more bundle to look in, made with the same encoders"
+    add("--also", type=existing, action=Repeated, default=(), metavar="BUNDLE", help=text)
+    add("--top", type=count, default=5, metavar="N", help="candidates (default %(default)s)")
     add("--ground-width-m", type=positive, metavar="W", help="ground across the picture")
     add("--heading-deg", type=finite, metavar="H", help="bearing of the picture's upper edge")
+    add("--heat-map", type=Path, metavar="PNG", help="write how well every place fits")
+    text = "write where it most likely is; prior=GEOJSON gives it to run and replay"
+    add("--area", type=Path, metavar="GEOJSON", help=text)
     as_json(parser)
 
 
@@ -207,7 +248,9 @@ COMMANDS = {
     "bench": Command(
         "time encoders on this machine", encoders.bench, "geobridge.onboard.bench.bench:bench"
     ),
-    "locate": Command("find a picture on the map", _locate, "geobridge.onboard.locate:locate"),
+    "locate": Command(
+        "find a picture or words on the map", _locate, "geobridge.export.locate:locate"
+    ),
     "rehearse": Command(
         "where fixes are to be expected",
         simulated.rehearse,

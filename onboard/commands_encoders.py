@@ -49,6 +49,8 @@ def verify(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("bundle", type=existing, metavar="BUNDLE", help="folder")
     _trust(parser)
+    text = "write a page with maps of what it covers and where it looks alike"
+    add("--page", type=Path, metavar="HTML", help=text)
     text = (
         "also compare this engine's encoders with those in single precision, on squares of the"
         " bundle; which engine flies is found out on the computer that flies"
@@ -57,6 +59,7 @@ def verify(parser: ArgumentParser) -> None:
     text = "of its encoders (default: those of the bundle that the engine is for)"
     add("--precision", choices=PRECISIONS, help=text)
     _plans(parser)
+    as_json(parser)
 
 
 def build(parser: ArgumentParser) -> None:

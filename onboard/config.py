@@ -164,13 +164,16 @@ class FilterConfig(Section):
 class GateConfig(Section):
     """What a verified position must reach to be published. NaN reaches nothing."""
 
-    min_score: Annotated[float, Field(ge=-1, le=1)] = 0.2
+    min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
+    """None: what the bundle measured with its own encoders while it was packed."""
     min_correlation: Fraction = 0.2
     """For a position that continues a confirmed track."""
     min_correlation_untracked: Fraction = 0.3
     """For the first ones: wrong matches under a wrong heading or height reach up to 0.27."""
     min_peak_ratio: Annotated[float, Field(ge=1)] = 1.3
     """Best correlation of structure against the best one elsewhere in the search."""
+    min_peak_ratio_alike: Annotated[float, Field(ge=1)] = 1.5
+    """The same before a track is confirmed, where the map has another place that looks alike."""
     max_innovation_sigmas: Positive = 4.0
 
 
@@ -217,6 +220,8 @@ class ReplayConfig(Section):
 
     trusted_keys: KeyPaths | None = None
     """As in `RunConfig`."""
+    prior: str | None = None
+    """As in `RunConfig`."""
     camera: CameraConfig
     localizer: LocalizerConfig = LocalizerConfig()
 
@@ -227,6 +232,8 @@ class RunConfig(Section):
     bundle: str
     trusted_keys: KeyPaths | None = None
     """Public keys, one of which must have signed the bundle; None flies any bundle, and warns."""
+    prior: str | None = None
+    """An area that `geobridge locate --area` saved: looked at too where telemetry has no prior."""
     camera: CameraConfig
     source: SourceConfig
     localizer: LocalizerConfig = LocalizerConfig()

@@ -22,6 +22,7 @@ from .config import RunConfig, load
 from .errors import ConfigError, GeobridgeError, LinkError
 from .flightlogs.recorder import Recorder
 from .flightlogs.telemetry_csv import read_telemetry
+from .found import read_prior
 from .frames.device import CAMERA_PREFIX
 from .frames.paced import Paced
 from .frames.source import FrameSource, open_source
@@ -235,7 +236,11 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
     opened.callback(link.close)
     camera = config.camera.camera(*source.size_px)
     localizer = open_localizer(
-        Path(config.bundle), config.localizer, camera, trusted_keys=config.trusted_keys
+        Path(config.bundle),
+        config.localizer,
+        camera,
+        trusted_keys=config.trusted_keys,
+        prior=read_prior(Path(config.prior)) if config.prior else None,
     )
     autopilot = AutopilotTelemetry(has_own_gnss=config.link.gps_id > 0)
     telemetry: TelemetryAt = autopilot

@@ -57,6 +57,8 @@ def engine_parity(
 
 def _squares(bundle: Bundle) -> list[Image]:
     """Of up to `QUERIES` places all over the bundle, each a little aside of the place."""
+    if bundle.manifest.imagery is None:
+        raise BundleError(f"{bundle.path}: has no imagery to compare engines on")
     imagery, places = ReferenceImagery.open(bundle), bundle.places()
     places = places[places["view"] == VIEW_CODES[View.SATELLITE]]
     rng, squares = np.random.default_rng(0), []

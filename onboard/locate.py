@@ -1,77 +1,172 @@
-"""`geobridge locate`: one photo, and the places of a bundle that look most like it.
+"""One picture, or anything else as descriptors, and the places of bundles that look most like it.
 
-For a person, not for an autopilot: nothing is verified, and what is not known about the photo
-(its heading, the ground it shows) is searched over.
+For a person, not for an autopilot: nothing is verified, and what is not known about a picture (its
+heading, the ground it shows) is searched over. Scores of different views are on different scales.
+Of a drone's picture a bundle knows what right and wrong places of a layer score, so places are
+ranked between these; of anything else by how far each stands out among all of its layer.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .bundle import Bundle
-from .frames.picture import read_picture
+from .found import Heat
 from .localization.rectify import north_up_grid, warp
-from .records import Candidate, Image
+from .records import Image
+from .retrieval.atlas import Area
 from .retrieval.encoder import Encoder
-from .retrieval.index import Index
-from .views import View
-
-log = logging.getLogger(__name__)
+from .views import VIEW_CODES, View
 
 HEADING_STEP_DEG = 15.0
-DEPTH = 500
-"""Candidates per hypothesis, so many because neighbours of a good one are as good."""
 SCALES = (0.7, 0.85, 1.0, 1.2, 1.45, 1.75)
 """Ground across the photo's shorter side, in footprints, that is tried when it is not known."""
+_BLOCK = 8192
+_NEIGHBOURS = 500
+"""Places that are looked at for each that is told: neighbours of a good one are as good."""
+_LAST = 100.0
+"""Taken from what does not compare with the rest."""
+
+Descriptors = npt.NDArray[np.float32]
 
 
-def locate(
-    bundle: Path,
-    image: Path,
-    top: int = 5,
+@dataclass(frozen=True)
+class Query:
+    """[H, D] unit descriptors of one thing under H hypotheses, and what each of them supposes.
+
+    `of_drone`: it is a drone's picture, for which bundles were calibrated.
+    """
+
+    descriptors: Descriptors
+    supposed: tuple[dict[str, float], ...]
+    of_drone: bool = False
+
+
+def query_of_ground(
+    photo: Image,
+    encoder: Encoder,
+    footprint_m: float,
     ground_width_m: float | None = None,
     heading_deg: float | None = None,
-) -> list[dict[str, Any]]:
-    """The best candidates, best first, no two within half a footprint of each other.
+    of_drone: bool = True,
+) -> Query:
+    """A picture looking down, turned north up and cut to the references' scale.
 
     Args:
-        bundle: what to search.
-        image: a picture looking down.
-        top: how many candidates.
+        photo: the picture.
+        encoder: of its view.
+        footprint_m: side of a reference.
         ground_width_m: ground across the picture; searched over if None.
         heading_deg: true bearing of the picture's upper edge; searched over if None.
-
-    Raises:
-        BundleError, DataError, EngineError: in one line.
+        of_drone: whether a drone took it.
     """
-    opened = Bundle.open(bundle)
-    encoder = Encoder.open(opened, View.DRONE, "onnxruntime", "fp32")
-    index, footprint_m = Index.open(opened), opened.manifest.coverage.footprint_m
-    photo = read_picture(image)
-    log.warning("candidates only: nothing is verified, and every map has a most similar place")
-    found: list[tuple[Candidate, float, float]] = []
-    for heading, width_m in _hypotheses(photo, footprint_m, ground_width_m, heading_deg):
-        pixels = _north_up(photo, heading, width_m, footprint_m, encoder)
-        candidates = index.search(encoder.encode([pixels])[0], DEPTH)
-        found += [(candidate, heading, width_m) for candidate in candidates]
-    found.sort(key=lambda each: -each[0].score)
-    centres = index.centres_m[[candidate.place for candidate, _, _ in found]]
-    rows = _apart(centres, footprint_m / 2)[:top]
-    return [_row(rank, *found[row]) for rank, row in enumerate(rows, start=1)]
+    hypotheses = _hypotheses(photo, footprint_m, ground_width_m, heading_deg)
+    descriptors = [
+        encoder.encode([_north_up(photo, heading, width_m, footprint_m, encoder)])[0]
+        for heading, width_m in hypotheses
+    ]
+    supposed = tuple(
+        {"heading_deg": heading, "ground_width_m": round(width_m, 1)}
+        for heading, width_m in hypotheses
+    )
+    return Query(np.stack(descriptors), supposed, of_drone)
 
 
-def _apart(centres_m: npt.NDArray[np.float64], distance_m: float) -> list[int]:
-    """The first rows of [N, 2] of which no two lie closer than a distance."""
-    kept: list[int] = []
-    for row, centre in enumerate(centres_m):
-        if all(math.dist(centre, centres_m[other]) >= distance_m for other in kept):
-            kept.append(row)
+def query_of_street(photo: Image, encoder: Encoder) -> Query:
+    """A street-level picture, as it is."""
+    return Query(encoder.encode([encoder.prepare(photo)]), ({},))
+
+
+def rank(
+    query: Query, areas: Sequence[Area], top: int, views: Sequence[View]
+) -> tuple[list[dict[str, Any]], list[Heat]]:
+    """The places that stand out most, no two within half a footprint of each other; and how well
+    every place fits, for each of the areas.
+
+    Args:
+        query: what is looked for.
+        areas: where.
+        top: how many places.
+        views: of which places.
+    """
+    wanted = [VIEW_CODES[view] for view in views]
+    found: list[_Found] = []
+    heats = []
+    for number, area in enumerate(areas):
+        scores, which = _best_of_all(query.descriptors, area)
+        rows = np.flatnonzero(np.isin(area.index.places["view"], wanted))
+        standing = _standing(scores, area, query.of_drone)[rows]
+        compares = standing > standing.max(initial=-np.inf) - _LAST / 2.0
+        heats.append(Heat.of(rows[compares], standing[compares]))
+        for at in np.argsort(-standing, kind="stable")[: _NEIGHBOURS * top]:
+            row = int(rows[at])
+            found.append(
+                _Found(float(standing[at]), float(scores[row]), number, row, int(which[row]))
+            )
+    found.sort(key=lambda each: -each.standing)
+    apart = _apart(found, areas, top)
+    return [_row(at, each, query, areas) for at, each in enumerate(apart, start=1)], heats
+
+
+class _Found(NamedTuple):
+    """A place: how it stands, its score, in which area, its row, under which hypothesis."""
+
+    standing: float
+    score: float
+    area: int
+    row: int
+    which: int
+
+
+def _best_of_all(queries: Descriptors, area: Area) -> tuple[Descriptors, npt.NDArray[np.int64]]:
+    """[N] the best score of every place under any hypothesis, and [N] under which."""
+    descriptors = area.index.descriptors
+    scores = np.empty(len(descriptors), np.float32)
+    which = np.empty(len(descriptors), np.int64)
+    for first in range(0, len(descriptors), _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        every = np.asarray(descriptors[rows], np.float32) @ queries.T
+        which[rows] = every.argmax(axis=1)
+        scores[rows] = every.max(axis=1)
+    return scores, which
+
+
+def _standing(scores: Descriptors, area: Area, of_drone: bool) -> Descriptors:
+    """Of a drone's picture 0 where a wrong place is, 1 where a right one is, in the middle; layers
+    that were not calibrated come behind all others. Else standard deviations above the mean."""
+    standing = np.zeros_like(scores)
+    known = of_drone and any(layer.entry.scores for layer in area.index.layers)
+    for layer in area.index.layers:
+        own = slice(layer.entry.first, layer.entry.first + layer.entry.count)
+        entry = layer.entry.scores if known else None
+        if entry is not None:
+            right, wrong = entry.genuine[3], entry.impostor[3]
+            standing[own] = (scores[own] - wrong) / max(right - wrong, 1e-3)
+        else:
+            spread = float(scores[own].std()) or 1.0
+            standing[own] = (scores[own] - scores[own].mean()) / spread - (_LAST if known else 0.0)
+    return standing
+
+
+def _apart(found: Sequence[_Found], areas: Sequence[Area], top: int) -> list[_Found]:
+    """The first of which no two of one area lie within half a footprint."""
+    kept: list[_Found] = []
+    for each in found:
+        index = areas[each.area].index
+        centre, apart_m = index.centres_m[each.row], index.places["footprint_m"][each.row] / 2.0
+        near = (
+            other.area == each.area and math.dist(centre, index.centres_m[other.row]) < apart_m
+            for other in kept
+        )
+        if not any(near):
+            kept.append(each)
+        if len(kept) == top:
+            break
     return kept
 
 
@@ -105,13 +200,18 @@ def _north_up(
     return encoder.prepare(image, valid)
 
 
-def _row(rank: int, candidate: Candidate, heading_deg: float, width_m: float) -> dict[str, Any]:
-    return {
-        "rank": rank,
-        "score": round(candidate.score, 4),
-        "lat_deg": round(candidate.lat_deg, 7),
-        "lon_deg": round(candidate.lon_deg, 7),
-        "view": candidate.view.value,
-        "heading_deg": heading_deg,
-        "ground_width_m": round(width_m, 1),
+def _row(at: int, found: _Found, query: Query, areas: Sequence[Area]) -> dict[str, Any]:
+    place = areas[found.area].index.places[found.row]
+    view = next(view for view, code in VIEW_CODES.items() if code == place["view"])
+    told: dict[str, Any] = {
+        "rank": at,
+        "score": round(found.score, 4),
+        "stands_out": round(found.standing, 2),
+        "lat_deg": round(float(place["lat_deg"]), 7),
+        "lon_deg": round(float(place["lon_deg"]), 7),
+        "view": view.value,
+        **query.supposed[found.which],
     }
+    if len(areas) > 1:
+        told["bundle"] = str(areas[found.area].bundle.path)
+    return told

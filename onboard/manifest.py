@@ -13,12 +13,14 @@ from .config import NonNegative, Positive, Section, first_problem
 from .errors import BundleError
 from .geodesy import LocalFrame
 from .preprocess import Fit, Interpolation, Preprocess
+from .views import View
 
-FORMAT_VERSION: Literal[1] = 1
-KNOWN_FEATURES = frozenset({"hnsw", "imagery", "street", "int8", "external_weights"})
+FORMAT_VERSION: Literal[2] = 2
+KNOWN_FEATURES = frozenset({"drone", "external_weights", "imagery", "int8", "street", "terrain"})
 """What this version can fly; a bundle that requires anything else is refused.
 
-`street`: some places are street pictures, whose scores are on another scale than those of squares.
+`drone`, `street`: some places are such pictures, whose scores are on another scale than those of
+satellite squares. `imagery`, `terrain`: there is reference imagery, there are heights.
 """
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -28,8 +30,10 @@ Role = Literal[
     "encoder_weights",
     "places",
     "descriptors",
-    "index",
+    "digests",
+    "graph",
     "imagery",
+    "terrain",
     "known_images",
     "known_descriptors",
 ]
@@ -38,6 +42,12 @@ FlatPath = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-zA-Z0-9_][a-zA-Z0-9_.\
 
 
 MAX_FOOTPRINT_PX = 4096
+SCORE_SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+"""Shares of the scores that lie below each of an entry's quantiles."""
+
+ViewName = Literal["drone", "satellite", "street"]
+Cosine = Annotated[float, Field(ge=-1.01, le=1.01)]
+Quantiles = tuple[Cosine, Cosine, Cosine, Cosine, Cosine, Cosine, Cosine]
 
 
 class FileEntry(Section):
@@ -69,7 +79,7 @@ class PreprocessEntry(Section):
 class EncoderEntry(Section):
     """One exported image encoder; `weights` are apart where one file would be too large."""
 
-    view: Literal["drone", "satellite", "street"]
+    view: ViewName
     precision: Precision
     path: FlatPath
     weights: FlatPath | None = None
@@ -87,13 +97,53 @@ class DescriptorEntry(Section):
     count: Annotated[int, Field(ge=1)]
 
 
-class IndexEntry(Section):
-    """How the HNSW graph was built, and what it reached on held-out queries."""
+class GraphEntry(Section):
+    """How an HNSW graph was built, and what it reached on held-out queries."""
 
+    path: FlatPath
     m: Annotated[int, Field(ge=2, le=128)]
     ef_construction: Annotated[int, Field(ge=1)]
     ef: Annotated[int, Field(ge=1)]
     recall_at_10: Annotated[float, Field(ge=0, le=1)]
+
+
+class ScoresEntry(Section):
+    """What a drone's picture scores against the places of a layer, at `SCORE_SHARES`.
+
+    Measured while packing, with pictures of reference imagery changed as another day and camera
+    would change them, through the drone's encoder.
+    """
+
+    queries: Annotated[int, Field(ge=1)]
+    genuine: Quantiles
+    """Against the best place within its own footprint."""
+    impostor: Quantiles
+    """Against places that share no ground with it."""
+    alike: Cosine
+    """Similarity of a place with the square half a step beside it, lowest twentieth."""
+
+    @property
+    def min_score(self) -> float:
+        """What a right place must reach: more than 95 % of wrong ones do, but no more than halfway
+        from wrong to right: real pictures score less than these."""
+        halfway = (self.impostor[3] + self.genuine[0]) / 2.0
+        return min(self.impostor[5], halfway)
+
+
+class LayerEntry(Section):
+    """Places of one view and one footprint: a run of rows, in spatial order among themselves."""
+
+    view: ViewName
+    footprint_m: Positive
+    spacing_m: Positive | None
+    """Between neighbours of a lattice; None where places lie as they were taken."""
+    apart_m: Positive
+    """From one place to another that counts as a different one: they share no ground."""
+    first: Annotated[int, Field(ge=0)]
+    count: Annotated[int, Field(ge=1)]
+    graph: GraphEntry | None
+    """None where exact search is as fast, or where no graph finds enough."""
+    scores: ScoresEntry | None
 
 
 class ImageryEntry(Section):
@@ -107,14 +157,27 @@ class ImageryEntry(Section):
     columns: Annotated[int, Field(ge=1)]
 
 
+class TerrainEntry(Section):
+    """Heights of the surface AMSL: nodes of a grid, node (0, 0) at its north-west corner."""
+
+    path: FlatPath
+    spacing_m: Positive
+    west_m: float
+    north_m: float
+    rows: Annotated[int, Field(ge=2)]
+    columns: Annotated[int, Field(ge=2)]
+
+
 class SourceEntry(Section):
-    """Where references came from and under which terms."""
+    """Where references came from and under which terms, and what was done about them."""
 
     name: str
+    kind: str
     sha256: Sha256
     licence: str
     attribution: str
     captured: str
+    notes: tuple[str, ...]
 
 
 class CoverageEntry(Section):
@@ -127,6 +190,7 @@ class CoverageEntry(Section):
     east_m: float
     north_m: float
     footprint_m: Positive
+    """Of the smallest squares; of street pictures where there are no squares."""
     spacing_m: Positive
     sources: tuple[SourceEntry, ...]
 
@@ -151,7 +215,7 @@ class KnownAnswersEntry(Section):
     Those in single precision are asked of a half precision encoder too; one of 8 bits has its own.
     """
 
-    view: Literal["drone", "satellite", "street"]
+    view: ViewName
     precision: Precision = "fp32"
     images: FlatPath
     descriptors: FlatPath
@@ -160,18 +224,30 @@ class KnownAnswersEntry(Section):
 class Manifest(Section):
     """The whole of manifest.json."""
 
-    format_version: Literal[1]
+    format_version: Literal[2]
     required_features: tuple[str, ...]
     bundle_version: Annotated[int, Field(ge=1)]
     producer: str
     encoders: tuple[EncoderEntry, ...]
     descriptor: DescriptorEntry
-    index: IndexEntry
-    imagery: ImageryEntry
+    layers: Annotated[tuple[LayerEntry, ...], Field(min_length=1)]
+    imagery: ImageryEntry | None
+    terrain: TerrainEntry | None
     coverage: CoverageEntry
     accuracy: AccuracyEntry
     known_answers: tuple[KnownAnswersEntry, ...]
     files: tuple[FileEntry, ...]
+
+    @property
+    def reference_imagery(self) -> ImageryEntry:
+        """The imagery of a bundle that must have some.
+
+        Raises:
+            BundleError: it has none.
+        """
+        if self.imagery is None:
+            raise BundleError("the bundle holds no reference imagery")
+        return self.imagery
 
 
 def parse_manifest(raw: bytes, where: str) -> Manifest:
@@ -212,16 +288,40 @@ def _check_names(manifest: Manifest, where: str) -> None:
     doubled = [path for path, times in Counter(paths).items() if times > 1]
     if doubled:
         raise BundleError(f"{where}: files: {doubled[0]} is entered twice")
-    if manifest.coverage.footprint_m / manifest.imagery.gsd_m > MAX_FOOTPRINT_PX:
-        raise BundleError(f"{where}: coverage.footprint_m is more than {MAX_FOOTPRINT_PX} px wide")
+    _check_layers(manifest, where)
     wanted: list[str] = [encoder.path for encoder in manifest.encoders]
     wanted += [encoder.weights for encoder in manifest.encoders if encoder.weights]
+    wanted += [layer.graph.path for layer in manifest.layers if layer.graph is not None]
+    wanted += [manifest.terrain.path] if manifest.terrain is not None else []
     wanted += [
         p for answers in manifest.known_answers for p in (answers.images, answers.descriptors)
     ]
     for path in wanted:
         if path not in paths:
             raise BundleError(f"{where}: {path} is used but not among files")
+
+
+def _check_layers(manifest: Manifest, where: str) -> None:
+    """Runs that follow each other and hold every place, no two of one view and footprint."""
+    end, imagery = 0, manifest.imagery
+    for number, layer in enumerate(manifest.layers):
+        if layer.first != end:
+            raise BundleError(
+                f"{where}: layers.{number}.first: expected {end}, found {layer.first}"
+            )
+        end += layer.count
+        is_square = layer.view != View.STREET.value
+        if imagery and is_square and layer.footprint_m / imagery.gsd_m > MAX_FOOTPRINT_PX:
+            raise BundleError(
+                f"{where}: layers.{number}.footprint_m is more than {MAX_FOOTPRINT_PX} px wide"
+            )
+    if end != manifest.descriptor.count:
+        raise BundleError(
+            f"{where}: layers hold {end} places, descriptor.count says {manifest.descriptor.count}"
+        )
+    kinds = Counter((layer.view, layer.footprint_m) for layer in manifest.layers)
+    if max(kinds.values()) > 1:
+        raise BundleError(f"{where}: layers: two of one view and footprint")
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:

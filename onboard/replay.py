@@ -22,6 +22,7 @@ from .config import ReplayConfig, load
 from .errors import DataError
 from .flightlogs.telemetry_csv import read_telemetry
 from .flightlogs.truth_csv import Track, read_track
+from .found import read_prior
 from .frames.source import open_source
 from .localization.localizer import Localizer, open_localizer
 from .outcome import Outcome
@@ -89,7 +90,12 @@ def replay(
     times = StageTimes()
     camera = settings.camera.camera(*source.size_px)
     localizer = open_localizer(
-        bundle, settings.localizer, camera, times.mark, settings.trusted_keys
+        bundle,
+        settings.localizer,
+        camera,
+        times.mark,
+        settings.trusted_keys,
+        read_prior(Path(settings.prior)) if settings.prior else None,
     )
     outcomes: list[Outcome] = []
     progress = _Progress()

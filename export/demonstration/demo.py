@@ -50,6 +50,19 @@ MOUNT = Mount(pitch_deg=-78.0)
 """Tilted back by about what the vehicle leans forward at its speed."""
 
 
+REFERENCES = """\
+[[source]]
+path = "map.tif"
+licence = "rendered by geobridge demo"
+captured = "never"
+
+[[source]]
+path = "street"
+licence = "rendered by geobridge demo"
+captured = "never"
+"""
+
+
 @dataclass(frozen=True)
 class Size:
     """How much of everything; `route` in shares of half the map, `training` overrides a recipe.
@@ -164,20 +177,12 @@ def _training(out: Path, size: Size) -> list[str]:
 
 def _bundle(out: Path, scenery: Scenery, encoders: Path) -> tuple[Path, Path]:
     """The signed bundle, and the public key that flies with the vehicle."""
-    raster = write_map(out / "map.tif", scenery)
+    write_map(out / "map.tif", scenery)
+    write_street(out / "street", scenery)
+    references = write_text(out / "references.toml", REFERENCES)
     bundle = out / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
-    pack(
-        raster,
-        encoders,
-        bundle,
-        gsd_m=1.0,
-        registration_m=1.0,
-        licence="rendered by geobridge demo",
-        captured="never",
-        street=write_street(out / "street", scenery),
-        street_licence="rendered by geobridge demo",
-    )
+    pack(references, encoders, bundle, gsd_m=1.0, registration_m=1.0)
     key = out / "demo"
     if not key.with_suffix(".key").exists():
         keygen(key)

@@ -16,7 +16,7 @@ from geobridge.onboard.simulation.render.scenery import Scenery, on_day
 from geobridge.onboard.simulation.render.views import orthomap, panorama
 
 from ..geotiff import write_geotiff
-from ..references.street import POSITIONS
+from ..references.street.pictures import POSITIONS
 
 STREET_EVERY_M = 90.0
 STREET_WIDTH_PX = 256

@@ -78,7 +78,7 @@ def _shown(
 
 
 def _draw_imagery(axes: Any, rig: Rig, low: Floats, high: Floats) -> None:
-    gsd_m = rig.manifest.imagery.gsd_m
+    gsd_m = rig.manifest.reference_imagery.gsd_m
     middle, side_m = (low + high) / 2.0, float((high - low).max())
     side_px = max(2, int(side_m / gsd_m))
     centre = float(middle[0]), float(middle[1])

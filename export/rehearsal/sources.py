@@ -44,7 +44,7 @@ class BundleSource:
     def __call__(self) -> Place:
         """Read it."""
         opened = Bundle.open(self.bundle)
-        entry = opened.manifest.imagery
+        entry = opened.manifest.reference_imagery
         tiles = max(entry.rows, entry.columns)
         half_m = tiles * entry.tile_px * entry.gsd_m / 2.0
         image, valid, _ = ReferenceImagery.open(opened).read(

@@ -18,28 +18,30 @@ from ..camera import Camera
 from ..config import LocalizerConfig
 from ..errors import EngineError
 from ..manifest import CoverageEntry, Manifest
-from ..records import Candidate, Fix, Frame, Reason, Rejection, Telemetry
+from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
 from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..views import View
 from .filter import MotionFilter, Position
-from .gate import Evidence, gate
+from .gate import Evidence, gate, looks_alike
 from .measure import fix_of, measured_position
 from .prepare import Prepared, ground, prepare, trusted
 from .rectify import Patch
-from .search import Place, Search, believed
+from .search import Believed, Search, believed
 from .verify import Alignment, Imagery, verify
 
 log = logging.getLogger(__name__)
 
 STAGES = ("prepare", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
+WELL_SEEN = 0.85
+"""Part of a footprint that a frame must show for a smaller one not to be better."""
 
 
 @dataclass(frozen=True)
 class Retrieved:
-    """What retrieval found, and the patch that asked; all of it squares of satellite imagery.
+    """What retrieval found, and the patch that asked; all of it squares of ground.
 
     `hints` are squares that street pictures and dead reckoning and a prior point at: more
     places to look at, and nothing else.
@@ -47,6 +49,7 @@ class Retrieved:
 
     candidates: list[Candidate]
     patch: Patch
+    footprint_m: float
     hints: list[Candidate]
 
 
@@ -62,16 +65,19 @@ class Localizer:
         camera: Camera,
         config: LocalizerConfig,
         on_stage: Callable[[str], None] = lambda stage: None,
+        prior: Prior | None = None,
     ) -> None:
+        """`prior`: where the vehicle may be, for telemetry that does not say."""
         self.coverage: CoverageEntry = manifest.coverage
         self.accuracy = manifest.accuracy
-        self.gsd_m = manifest.imagery.gsd_m
+        self.gsd_m = manifest.reference_imagery.gsd_m
         self.encoder, self.index, self.imagery = encoder, index, imagery
         self.camera, self.config = camera, config
         self.local = self.coverage.frame
         self.filter = MotionFilter(config.filter)
-        self._search = Search(index, self.coverage, config)
+        self._search = Search(index, config)
         self._on_stage = on_stage
+        self._prior = prior
         self._last: Frame | None = None
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
@@ -89,7 +95,8 @@ class Localizer:
             return Rejection(t_ns, Reason.FROZEN, "the same picture to the last bit as before")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
-        found = self.retrieve(prepared, t_ns, expected, believed(telemetry.prior, self.local))
+        prior = believed(telemetry.prior or self._prior, self.local)
+        found = self.retrieve(prepared, t_ns, expected, prior)
         if isinstance(found, Rejection):
             return found
         aligned = self._verify(prepared, found)
@@ -102,14 +109,14 @@ class Localizer:
         prepared: Prepared,
         t_ns: int,
         expected: Position | None = None,
-        told_m: Place | None = None,
+        prior: Believed | None = None,
     ) -> Retrieved | Rejection:
         """Candidates for the ground a frame shows, near an expected position if there is one.
 
-        Where the vehicle is said to be (`told_m`, east and north) is looked at as well and confines
-        nothing: whoever says so may be deceived, and a twin of that place must show as a rival.
+        Where the vehicle is said to be (`prior`) is looked at as well and confines nothing:
+        whoever says so may be deceived, and a twin of that place must show as a rival.
         """
-        shown = ground(t_ns, prepared, self.coverage.footprint_m, self.gsd_m, self.config)
+        footprint_m, shown = self._ground(t_ns, prepared)
         if isinstance(shown, Rejection):
             return shown
         patch, query = shown
@@ -120,15 +127,26 @@ class Localizer:
         except EngineError as error:
             return Rejection(t_ns, Reason.BAD_DESCRIPTOR, str(error))
         self._on_stage("encode")
-        candidates, hints = self._search.look(descriptor, patch, expected, told_m)
+        candidates, hints = self._search.look(descriptor, patch, footprint_m, expected, prior)
         self._on_stage("search")
         if not candidates:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
-        return Retrieved(candidates, patch, hints)
+        return Retrieved(candidates, patch, footprint_m, hints)
+
+    def _ground(
+        self, t_ns: int, prepared: Prepared
+    ) -> tuple[float, tuple[Patch, Patch] | Rejection]:
+        """The patch of the largest footprint that the frame shows well, else of the smallest."""
+        *larger, smallest_m = self._search.footprints_m
+        for footprint_m in larger:
+            shown = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config)
+            if not isinstance(shown, Rejection) and shown[1].valid_fraction >= WELL_SEEN:
+                return footprint_m, shown
+        return smallest_m, ground(t_ns, prepared, smallest_m, self.gsd_m, self.config)
 
     def _verify(self, prepared: Prepared, found: Retrieved) -> Alignment | None:
         """The patch, and as it would be under other headings and heights, against the imagery."""
-        footprint_m = self.coverage.footprint_m * self.config.verify.footprint_ratio
+        footprint_m = found.footprint_m * self.config.verify.footprint_ratio
 
         def rectify(heading_error_deg: float, scale: float) -> Patch | None:
             if (heading_error_deg, scale) == (0.0, 0.0):
@@ -156,12 +174,15 @@ class Localizer:
         )
         seen_m = aligned.east_m + found.patch.east_m, aligned.north_m + found.patch.north_m
         nearest = self._search.nearest(seen_m, [*found.candidates, *found.hints])
+        scores = self._search.layer_of(nearest).scores
         evidence = Evidence(
             nearest.score,
             aligned.correlation,
             aligned.peak_ratio,
             self.filter.innovation(measured),
             self.filter.confirmed,
+            scores.min_score if scores else None,
+            looks_alike(float(self.index.places["aliasing"][nearest.place]), scores),
         )
         refusal = gate(evidence, config.gate)
         if refusal is not None:
@@ -182,6 +203,7 @@ def open_localizer(
     camera: Camera,
     on_stage: Callable[[str], None] = lambda stage: None,
     trusted_keys: Sequence[Path] | None = None,
+    prior: Prior | None = None,
 ) -> Localizer:
     """A localizer over a bundle on disk, after all its checks.
 
@@ -200,4 +222,4 @@ def open_localizer(
         bundle, View.DRONE, retrieve.engine, retrieve.precision, retrieve.engine_settings
     )
     index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
-    return Localizer(bundle.manifest, encoder, index, imagery, camera, config, on_stage)
+    return Localizer(bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior)

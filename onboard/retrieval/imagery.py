@@ -46,10 +46,13 @@ class ReferenceImagery:
         """The imagery of an opened, hence hash-checked, bundle; every tile is decoded once.
 
         Raises:
-            BundleError: a tile that is not one.
+            BundleError: a tile that is not one, or no imagery at all.
         """
+        entry = bundle.manifest.imagery
+        if entry is None:
+            raise BundleError(f"{bundle.path}: holds no reference imagery")
         named = {file.path for file in bundle.manifest.files if file.role == "imagery"}
-        size = bundle.manifest.imagery.tile_px
+        size = entry.tile_px
 
         for path in sorted(named):
             if not TILE_NAME.fullmatch(path) or read_tile(bundle.path / path, size) is None:
@@ -60,7 +63,7 @@ class ReferenceImagery:
             # a tile lost since the check: nothing is known there
             return read_tile(bundle.path / path, size) if path in named else None
 
-        return cls(bundle.manifest.imagery, read_named)
+        return cls(entry, read_named)
 
     def read(
         self, east_m: float, north_m: float, size_px: int
@@ -69,6 +72,13 @@ class ReferenceImagery:
 
         Pixels are not resampled: the centre is the one nearest to the point on the pixel grid.
         """
+        square, centre = self.rgba(east_m, north_m, size_px)
+        return square[..., :3], (square[..., 3] > 127).astype(np.uint8), centre
+
+    def rgba(
+        self, east_m: float, north_m: float, size_px: int
+    ) -> tuple[Image, tuple[float, float]]:
+        """[S, S, 4] as the tiles have it, and the centre."""
         entry = self.entry
         left = math.floor((east_m - entry.west_m) / entry.gsd_m - size_px / 2 + 0.5)
         top = math.floor((entry.north_m - north_m) / entry.gsd_m - size_px / 2 + 0.5)
@@ -80,7 +90,7 @@ class ReferenceImagery:
             entry.west_m + (left + size_px / 2) * entry.gsd_m,
             entry.north_m - (top + size_px / 2) * entry.gsd_m,
         )
-        return square[..., :3], (square[..., 3] > 127).astype(np.uint8), centre
+        return square, centre
 
     def _paste(self, square: Image, row: int, column: int, top: int, left: int) -> None:
         if not (0 <= row < self.entry.rows and 0 <= column < self.entry.columns):

@@ -25,7 +25,7 @@ FILES = {
     "encoders/drone.fp32.onnx": "encoder",
     "reference/places.npy": "places",
     "reference/descriptors.npy": "descriptors",
-    "reference/index.hnsw": "index",
+    "reference/graphs/0.faiss": "graph",
     "reference/imagery/0_0.png": "imagery",
     "known_answers/drone.images.npy": "known_images",
     "known_answers/drone.descriptors.npy": "known_descriptors",
@@ -63,10 +63,11 @@ def manifest(folder: Path) -> Tree:
         "mean": [0.5, 0.5, 0.5],
         "std": [0.25, 0.25, 0.25],
     }
-    source = {"name": "ortho", "licence": "", "attribution": "", "captured": "2024-05-01"}
+    source = {"name": "ortho", "kind": "raster", "licence": "", "attribution": "", "notes": []}
+    source["captured"] = "2024-05-01"
     return {
-        "format_version": 1,
-        "required_features": ["hnsw", "imagery"],
+        "format_version": 2,
+        "required_features": ["imagery"],
         "bundle_version": 3,
         "producer": "a test",
         "encoders": [
@@ -85,7 +86,8 @@ def manifest(folder: Path) -> Tree:
             "metric": "cosine",
             "count": COUNT,
         },
-        "index": {"m": 16, "ef_construction": 200, "ef": 64, "recall_at_10": 0.99},
+        "layers": [layer(0, COUNT)],
+        "terrain": None,
         "imagery": {
             "gsd_m": 0.5,
             "tile_px": 256,
@@ -122,6 +124,25 @@ def manifest(folder: Path) -> Tree:
             }
             for path, role in FILES.items()
         ],
+    }
+
+
+def layer(first: int, count: int) -> Tree:
+    path = "reference/graphs/0.faiss"
+    return {
+        "view": "satellite",
+        "footprint_m": 150.0,
+        "spacing_m": 40.0,
+        "apart_m": 300.0,
+        "first": first,
+        "count": count,
+        "graph": {"path": path, "m": 16, "ef_construction": 200, "ef": 64, "recall_at_10": 0.99},
+        "scores": {
+            "queries": 9,
+            "genuine": [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95],
+            "impostor": [-0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4],
+            "alike": 0.9,
+        },
     }
 
 
@@ -170,7 +191,7 @@ def test_a_whole_bundle_opens(folder: Path) -> None:
         8, 8, "bicubic", "squash", (1, 2, 3), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
     )
     assert bundle.manifest.coverage.frame.origin_lat_deg == 33.6425
-    assert bundle.file("index") == folder / "reference/index.hnsw"
+    assert bundle.file("graph") == folder / "reference/graphs/0.faiss"
 
 
 def test_what_is_written_reads_back_the_same(folder: Path) -> None:
@@ -255,12 +276,15 @@ def drop(*keys: str | int) -> Callable[[Tree], None]:
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
-        (change("format_version", to=2), "format_version 2, this version reads 1"),
-        (change("format_version", to="1"), "format_version '1', this version reads 1"),
+        (change("format_version", to=1), "format_version 1, this version reads 2"),
+        (change("format_version", to="2"), "format_version '2', this version reads 2"),
         (drop("format_version"), "format_version None"),
-        (change("required_features", to=["hnsw", "night"]), "requires night, which this version"),
+        (
+            change("required_features", to=["imagery", "night"]),
+            "requires night, which this version",
+        ),
         (change("colour", to="red"), "colour: unknown key"),
-        (change("index", "colour", to="red"), "index.colour: unknown key"),
+        (change("imagery", "colour", to="red"), "imagery.colour: unknown key"),
         (drop("accuracy"), "accuracy: Field required"),
         (drop("encoders", 0, "preprocess", "fit"), "encoders.0.preprocess.fit: Field required"),
         (change("encoders", 0, "preprocess", "fill", to=[1, 2]), "encoders.0.preprocess.fill"),
@@ -274,6 +298,15 @@ def drop(*keys: str | int) -> Callable[[Tree], None]:
         (change("files", 0, "sha256", to=TEXT_SHA.upper()), "files.0.sha256"),
         (change("files", 0, "role", to="boss"), "files.0.role"),
         (change("files", to=[]), "encoders/drone.fp32.onnx is used but not among files"),
+        (change("layers", to=[]), "layers: "),
+        (change("layers", 0, "first", to=1), "layers.0.first: expected 0, found 1"),
+        (change("layers", 0, "count", to=5), "layers hold 5 places, descriptor.count says 6"),
+        (change("layers", 0, "footprint_m", to=9e3), "layers.0.footprint_m is more than 4096 px"),
+        (change("layers", 0, "graph", "path", to="reference/x"), "reference/x is used but not"),
+        (
+            change("layers", to=[layer(0, 2), layer(2, 4)]),
+            "layers: two of one view and footprint",
+        ),
         (drop("files", 6), "known_answers/drone.descriptors.npy is used but not among files"),
     ],
 )
@@ -316,7 +349,7 @@ def test_a_file_entered_twice_is_refused(folder: Path) -> None:
     tree = manifest(folder)
     tree["files"].append(tree["files"][3])
     write_manifest(folder, tree)
-    assert "reference/index.hnsw is entered twice" in refusal(folder)
+    assert "reference/graphs/0.faiss is entered twice" in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -356,7 +389,7 @@ def test_a_file_that_nobody_named_is_refused(folder: Path) -> None:
 
 
 def test_links_are_refused(folder: Path, tmp_path: Path) -> None:
-    index = folder / "reference/index.hnsw"
+    index = folder / "reference/graphs/0.faiss"
     index.rename(tmp_path / "same content")
     index.symlink_to(tmp_path / "same content")
     assert f"{index}: links are not allowed" in refusal(folder)
@@ -461,3 +494,22 @@ def test_hash_of_a_large_file_is_the_hash_of_all_of_it(tmp_path: Path) -> None:
     content = np.random.default_rng(3).bytes((2 << 20) + 5)
     (tmp_path / "a").write_bytes(content)
     assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("genuine", "impostor", "least"),
+    [
+        ([0.7] * 7, [0.0, 0.0, 0.0, 0.0, 0.1, 0.3, 0.4], 0.3),
+        ([0.1] * 7, [-0.2, -0.1, 0.0, 0.0, 0.1, 0.3, 0.4], 0.05),
+    ],
+    ids=["an encoder that tells places apart", "one that hardly does"],
+)
+def test_what_a_right_place_must_score(
+    folder: Path, genuine: list[float], impostor: list[float], least: float
+) -> None:
+    tree = manifest(folder)
+    tree["layers"][0]["scores"] |= {"genuine": genuine, "impostor": impostor}
+    write_manifest(folder, tree)
+    scores = Bundle.open(folder).manifest.layers[0].scores
+    assert scores is not None
+    assert scores.min_score == pytest.approx(least)

@@ -14,13 +14,15 @@ pytest.importorskip("rasterio")
 
 import rasterio
 
+from geobridge.export.encoding import chunks as chunks_module
+from geobridge.export.measures import graphs as graphs_module
 from geobridge.export.pack import pack
-from geobridge.export.references import places as places_module
 from geobridge.onboard.bundle import MANIFEST, Bundle
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.retrieval import layer as layer_module
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
-from geobridge.onboard.retrieval.index import Index, graph_recall
+from geobridge.onboard.retrieval.index import Index
 from geobridge.onboard.views import View
 
 COARSE = {"registration_m": 1.0, "spacing_m": 25.0}
@@ -45,7 +47,7 @@ def test_a_bundle_holds_what_was_asked_for(packed: Path) -> None:
     bundle = Bundle.open(packed)
     coverage, places = bundle.manifest.coverage, bundle.places()
     assert (coverage.footprint_m, coverage.spacing_m) == (100.0, 25.0)
-    assert bundle.manifest.imagery.gsd_m == 1.0
+    assert bundle.manifest.reference_imagery.gsd_m == 1.0
     assert len(places) == 16 * 16 - 4  # the corners show too little
     assert 395.0 < coverage.east_m - (coverage.west_m + 100.0) + 25.0 < 425.0
     lat_deg, lon_deg = coverage.frame.to_geodetic(
@@ -74,23 +76,32 @@ def test_the_imagery_is_the_raster_in_the_local_plane(packed: Path, rehearsal: P
     bundle = Bundle.open(packed)
     image, valid, (east_m, north_m) = ReferenceImagery.open(bundle).read(40.0, -60.0, 90)
     with Raster(rehearsal / "map.tif", 1.0) as raster:
-        column = round((east_m - raster.grid.west_m) - 45)
-        row = round((raster.grid.north_m - north_m) - 45)
-        expected, shown = raster.read(row, column, 90, 90)
+        assert raster.frame == bundle.manifest.coverage.frame
+        expected, shown = raster.read_at(east_m - 45.0, north_m + 45.0, 90, 90)
     assert np.array_equal(valid, shown)
     assert np.abs(image.astype(int) - expected.astype(int)).max() <= 1
 
 
-def test_the_recorded_recall_is_reached(packed: Path) -> None:
-    import hnswlib
-
-    bundle = Bundle.open(packed)
-    entry, descriptors = bundle.manifest.index, np.asarray(bundle.descriptors())
-    graph = hnswlib.Index(space="ip", dim=descriptors.shape[1])
-    graph.load_index(str(bundle.file("index")))
-    queries = descriptors.astype(np.float32)
-    assert graph_recall(graph, descriptors, queries, entry.ef) >= entry.recall_at_10 - 0.02
-    assert len(Index.open(bundle).search(queries[0] / np.linalg.norm(queries[0]), 3)) == 3
+def test_a_layer_too_large_for_exact_search_gets_a_graph(
+    rehearsal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (graphs_module, layer_module):
+        monkeypatch.setattr(module, "EXACT_UP_TO", 100)
+    words = (rehearsal / "map.tif", rehearsal / "encoders")
+    bundle = Bundle.open(pack(*words, tmp_path / "b", **COARSE))
+    [layer] = bundle.manifest.layers
+    assert layer.graph is not None
+    assert layer.graph.recall_at_10 >= 0.99
+    index = Index.open(bundle)
+    for row in range(0, layer.count, 40):
+        query = np.asarray(index.descriptors[row], np.float32)
+        found = index.search(query / np.linalg.norm(query), 3)
+        assert len(found) == 3
+        assert found[0].score == pytest.approx(1.0, abs=2e-3)
+    monkeypatch.setattr(graphs_module, "RECALL_TARGET", 1.1)
+    exact = Bundle.open(pack(*words, tmp_path / "exact", **COARSE))
+    assert exact.manifest.layers[0].graph is None
+    assert not (exact.path / "reference/graphs").exists()
 
 
 def test_packing_twice_gives_the_same_bytes(packed: Path, rehearsal: Path, tmp_path: Path) -> None:
@@ -112,9 +123,9 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from geobridge.export.pack import pack
-from geobridge.export.references import places
+from geobridge.export.encoding import chunks
 from geobridge.onboard.retrieval.encoder import Encoder
-places.CHUNK = 64
+chunks.CHUNK = chunks.BATCH = 64
 encode, calls = Encoder.encode, []
 def deadly(self, pictures):
     if len(calls) == 2:
@@ -141,14 +152,40 @@ def test_a_killed_run_goes_on_where_it_stopped(
         sizes.append(len(pictures))
         return encode(self, pictures)
 
-    monkeypatch.setattr(places_module, "CHUNK", 64)
+    monkeypatch.setattr(chunks_module, "CHUNK", 64)
+    monkeypatch.setattr(chunks_module, "BATCH", 64)
     monkeypatch.setattr(Encoder, "encode", counting)
     pack(*words, **COARSE)
-    assert sizes[:2] == [64, 60]  # of four chunks of places, two were there
-    assert sum(sizes) == 252 - 128 + 200 + 2 * 6  # held-out squares, known answers
+    # of four chunks of places two were there; held-out squares twice; known answers
+    assert sizes == [64, 64, *[64] * 8, 6, 6]
     whole = pack(*words[:2], tmp_path / "whole", **COARSE)
     assert contents(out) == contents(whole)
     assert {path.name for path in tmp_path.iterdir()} == {"bundle", "whole"}
+
+
+CRAMPED = """
+import resource, sys
+from geobridge.onboard.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_disk_that_is_full(rehearsal: Path, packed: Path, tmp_path: Path) -> None:
+    """No file may grow beyond 300 kB: the encoders do not fit. One line, and the run goes on."""
+    out = tmp_path / "b"
+    words = ["pack", rehearsal / "map.tif", "--encoders", rehearsal / "encoders", "-o", out]
+    words += ["--registration-m", 1, "--spacing-m", 25, "-q"]
+    command = [sys.executable, "-c", CRAMPED, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "File too large; what is done is kept, the same command goes on" in done.stderr
+    assert not out.exists()
+    assert contents(
+        pack(*(rehearsal / name for name in ("map.tif", "encoders")), out, **COARSE)
+    ) == (contents(packed))
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def test_work_of_another_plan_is_not_taken_over(
@@ -161,7 +198,7 @@ def test_work_of_another_plan_is_not_taken_over(
         patched.setattr(Encoder, "encode", broken)
         with pytest.raises(KeyboardInterrupt):
             pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "b", gsd_m=2.0)
-    assert [path.name for path in tmp_path.iterdir()] == [".partial-b"]
+    assert {path.name for path in tmp_path.iterdir()} == {".partial-b", ".partial-b.work"}
     again = pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "b", **COARSE)
     assert contents(again) == contents(packed)
 
@@ -221,14 +258,15 @@ def test_values_that_make_no_sense(
     rehearsal: Path, tmp_path: Path, name: str, value: float
 ) -> None:
     option = name.replace("_", "-")
+    given = {"footprints_m": (value,)} if name == "footprint_m" else {name: value}
     with pytest.raises(DataError, match=f"^--{option}: {value} must be positive"):
-        pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "bundle", **{name: value})
+        pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "bundle", **given)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_footprint_of_a_few_pixels(rehearsal: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^--footprint-m: 7 m is less than 8 pixels of 1 m"):
-        pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "b", footprint_m=7.0)
+        pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "b", footprints_m=(7.0,))
     assert list(tmp_path.iterdir()) == []
 
 

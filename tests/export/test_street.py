@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,11 +17,12 @@ import pytest
 pytest.importorskip("rasterio")
 pytest.importorskip("onnxruntime")
 
+from geobridge.export.encoding import chunks as chunks_module
 from geobridge.export.pack import pack
-from geobridge.export.references import places as places_module
-from geobridge.export.references.street import StreetFolder
+from geobridge.export.references.sources import StreetSource
+from geobridge.export.references.street.pictures import StreetFolder, read_street
 from geobridge.onboard.bundle import Bundle, sha256
-from geobridge.onboard.errors import BundleError, DataError
+from geobridge.onboard.errors import BundleError
 from geobridge.onboard.frames.picture import read_picture
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.manifest import KNOWN_FEATURES, parse_manifest
@@ -34,6 +36,7 @@ ORIGIN = LocalFrame(47.4, 8.5)
 COARSE = {"registration_m": 1.0, "spacing_m": 25.0}
 CENTRES_M = [(0.0, 0.0), (-120.0, 60.0), (90.0, -80.0), (30.0, 110.0), (-60.0, -60.0)]
 HEADINGS_DEG = [0.0, -90.0, 359.5, 30.25, 180.0]
+TERMS = {"licence": "CC0", "attribution": "us", "captured": "2026-06"}
 Rows = list[dict[str, Any]]
 
 
@@ -51,6 +54,22 @@ def write_table(folder: Path, rows: Rows) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return folder
+
+
+def read(folder: Path) -> StreetFolder:
+    return read_street(StreetSource(kind="street", path=folder))
+
+
+def references(
+    folder: Path, raster: Path, street: Path, reach_m: float = 60.0, **terms: str
+) -> Path:
+    """A references file with a raster and a folder of street pictures."""
+    lines = [f'[[source]]\npath = "{raster}"', f'[[source]]\npath = "{street}"']
+    lines += ['kind = "street"', f"reach_m = {reach_m}"]
+    lines += [f'{name} = "{text}"' for name, text in terms.items()]
+    path = folder / "references.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 def write_street(folder: Path, rows: Rows) -> Path:
@@ -95,11 +114,9 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def packed(
     rehearsal: Path, encoders: Path, street: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    out = tmp_path_factory.mktemp("packed") / "bundle"
-    terms = {"street_licence": "CC0", "street_attribution": "us", "street_captured": "2026-06"}
-    return pack(
-        rehearsal / "map.tif", encoders, out, street=street, street_reach_m=45.0, **terms, **COARSE
-    )
+    folder = tmp_path_factory.mktemp("packed")
+    listed = references(folder, rehearsal / "map.tif", street, 45.0, **TERMS)
+    return pack(listed, encoders, folder / "bundle", **COARSE)
 
 
 @pytest.fixture
@@ -111,7 +128,8 @@ def refused(
     def run(folder: Path, *more: object) -> str:
         out = tmp_path / "bundle"
         words = ("--encoders", encoders, "-o", out, "--spacing-m", 50, "-q", *more)
-        line = complaint("pack", rehearsal / "map.tif", "--street", folder, *words)
+        listed = references(tmp_path, rehearsal / "map.tif", folder)
+        line = complaint("pack", listed, *words)
         assert not out.exists()
         return line
 
@@ -165,7 +183,7 @@ def test_what_is_said_of_the_squares_is_as_without_street(
     squares = bundle.places()["view"] == VIEW_CODES[View.SATELLITE]
     assert bundle.places()[squares].tobytes() == plain.places().tobytes()
     assert np.array_equal(bundle.descriptors()[squares], plain.descriptors())
-    assert plain.manifest.required_features == ("hnsw", "imagery")
+    assert plain.manifest.required_features == ("imagery",)
 
 
 def test_the_manifest_names_the_second_source(packed: Path, street: Path) -> None:
@@ -199,26 +217,20 @@ def test_the_street_encoder_knows_its_own_pictures(packed: Path, street: Path) -
     bundle = Bundle.open(packed)
     [entry] = [e for e in bundle.manifest.known_answers if e.view == "street"]
     images, answers = bundle.known_answers(entry)
-    assert images.shape == (6, 96, 96, 3)  # twice the encoder's input
+    assert images.shape == (5, 96, 96, 3)  # twice the encoder's input
     index = Index.open(bundle)
     assert all(index.search(each, 1, view=View.STREET)[0].score > 0.95 for each in answers)
-    assert "252 of 100 m, 25 m apart; 5 street pictures" in verify(packed)
-    assert "main street; licence CC0" in verify(packed)
+    told = verify(packed)
+    assert (told["satellite 100 m"]["places"], told["satellite 100 m"]["apart"]) == (252, "25 m")
+    assert (told["street 45 m"]["places"], told["street 45 m"]["headings known"]) == (5, 5)
+    assert told["source 2"]["name"] == "main street; licence CC0"
 
 
 def test_packing_twice_gives_the_same_bytes(
     packed: Path, rehearsal: Path, encoders: Path, street: Path, tmp_path: Path
 ) -> None:
-    terms = {"street_licence": "CC0", "street_attribution": "us", "street_captured": "2026-06"}
-    again = pack(
-        rehearsal / "map.tif",
-        encoders,
-        tmp_path / "b",
-        street=street,
-        street_reach_m=45.0,
-        **terms,
-        **COARSE,
-    )
+    listed = references(tmp_path, rehearsal / "map.tif", street, 45.0, **TERMS)
+    again = pack(listed, encoders, tmp_path / "b", **COARSE)
     assert (again / "manifest.json").read_bytes() == (packed / "manifest.json").read_bytes()
 
 
@@ -234,24 +246,27 @@ def test_work_on_other_pictures_is_not_taken_over(
         calls.append(len(pictures))
         return encode(self, pictures)
 
-    words = (rehearsal / "map.tif", encoders, tmp_path / "b")
-    monkeypatch.setattr(places_module, "CHUNK", 2)
+    listed = references(tmp_path, rehearsal / "map.tif", changed)
+    words = (listed, encoders, tmp_path / "b")
+    monkeypatch.setattr(chunks_module, "CHUNK", 2)
+    monkeypatch.setattr(chunks_module, "BATCH", 2)
     with monkeypatch.context() as patched:
         patched.setattr(Encoder, "encode", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            pack(*words, street=changed, spacing_m=100.0)
-    assert calls == [2, 2, 1]  # street pictures come first: they are the ones that may be broken
+            pack(*words, spacing_m=100.0)
+    # street pictures come first: they are the ones that may be broken; five make three batches
+    assert calls == [2, 2, 2]
     shutil.copyfile(changed / "1.jpg", changed / "0.jpg")
-    found = Bundle.open(pack(*words, street=changed, spacing_m=100.0))
+    found = Bundle.open(pack(*words, spacing_m=100.0))
     places = found.places()
     streets = np.asarray(found.descriptors())[places["view"] == VIEW_CODES[View.STREET]]
     assert len(np.unique(streets, axis=0)) == 4
 
 
 def test_headings_that_are_not_known(tmp_path: Path) -> None:
-    folder = StreetFolder.read(write_street(tmp_path / "street", rows_at(CENTRES_M)))
-    assert np.isnan(folder.heading_deg).all()
-    assert [path.name for path in folder.paths] == [f"{n}.jpg" for n in range(5)]
+    folder = read(write_street(tmp_path / "street", rows_at(CENTRES_M)))
+    assert all(math.isnan(each.heading_deg) for each in folder.pictures)
+    assert [each.path.name for each in folder.pictures] == [f"{n}.jpg" for n in range(5)]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -264,10 +279,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "elsewhere": ({"file": "../1.jpg"}, "line 3, file: expected a picture beside the table"),
     "the table": ({"file": "positions.csv"}, "line 3, file: expected a picture beside the table"),
     "twice": ({"file": "0.jpg"}, "line 3, file: expected a name used once"),
-    "off the map": ({"lat_deg": 47.41}, "line 3, file: expected a place that the raster shows"),
+    "off the map": ({"lat_deg": 47.41}, "line 3, file: expected a place that the imagery shows"),
     "antipode": (
         {"lat_deg": -47.4, "lon_deg": -171.5},
-        "line 3, file: expected a place that the raster shows",
+        "line 3, file: expected a place that the imagery shows",
     ),
 }
 
@@ -304,44 +319,51 @@ def test_a_picture_that_cannot_be_read(refused: Callable[..., str], tmp_path: Pa
 
 
 def test_a_folder_without_a_table(refused: Callable[..., str], tmp_path: Path) -> None:
-    assert f"{tmp_path / 'positions.csv'}: No such file" in refused(tmp_path)
+    (tmp_path / "street").mkdir()
+    assert f"{tmp_path / 'street'}: holds no pictures" in refused(tmp_path / "street")
+    assert cv2.imwrite(str(tmp_path / "street/a.jpg"), np.zeros((8, 8, 3), np.uint8))
+    assert f"{tmp_path / 'street/a.jpg'}: EXIF holds no position" in refused(tmp_path / "street")
 
 
-@pytest.mark.parametrize("reach_m", [0.0, -5.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("reach_m", ["0.0", "-5.0", "nan", "inf"])
 def test_a_reach_that_makes_no_sense(
-    rehearsal: Path, encoders: Path, street: Path, tmp_path: Path, reach_m: float
+    rehearsal: Path,
+    encoders: Path,
+    street: Path,
+    tmp_path: Path,
+    complaint: Callable[..., str],
+    reach_m: str,
 ) -> None:
-    with pytest.raises(DataError, match=f"^--street-reach-m: {reach_m} must be positive"):
-        pack(rehearsal / "map.tif", encoders, tmp_path / "b", street=street, street_reach_m=reach_m)
-    assert list(tmp_path.iterdir()) == []
+    listed = references(tmp_path, rehearsal / "map.tif", street, reach_m)
+    line = complaint("pack", listed, "--encoders", encoders, "-o", tmp_path / "b")
+    assert f"{listed}: source.1.street.reach_m: Input should be" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["references.toml"]
 
 
 def test_encoders_without_a_street_tower(
     rehearsal: Path, street: Path, tmp_path: Path, complaint: Callable[..., str]
 ) -> None:
-    words = ("--encoders", rehearsal / "encoders", "-o", tmp_path / "b", "--street", street)
-    line = complaint("pack", rehearsal / "map.tif", *words)
+    listed = references(tmp_path, rehearsal / "map.tif", street)
+    line = complaint("pack", listed, "--encoders", rehearsal / "encoders", "-o", tmp_path / "b")
     assert f"{rehearsal / 'encoders'}: no street encoder in fp32" in line
 
 
 @pytest.mark.real_data
-def test_a_recorded_walk(data: Path, tmp_path: Path) -> None:
-    source = data / "street_lund"
-    with (source / "gps.csv").open() as file:
-        rows = [
-            {
-                "file": row["file"],
-                "lat_deg": row["lat"],
-                "lon_deg": row["lon"],
-                "heading_deg": row["map_true_heading"],
-            }
-            for row in csv.DictReader(file)
-        ]
-    for row in rows:
-        (tmp_path / row["file"]).symlink_to(source / row["file"])
-    folder = StreetFolder.read(write_table(tmp_path, rows))
-    frame = LocalFrame(folder.lat_deg[0], folder.lon_deg[0])
-    steps_m = np.linalg.norm(np.diff(frame.to_enu(folder.lat_deg, folder.lon_deg), axis=0), axis=1)
-    assert len(folder.paths) == 29
-    assert steps_m.sum() == pytest.approx(197.0, abs=5.0)
-    assert read_picture(folder.paths[0]).shape == (768, 1024, 3)
+def test_a_recorded_walk(data: Path) -> None:
+    for table in (None, data / "street_lund/gps.csv"):  # by EXIF, and by the table beside it
+        street = read_street(
+            StreetSource(kind="street", path=data / "street_lund", positions=table)
+        )
+        pictures = street.pictures
+        frame = LocalFrame(pictures[0].lat_deg, pictures[0].lon_deg)
+        at = [(each.lat_deg, each.lon_deg) for each in pictures]
+        steps_m = np.linalg.norm(np.diff(frame.to_enu(*np.transpose(at)), axis=0), axis=1)
+        assert len(pictures) == 29
+        assert steps_m.sum() == pytest.approx(197.0, abs=5.0)
+        # the compass of the first 20 is wrong by about 160 degrees
+        believed = [not math.isnan(each.heading_deg) for each in pictures]
+        assert believed == [False] * 20 + [True] * 9
+        assert street.notes == (
+            "20 of 29 compass headings contradict the track (by 157 degrees in the middle):"
+            " left out, positions kept",
+        )

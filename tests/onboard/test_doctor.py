@@ -17,7 +17,7 @@ def by_name(findings: list[doctor.Finding]) -> dict[str, doctor.Finding]:
 def test_this_machine() -> None:
     found = by_name(doctor.doctor())
     assert found["python"]["state"] == "ok"
-    for package in ("numpy", "opencv-python-headless", "pydantic", "pymavlink", "hnswlib"):
+    for package in ("numpy", "opencv-python-headless", "pydantic", "pymavlink", "faiss-cpu"):
         assert found[package]["state"] == "ok"
         assert "needed to fly" in found[package]["detail"]
     assert "pytest" not in found

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from geobridge.onboard.config import FilterConfig, GateConfig
 from geobridge.onboard.localization.filter import MotionFilter, Position
-from geobridge.onboard.localization.gate import MAX_COSINE, Evidence, gate
+from geobridge.onboard.localization.gate import MAX_COSINE, UNCALIBRATED_MIN_SCORE, Evidence, gate
 from geobridge.onboard.records import Reason
 
 S = 1_000_000_000
@@ -33,23 +33,40 @@ def confirmed(until_s: float = 4.0) -> MotionFilter:
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
-evidence = st.builds(Evidence, numbers, numbers, numbers, st.none() | numbers, st.booleans())
+told = st.none() | numbers
+evidence = st.builds(Evidence, numbers, numbers, numbers, told, st.booleans(), told, st.booleans())
 near = st.floats(-1.0, 6.0)
 cosine = st.floats(-0.5, 1.2)
-likely = st.builds(Evidence, cosine, cosine, near, st.none() | near, st.booleans())
+likely = st.builds(
+    Evidence,
+    cosine,
+    cosine,
+    near,
+    st.none() | near,
+    st.booleans(),
+    st.none() | cosine,
+    st.booleans(),
+)
+CONFIGURED = GateConfig(min_score=0.3)
 
 
-@given(evidence | likely)
-def test_the_gate_passes_what_reaches_every_threshold_and_nothing_else(found: Evidence) -> None:
+@given(evidence | likely, st.sampled_from([GATE, CONFIGURED]))
+def test_the_gate_passes_what_reaches_every_threshold_and_nothing_else(
+    found: Evidence, config: GateConfig
+) -> None:
+    of_bundle = UNCALIBRATED_MIN_SCORE if found.min_score is None else found.min_score
+    least = of_bundle if config.min_score is None else config.min_score
+    doubtful = found.looks_alike and not found.tracking
+    contrast = GATE.min_peak_ratio_alike if doubtful else GATE.min_peak_ratio
     innovation = found.innovation_sigmas
     needed = GATE.min_correlation if found.tracking else GATE.min_correlation_untracked
     reaches = (
-        GATE.min_score <= found.score <= MAX_COSINE
+        least <= found.score <= MAX_COSINE
         and needed <= found.correlation <= MAX_COSINE
-        and found.peak_ratio >= GATE.min_peak_ratio
+        and found.peak_ratio >= contrast
         and (innovation is None or innovation <= GATE.max_innovation_sigmas)
     )
-    assert (gate(found, GATE) is None) == reaches
+    assert (gate(found, config) is None) == reaches
 
 
 @given(evidence, st.sampled_from(["score", "correlation", "peak_ratio", "innovation_sigmas"]))
@@ -68,6 +85,13 @@ def test_nan_anywhere_withholds(found: Evidence, field: str) -> None:
             Reason.NOT_VERIFIED,
             "correlation 0.250 below 0.3",
         ),
+        ({"min_score": 0.7}, Reason.LOW_SCORE, "score 0.600, at least 0.7 needed"),
+        ({"min_score": math.nan}, Reason.LOW_SCORE, "score 0.600"),
+        (
+            {"peak_ratio": 1.4, "tracking": False, "looks_alike": True},
+            Reason.AMBIGUOUS,
+            "peak ratio 1.40 below 1.5, and the map looks alike elsewhere",
+        ),
         ({"peak_ratio": 1.2}, Reason.AMBIGUOUS, "peak ratio 1.20 below 1.3"),
         ({"innovation_sigmas": 4.5}, Reason.INCONSISTENT, "4.5 sigma from the predicted position"),
     ],
@@ -83,7 +107,7 @@ def test_every_threshold_has_its_reason(
 
 def test_exactly_the_threshold_is_enough() -> None:
     ratio, sigmas = GATE.min_peak_ratio, GATE.max_innovation_sigmas
-    least = Evidence(GATE.min_score, GATE.min_correlation, ratio, sigmas, tracking=True)
+    least = Evidence(UNCALIBRATED_MIN_SCORE, GATE.min_correlation, ratio, sigmas, tracking=True)
     assert gate(least, GATE) is None
     assert gate(replace(least, innovation_sigmas=None), GATE) is None
     first = replace(least, correlation=GATE.min_correlation_untracked, tracking=False)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,18 +12,18 @@ from hypothesis.extra import numpy as hnp
 
 from geobridge.onboard.bundle import PLACE
 from geobridge.onboard.errors import BundleError, DataError
-from geobridge.onboard.manifest import IndexEntry
-from geobridge.onboard.retrieval import index as index_module
-from geobridge.onboard.retrieval.index import (
-    CELL_M,
-    Index,
-    build_graph,
-    graph_recall,
-    spatial_order,
-)
+from geobridge.onboard.manifest import GraphEntry, LayerEntry
+from geobridge.onboard.retrieval import graph as graphs
+from geobridge.onboard.retrieval import layer as layer_module
+from geobridge.onboard.retrieval.graph import Graph, build, narrowest
+from geobridge.onboard.retrieval.halves import Halves
+from geobridge.onboard.retrieval.index import Index
+from geobridge.onboard.retrieval.layer import CELL_M, Within, spatial_order
+from geobridge.onboard.retrieval.row_reader import RowReader
 from geobridge.onboard.views import VIEW_CODES, View
 
 DIMENSION = 16
+PATH = "reference/graphs/0.faiss"
 Rows = npt.NDArray[Any]
 
 layouts = hnp.arrays(
@@ -56,30 +55,87 @@ def scattered(count: int) -> Rows:
     return places_at(np.random.default_rng(1).uniform(-2000, 2000, (count, 2)))
 
 
+def entry_of(
+    count: int,
+    first: int = 0,
+    view: View = View.SATELLITE,
+    footprint_m: float = 150.0,
+    graph: GraphEntry | None = None,
+) -> LayerEntry:
+    return LayerEntry(
+        view=view.value,
+        footprint_m=footprint_m,
+        spacing_m=None,
+        apart_m=300.0,
+        first=first,
+        count=count,
+        graph=graph,
+        scores=None,
+    )
+
+
+def index_of(places: Rows, descriptors: npt.NDArray[np.float16], *layers: LayerEntry) -> Index:
+    return Index(places, descriptors, layers or [entry_of(len(places))])
+
+
+def graph_entry(ef: int = 128) -> GraphEntry:
+    return GraphEntry(path=PATH, m=16, ef_construction=200, ef=ef, recall_at_10=1.0)
+
+
 @pytest.fixture
 def with_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
     """An index too large for exact search, by a limit lowered for the test."""
-    monkeypatch.setattr(index_module, "EXACT_UP_TO", 100)
+    monkeypatch.setattr(layer_module, "EXACT_UP_TO", 100)
     descriptors = descriptors_of(3000)
-    graph = build_graph(descriptors, m=16, ef_construction=200)
-    graph.save_index(str(tmp_path / "index.hnsw"))
-    entry = IndexEntry(m=16, ef_construction=200, ef=128, recall_at_10=1.0)
-    return Index(scattered(3000), descriptors, tmp_path / "index.hnsw", entry)
+    Graph(build(descriptors), 128).save(tmp_path / "graph")
+    graph = Graph.open(tmp_path / "graph", graph_entry(), 3000, DIMENSION)
+    layer = entry_of(3000, graph=graph_entry())
+    return Index(scattered(3000), descriptors, [layer], {PATH: graph})
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(0, 1000))
 def test_exact_search_is_brute_force(count: int, top_k: int, seed: int) -> None:
     descriptors = descriptors_of(count, seed)
     query = unit(np.random.default_rng(seed + 1).normal(size=DIMENSION))
-    found = Index(scattered(count), descriptors).search(query, top_k)
+    found = index_of(scattered(count), descriptors).search(query, top_k)
     scores = descriptors.astype(np.float32) @ query
     assert [c.place for c in found] == np.argsort(-scores, kind="stable")[:top_k].tolist()
-    assert [c.score for c in found] == pytest.approx(sorted(scores.tolist())[::-1][:top_k])
+    assert [c.score for c in found] == pytest.approx(
+        sorted(scores.tolist())[::-1][:top_k], abs=1e-6
+    )
+
+
+@given(st.data())
+def test_halves_find_what_brute_force_finds(data: st.DataObject) -> None:
+    """Any slices, any rows of them left out, asked again and again of the same object."""
+    count = data.draw(st.integers(1, 200))
+    rows = descriptors_of(count, seed=count)
+    halves = Halves(rows)
+    for _ in range(3):
+        cuts = sorted(data.draw(st.lists(st.integers(0, count), min_size=2, max_size=6)))
+        spans = list(zip(cuts[::2], cuts[1::2], strict=False))
+        there = np.concatenate([np.arange(*span) for span in spans])
+        wanted = np.array(
+            data.draw(st.lists(st.booleans(), min_size=len(there), max_size=len(there))), bool
+        )
+        chosen = data.draw(st.sampled_from([None, wanted]))
+        query = unit(np.random.default_rng(count).normal(size=DIMENSION))
+        top_k = data.draw(st.integers(0, 20))
+        left = there if chosen is None else there[chosen]
+        scores = rows[left].astype(np.float32) @ query
+        expected = left[np.argsort(-scores)[:top_k]]
+        assert sorted(halves.best(query, spans, top_k, chosen)) == sorted(expected)
+
+
+def test_halves_take_nothing_but_contiguous_halves() -> None:
+    for wrong in (descriptors_of(9).astype(np.float32), descriptors_of(9)[:, ::2]):
+        with pytest.raises(ValueError, match="expected contiguous"):
+            Halves(wrong)
 
 
 def test_a_candidate_tells_what_the_place_is() -> None:
     places, descriptors = scattered(50), descriptors_of(50)
-    best = Index(places, descriptors).search(descriptors[7].astype(np.float32), 1)[0]
+    best = index_of(places, descriptors).search(descriptors[7].astype(np.float32), 1)[0]
     assert (best.place, best.view, best.footprint_m) == (7, View.SATELLITE, 150.0)
     assert (best.lat_deg, best.lon_deg) == (places["lat_deg"][7], 7.0)
     assert best.score == pytest.approx(1.0, abs=2e-3)
@@ -90,27 +146,45 @@ def test_a_gate_holds_what_brute_force_finds(
     centres_m: npt.NDArray[np.float64], east_m: float, north_m: float, radius_m: float
 ) -> None:
     places = places_at(centres_m)
-    index = Index(places, descriptors_of(len(places)))
+    index = index_of(places, descriptors_of(len(places)))
+    within = Within((east_m, north_m), radius_m)
     distances_m = np.hypot(places["east_m"] - east_m, places["north_m"] - north_m)
     inside = np.flatnonzero(distances_m <= radius_m)
-    assert index.rows_within((east_m, north_m), radius_m).tolist() == inside.tolist()
-    query = unit(np.ones(DIMENSION))
-    found = index.search(query, 100, (east_m, north_m), radius_m)
+    assert index.layers[0].rows(within).tolist() == inside.tolist()
+    found = index.search(unit(np.ones(DIMENSION)), 100, within)
     assert sorted(c.place for c in found) == inside.tolist()
     assert [c.score for c in found] == sorted((c.score for c in found), reverse=True)
 
 
 @pytest.mark.parametrize("radius_m", [1e7, 1e12, 1e300, np.inf])
 def test_a_gate_of_any_size_is_searched_at_once(radius_m: float) -> None:
-    index = Index(scattered(40), descriptors_of(40))
-    assert len(index.rows_within((0.0, 0.0), radius_m)) == 40
+    index = index_of(scattered(40), descriptors_of(40))
+    assert len(index.layers[0].rows(Within((0.0, 0.0), radius_m))) == 40
 
 
 @pytest.mark.parametrize("centre_m", [(np.nan, 0.0), (1e300, 0.0), (0.0, -np.inf), (1e7, 1e7)])
 def test_a_gate_elsewhere_is_empty(centre_m: tuple[float, float]) -> None:
-    index = Index(scattered(40), descriptors_of(40))
-    assert index.search(unit(np.ones(DIMENSION)), 5, centre_m, 1000.0) == []
-    assert index.search(unit(np.ones(DIMENSION)), 5, (0.0, 0.0), np.nan) == []
+    index, query = index_of(scattered(40), descriptors_of(40)), unit(np.ones(DIMENSION))
+    assert index.search(query, 5, Within(centre_m, 1000.0)) == []
+    assert index.search(query, 5, Within((0.0, 0.0), np.nan)) == []
+
+
+@given(st.floats(-360, 720), st.floats(0, 180), st.booleans())
+def test_a_sector_of_headings_holds_what_brute_force_finds(
+    heading_deg: float, off_deg: float, gated: bool
+) -> None:
+    places = scattered(120)
+    rng = np.random.default_rng(3)
+    places["heading_deg"] = rng.uniform(0.0, 360.0, 120)
+    places["heading_deg"][::7] = np.nan
+    centre_m, radius_m = ((50.0, 50.0), 1500.0) if gated else (None, np.inf)
+    within = Within(centre_m, radius_m, heading_deg, off_deg)
+    apart = np.abs((places["heading_deg"] - heading_deg + 180.0) % 360.0 - 180.0)
+    wanted = apart <= off_deg
+    if gated:
+        wanted &= np.hypot(places["east_m"] - 50.0, places["north_m"] - 50.0) <= 1500.0
+    found = index_of(places, descriptors_of(120)).search(unit(np.ones(DIMENSION)), 200, within)
+    assert sorted(c.place for c in found) == np.flatnonzero(wanted).tolist()
 
 
 def test_the_graph_finds_and_exact_scores_rank(with_graph: Index) -> None:
@@ -125,49 +199,63 @@ def test_the_graph_finds_and_exact_scores_rank(with_graph: Index) -> None:
     assert hits / 400 >= 0.99
 
 
-def test_the_recorded_recall_is_that_of_the_graph() -> None:
-    descriptors, queries = (
-        descriptors_of(1500),
-        unit(np.random.default_rng(5).normal(size=(60, 16))),
-    )
-    graph = build_graph(descriptors, m=4, ef_construction=10)
+def test_the_narrowest_search_that_finds_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is wide enough, the next narrower one is not, and what cannot be reached is said."""
+    monkeypatch.setattr(graphs, "M", 4)
+    monkeypatch.setattr(graphs, "EF_CONSTRUCTION", 10)
+    monkeypatch.setattr(graphs, "EFS", (1, 64, 512))
+    monkeypatch.setattr(graphs, "depth", lambda top_k: top_k)
+    descriptors = descriptors_of(1500)
+    queries = unit(np.random.default_rng(5).normal(size=(60, DIMENSION)))
+    index, halves = build(descriptors), Halves(descriptors)
     full = descriptors.astype(np.float32)
-    graph.set_ef(10)
-    found, _ = graph.knn_query(queries, k=10, num_threads=1)
-    hits = [
-        len(set(row.tolist()) & set(np.argsort(-(full @ query))[:10].tolist()))
-        for row, query in zip(found, queries, strict=True)
-    ]
-    recall = graph_recall(graph, descriptors, queries, ef=1)
-    assert recall == pytest.approx(np.mean(hits) / 10)
-    assert recall < graph_recall(graph, descriptors, queries, ef=500)
+    exact = [set(np.argsort(-(full @ query))[:10].tolist()) for query in queries]
+
+    def recall(ef: int) -> float:
+        graph = Graph(index, ef)
+        hits = [len(exact[i] & set(graph.best(q, 10).tolist())) for i, q in enumerate(queries)]
+        return float(np.mean(hits)) / 10
+
+    assert recall(1) < recall(64) < recall(512)
+    target = (recall(1) + recall(64)) / 2
+    for wanted, ef in ((target, 64), (1.1, 512)):
+        found = narrowest(index, halves, descriptors, queries, wanted)
+        assert found == pytest.approx((ef, recall(ef)))
 
 
 def test_the_graph_is_the_same_every_time(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        build_graph(descriptors_of(400), 16, 100).save_index(str(tmp_path / name))
+        Graph(build(descriptors_of(400)), 16).save(tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-VIEW = st.sampled_from([View.SATELLITE, View.STREET])
+def mixed(count: int) -> tuple[Rows, list[LayerEntry]]:
+    """Squares of two footprints, then street pictures, each layer in its own spatial order."""
+    parts = [scattered(count), scattered(count), scattered(count)]
+    parts[1]["footprint_m"], parts[2]["footprint_m"], parts[2]["view"] = 300.0, 60.0, 2
+    layers = [
+        entry_of(count),
+        entry_of(count, count, footprint_m=300.0),
+        entry_of(count, 2 * count, View.STREET, 60.0),
+    ]
+    return np.concatenate(parts), layers
 
 
-def mixed(count: int, seed: int = 3) -> Rows:
-    """Squares and street pictures in no order but the spatial one."""
-    places = scattered(count)
-    places["view"] = np.random.default_rng(seed).integers(1, 3, count)
-    return places
+VIEW = st.sampled_from([View.SATELLITE, View.STREET, View.DRONE])
 
 
-@given(st.integers(1, 200), st.integers(1, 40), VIEW, st.booleans())
-def test_a_search_sees_the_places_of_one_view(
-    count: int, top_k: int, view: View, gated: bool
+@given(st.integers(1, 80), st.integers(1, 40), VIEW, st.booleans(), st.sampled_from([None, 300.0]))
+def test_a_search_sees_the_places_of_one_view_and_scale(
+    count: int, top_k: int, view: View, gated: bool, footprint_m: float | None
 ) -> None:
-    places, descriptors = mixed(count), descriptors_of(count)
+    places, layers = mixed(count)
+    descriptors = descriptors_of(3 * count)
     query = unit(np.random.default_rng(9).normal(size=DIMENSION))
-    gate = ((100.0, -200.0), 900.0) if gated else (None, None)
-    found = Index(places, descriptors).search(query, top_k, *gate, view)
+    within = Within((100.0, -200.0), 900.0) if gated else Within()
+    found = index_of(places, descriptors, *layers).search(query, top_k, within, view, footprint_m)
     wanted = places["view"] == VIEW_CODES[view]
+    if footprint_m is not None:
+        wanted &= places["footprint_m"] == footprint_m
     if gated:
         wanted &= np.hypot(places["east_m"] - 100.0, places["north_m"] + 200.0) <= 900.0
     rows = np.flatnonzero(wanted)
@@ -176,60 +264,13 @@ def test_a_search_sees_the_places_of_one_view(
     assert {c.view for c in found} <= {view}
 
 
-def test_squares_are_found_among_street_pictures_that_score_higher(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As many and all of them nearer to the query, so that a plain graph search finds no square."""
-    monkeypatch.setattr(index_module, "EXACT_UP_TO", 100)
-    places, rng = mixed(3000), np.random.default_rng(4)
-    squares, query = places["view"] == 1, unit(rng.normal(size=DIMENSION))
-    rows = rng.normal(size=(3000, DIMENSION)) + np.where(squares, 0.0, 8.0)[:, None] * query
-    descriptors = unit(rows).astype(np.float16)
-    graph = build_graph(descriptors, 16, 200)
-    graph.save_index(str(tmp_path / "graph"))
-    graph.set_ef(128)
-    assert not squares[graph.knn_query(query[None], k=100)[0][0]].any()
-    entry = IndexEntry(m=16, ef_construction=200, ef=128, recall_at_10=1.0)
-    index = Index(places, descriptors, tmp_path / "graph", entry)
-    found = index.search(query, 10)
-    scores = np.where(squares, descriptors.astype(np.float32) @ query, -2.0)
-    best = np.argsort(-scores)[:10]
-    assert {c.view for c in found} == {View.SATELLITE}
-    assert len({c.place for c in found} & set(best.tolist())) >= 9
-
-
-def test_a_view_that_the_graph_hides_is_searched_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(index_module, "EXACT_UP_TO", 100)
-    places, descriptors = mixed(400), descriptors_of(400)
-    build_graph(descriptors, 2, 10).save_index(str(tmp_path / "graph"))
-    entry = IndexEntry(m=2, ef_construction=10, ef=1, recall_at_10=0.1)
-    index = Index(places, descriptors, tmp_path / "graph", entry)
-    query = unit(np.ones(DIMENSION))
-
-    def few(*_: object, **__: object) -> None:
-        raise RuntimeError("Cannot return the results in a contiguous 2D array")
-
-    monkeypatch.setattr(index, "_graph", SimpleNamespace(knn_query=few))
-    found = index.search(query, 5, view=View.STREET)
-    streets = np.flatnonzero(places["view"] == 2)
-    scores = descriptors[streets].astype(np.float32) @ query
-    assert [c.place for c in found] == streets[np.argsort(-scores)[:5]].tolist()
-
-
-def test_a_view_without_places_gives_nothing(with_graph: Index) -> None:
-    assert with_graph.search(unit(np.ones(DIMENSION)), 5, view=View.STREET) == []
-
-
 def test_many_equal_places_are_no_trouble_for_the_graph(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "EXACT_UP_TO", 100)
+    monkeypatch.setattr(layer_module, "EXACT_UP_TO", 100)
     descriptors = np.repeat(descriptors_of(2), 1000, axis=0)
-    build_graph(descriptors, 16, 100).save_index(str(tmp_path / "graph"))
-    entry = IndexEntry(m=16, ef_construction=100, ef=16, recall_at_10=1.0)
-    index = Index(scattered(2000), descriptors, tmp_path / "graph", entry)
+    graph, layer = Graph(build(descriptors), 16), entry_of(2000, graph=graph_entry())
+    index = Index(scattered(2000), descriptors, [layer], {PATH: graph})
     found = index.search(descriptors[0].astype(np.float32), 20)
     assert len(found) == 20
     assert found[0].score == pytest.approx(1.0, abs=2e-3)
@@ -246,46 +287,90 @@ def test_many_equal_places_are_no_trouble_for_the_graph(
         unit(np.ones(DIMENSION))[None],
     ],
 )
-def test_what_is_no_descriptor_never_reaches_the_graph(
+def test_what_is_no_descriptor_never_reaches_the_library(
     with_graph: Index, descriptor: npt.NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(with_graph, "_graph", object())  # would fail at the first touch
+    monkeypatch.setattr(with_graph, "layers", object())  # would fail at the first touch
     with pytest.raises(DataError, match=r"descriptor of shape .* expected \(16,\) and 1"):
         with_graph.search(descriptor, 5)
 
 
-def test_places_out_of_order_are_refused() -> None:
-    places = scattered(60)[::-1].copy()
-    with pytest.raises(BundleError, match="not in spatial order"):
-        Index(places, descriptors_of(60))
+def test_a_row_that_is_no_descriptor_is_never_a_candidate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a large map not every row is looked at when it is opened."""
+    monkeypatch.setattr("geobridge.onboard.retrieval.index._CHECKED", 10)
+    descriptors = descriptors_of(100)
+    descriptors[56] *= 3.0
+    query = unit(descriptors[56].astype(np.float64))
+    found = index_of(scattered(100), descriptors).search(query, 100)
+    assert sorted(c.place for c in found) == [row for row in range(100) if row != 56]
 
 
-def test_a_view_nobody_knows_is_refused() -> None:
-    places = scattered(5)
-    places["view"][3] = 9
-    with pytest.raises(BundleError, match="a view that this version does not know"):
-        Index(places, descriptors_of(5))
+def test_rows_of_no_unit_length_are_refused() -> None:
+    descriptors = descriptors_of(100)
+    descriptors[55] = np.nan
+    with pytest.raises(BundleError, match="not of unit length"):
+        index_of(scattered(100), descriptors)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "complaint"),
+    [
+        ("view", 9, "views other than those of its layers"),
+        ("footprint_m", 151.0, "footprints other than those of its layers"),
+        ("east_m", 9e3, "not in spatial order"),
+    ],
+)
+def test_places_that_are_not_what_their_layer_says_are_refused(
+    column: str, value: float, complaint: str
+) -> None:
+    places = scattered(60)
+    places[column][3] = value
+    with pytest.raises(BundleError, match=complaint):
+        index_of(places, descriptors_of(60))
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5])
-def test_a_damaged_graph_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: float
-) -> None:
-    monkeypatch.setattr(index_module, "EXACT_UP_TO", 100)
-    path = tmp_path / "index.hnsw"
-    build_graph(descriptors_of(300), 16, 100).save_index(str(path))
+def test_a_damaged_graph_is_refused(tmp_path: Path, kept: float) -> None:
+    path = tmp_path / "0.faiss"
+    Graph(build(descriptors_of(300)), 16).save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept if kept > 1 else kept * len(whole))])
-    entry = IndexEntry(m=16, ef_construction=100, ef=16, recall_at_10=1.0)
-    with pytest.raises(BundleError, match=r"index\.hnsw"):
-        Index(scattered(300), descriptors_of(300), path, entry)
+    with pytest.raises(BundleError, match=r"0\.faiss"):
+        Graph.open(path, graph_entry(), 300, DIMENSION)
 
 
-def test_a_graph_of_other_places_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(index_module, "EXACT_UP_TO", 100)
-    build_graph(descriptors_of(250), 16, 100).save_index(str(tmp_path / "graph"))
-    entry = IndexEntry(m=16, ef_construction=100, ef=16, recall_at_10=1.0)
-    with pytest.raises(BundleError, match="holds 250 places, not 300"):
-        Index(scattered(300), descriptors_of(300), tmp_path / "graph", entry)
+@pytest.mark.parametrize(("count", "dimension"), [(300, DIMENSION), (250, DIMENSION + 1)])
+def test_a_graph_of_other_places_is_refused(tmp_path: Path, count: int, dimension: int) -> None:
+    path = tmp_path / "graph"
+    Graph(build(descriptors_of(250)), 16).save(path)
+    with pytest.raises(BundleError, match=f"not a graph of {count} places of {dimension}"):
+        Graph.open(path, graph_entry(), count, dimension)
+
+
+def test_another_index_of_faiss_is_refused(tmp_path: Path) -> None:
+    import faiss
+
+    flat = faiss.IndexFlatIP(DIMENSION)
+    flat.add(descriptors_of(250).astype(np.float32))
+    faiss.write_index(flat, str(tmp_path / "flat"))
+    with pytest.raises(BundleError, match="not a graph of 250 places"):
+        Graph.open(tmp_path / "flat", graph_entry(), 250, DIMENSION)
+
+
+def test_rows_are_read_from_a_mapped_file_as_from_memory(tmp_path: Path) -> None:
+    descriptors = descriptors_of(90)
+    np.save(tmp_path / "rows.npy", descriptors)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    for rows in ([], [3], [88, 0, 7, 7]):
+        chosen = np.array(rows, np.int64)
+        expected = descriptors[chosen].astype(np.float32)
+        assert np.array_equal(RowReader(mapped).read(chosen), expected)
+        assert np.array_equal(RowReader(descriptors).read(chosen), expected)
+    assert (
+        Index(scattered(90), mapped, [entry_of(90)]).search(
+            unit(np.ones(DIMENSION)), 5, view=View.STREET
+        )
+        == []
+    )

@@ -27,6 +27,7 @@ from geobridge.onboard.frames.source import open_source
 from geobridge.onboard.geodesy import LocalFrame, distance_m
 from geobridge.onboard.localization.localizer import STAGES, Localizer, Retrieved
 from geobridge.onboard.localization.prepare import Prepared, prepare
+from geobridge.onboard.localization.search import Believed
 from geobridge.onboard.records import (
     Attitude,
     Fix,
@@ -406,7 +407,7 @@ def test_a_prior_confines_nothing(parts: Parts, known: Moment) -> None:
     ready = prepare(known.frame, known.telemetry, CAMERA, CONFIG.prepare)
     assert isinstance(ready, Prepared)
     alone = parts.localizer().retrieve(ready, 0)
-    told = parts.localizer().retrieve(ready, 0, None, (120.0, -90.0))
+    told = parts.localizer().retrieve(ready, 0, None, Believed((120.0, -90.0), 3.0))
     assert isinstance(alone, Retrieved)
     assert isinstance(told, Retrieved)
     assert told.candidates == alone.candidates

@@ -24,7 +24,7 @@ KINDS = [
     "encoders/drone.fp32.onnx",
     "reference/places.npy",
     "reference/descriptors.npy",
-    "reference/index.hnsw",
+    "reference/digests.npy",
     "reference/imagery/00000_00000.png",
     "known_answers/drone.images.npy",
     "known_answers/drone.descriptors.npy",

@@ -27,10 +27,12 @@ from geobridge.onboard.frames.source import open_source
 from geobridge.onboard.localization.filter import Position
 from geobridge.onboard.localization.localizer import Localizer
 from geobridge.onboard.localization.prepare import Prepared, prepare
+from geobridge.onboard.manifest import LayerEntry
 from geobridge.onboard.records import Fix, Frame, Image, Reason, Rejection, Telemetry
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
-from geobridge.onboard.retrieval.index import Index, spatial_order
+from geobridge.onboard.retrieval.index import Index
+from geobridge.onboard.retrieval.layer import spatial_order
 from geobridge.onboard.views import VIEW_CODES, View
 
 CAMERA = Camera.from_hfov(320, 240, 70.0)
@@ -98,10 +100,26 @@ class Parts:
         for street, centre_m in zip(streets, streets_m, strict=True):
             street["east_m"], street["north_m"] = centre_m
         streets["view"], streets["footprint_m"] = VIEW_CODES[View.STREET], REACH_M
-        places = np.concatenate([squares, streets])
-        order = spatial_order(places["east_m"], places["north_m"])
-        both = np.concatenate([rows, np.reshape(descriptors, (-1, rows.shape[1]))])
-        return Index(places[order], both[order].astype(np.float16))
+        order = spatial_order(streets["east_m"], streets["north_m"])
+        places = np.concatenate([squares, streets[order]])
+        both = np.concatenate([rows, np.reshape(descriptors, (-1, rows.shape[1]))[order]])
+        layers = list(self.bundle.manifest.layers)
+        if len(streets):
+            layers.append(_layer_of(len(squares), len(streets)))
+        return Index(places, both.astype(np.float16), layers)
+
+
+def _layer_of(first: int, count: int) -> LayerEntry:
+    return LayerEntry(
+        view="street",
+        footprint_m=REACH_M,
+        spacing_m=None,
+        apart_m=2 * REACH_M,
+        first=first,
+        count=count,
+        graph=None,
+        scores=None,
+    )
 
 
 def moments(folder: Path, bundle: Bundle) -> Iterator[Moment]:

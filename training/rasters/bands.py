@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.windows import Window
 
 from geobridge.onboard.errors import DataError
@@ -46,13 +46,17 @@ class Bands:
         self._black_is_empty = unmarked and black > MIN_BLACK_FRACTION
 
     def read(self, window: Window, shape: tuple[int, int] | None = None) -> tuple[Image, Mask]:
-        """[H, W, 3] RGB and [H, W] mask of a window; `shape` reads it decimated."""
-        return self._to_rgb(*self._raw(window, shape))
+        """[H, W, 3] RGB and [H, W] mask of a window; `shape` reads it so much smaller."""
+        # indexes into a palette have no average
+        how = Resampling.nearest if self.palette is not None else Resampling.average
+        return self._to_rgb(*self._raw(window, shape, how))
 
-    def _raw(self, window: Window, shape: tuple[int, int] | None) -> tuple[npt.NDArray[Any], Mask]:
+    def _raw(
+        self, window: Window, shape: tuple[int, int] | None, how: Resampling = Resampling.nearest
+    ) -> tuple[npt.NDArray[Any], Mask]:
         size = shape or (int(window.height), int(window.width))
         values = self._dataset.read(
-            self._indexes, window=window, out_shape=(len(self._indexes), *size)
+            self._indexes, window=window, out_shape=(len(self._indexes), *size), resampling=how
         )
         masks = self._dataset.read_masks(
             self._indexes, window=window, out_shape=(len(self._indexes), *size)

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
-from rasterio.warp import reproject, transform
+from rasterio.warp import transform
 from rasterio.windows import Window
 
 from geobridge.onboard.errors import DataError
@@ -27,6 +28,7 @@ from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame
 from geobridge.onboard.records import Image, Mask
 
 from .bands import Bands
+from .warp import Georeferenced, nothing, warp
 
 MAX_PIXELS = 200_000_000
 """Largest area that `read_all` takes into memory."""
@@ -39,8 +41,9 @@ RASTER_ERRORS = (RasterioError, CPLE_BaseError, OSError)
 _EARTH_RADIUS_M = (6_340_000.0, 6_400_000.0)
 _MOST_LAT_DEG = 89.9
 """Closer to a pole neither degrees nor most projections make a map."""
-_FIXED_KERNEL = {"XSCALE": "1", "YSCALE": "1"}
-"""GDAL would guess the width of its bilinear kernel anew from the shape of every window."""
+_FINER = 4
+"""A raster so many times finer than what is asked for is read at half that and not whole: a window
+of it would have no bounds."""
 
 
 @dataclass(frozen=True)
@@ -54,29 +57,35 @@ class Grid:
     height_px: int
 
 
+# else GDAL keeps a twentieth of all memory full of a raster's blocks; in megabytes, read once
+os.environ.setdefault("GDAL_CACHEMAX", "128")
 logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # what GDAL says stands in our error
 
 
 class Raster:
     """A georeferenced raster, warped to the local plane as it is read. Use as a context manager.
 
-    `frame` is the local plane, by default around the raster's middle; `grid` covers the raster.
+    `frame` is the local plane, by default around the raster's middle; `grid` covers the raster, or
+    what of it lies within `bounds_m`: west, south, east, north of the plane.
 
     Raises:
         DataError: not readable, without CRS or with one that is not of the Earth, without data,
-            not where its CRS says, at a pole, or smaller than a pixel of `gsd_m`.
+            not where its CRS says, at a pole, beyond the plane or the bounds, or smaller than a
+            pixel of `gsd_m`.
     """
 
-    def __init__(self, path: Path, gsd_m: float, frame: LocalFrame | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        gsd_m: float,
+        frame: LocalFrame | None = None,
+        bounds_m: tuple[float, float, float, float] | None = None,
+    ) -> None:
         self.path = path
-        try:
-            self._dataset = rasterio.open(path)
-        except RASTER_ERRORS as error:
-            raise DataError(f"{path}: not a readable raster: {_line(error)}") from None
-        require_earthly(path, self._dataset.crs)
+        self._dataset = _open(path)
         try:
             self.frame = frame or self._middle()
-            self.grid = self._cover(gsd_m)
+            self.grid = self._cover(gsd_m, bounds_m)
             self._bands = Bands(self._dataset, path)
         except RASTER_ERRORS as error:
             raise DataError(f"{path}: damaged: {_line(error)}") from None
@@ -100,18 +109,40 @@ class Raster:
         Raises:
             DataError: the file is damaged there.
         """
-        left_m = self.grid.west_m + column_px * self.grid.gsd_m
-        top_m = self.grid.north_m - row_px * self.grid.gsd_m
-        to_local = rasterio.Affine(self.grid.gsd_m, 0.0, left_m, 0.0, -self.grid.gsd_m, top_m)
+        west_m = self.grid.west_m + column_px * self.grid.gsd_m
+        north_m = self.grid.north_m - row_px * self.grid.gsd_m
+        return self.read_at(west_m, north_m, height_px, width_px)
+
+    def read_at(
+        self, west_m: float, north_m: float, height_px: int, width_px: int
+    ) -> tuple[Image, Mask]:
+        """[H, W, 3] RGB and [H, W] mask with the upper left corner anywhere on the local plane.
+
+        Raises:
+            DataError: the file is damaged there.
+        """
+        gsd_m, shape = self.grid.gsd_m, (height_px, width_px)
+        to_local = rasterio.Affine(gsd_m, 0.0, west_m, 0.0, -gsd_m, north_m)
         try:
             window = self._source_window(to_local, height_px, width_px)
             if window is None:
-                nothing = np.zeros((height_px, width_px), np.uint8)
-                return np.repeat(nothing[..., None], 3, axis=2), nothing
-            image, valid = self._bands.read(window)
-            return self._warp(image, valid, window, to_local, (height_px, width_px))
+                return nothing(shape)
+            shrunk = _shrunk(window, shape)
+            image, valid = self._bands.read(window, shrunk)
+            own = self._dataset.transform @ rasterio.Affine.translation(
+                window.col_off, window.row_off
+            )
+            if shrunk is not None:
+                own @= rasterio.Affine.scale(window.width / shrunk[1], window.height / shrunk[0])
+            source = Georeferenced(image, valid, own, self._dataset.crs)
+            return warp(source, self.frame, to_local, shape, self._shrinks())
         except RASTER_ERRORS as error:
             raise DataError(f"{self.path}: damaged: {_line(error)}") from None
+
+    @property
+    def outline(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Latitudes and longitudes of points along its edge."""
+        return _edge(self.path, self._dataset)
 
     def read_all(self) -> tuple[Image, Mask]:
         """The whole grid at once.
@@ -133,38 +164,15 @@ class Raster:
                 image[block], valid[block] = self.read(row, column, height, width)
         return image, valid
 
-    def _warp(
-        self,
-        image: Image,
-        valid: Mask,
-        window: Window,
-        to_local: rasterio.Affine,
-        shape: tuple[int, int],
-    ) -> tuple[Image, Mask]:
-        """Colours are weighted by validity, so that what is no data stains nothing."""
-        weight = valid.astype(np.float32)
-        source = np.concatenate([image * weight[..., None], weight[..., None]], axis=2)
-        target = np.zeros((4, *shape), np.float32)
-        reproject(
-            np.ascontiguousarray(source.transpose(2, 0, 1), np.float32),
-            target,
-            src_transform=self._dataset.transform
-            @ rasterio.Affine.translation(window.col_off, window.row_off),
-            src_crs=self._dataset.crs,
-            dst_transform=to_local,
-            dst_crs=self.frame.proj,
-            resampling=Resampling.average if self._shrinks() else Resampling.bilinear,
-            **_FIXED_KERNEL,
-        )
-        covered = target[3] >= 0.5
-        colours = target[:3] / np.maximum(target[3], 1e-6)
-        picture = np.clip(np.rint(colours), 0, 255) * covered
-        return np.ascontiguousarray(picture.transpose(1, 2, 0), np.uint8), covered.astype(np.uint8)
-
     def _shrinks(self) -> bool:
         """Whether a pixel of the grid holds so many of the raster that they must be averaged."""
-        grid_px = self.grid.width_px * self.grid.height_px
-        return bool(self._dataset.width * self._dataset.height > 2.0 * grid_px)
+        grid = self.grid
+        east = grid.west_m + grid.width_px * grid.gsd_m / 2.0
+        north = grid.north_m - grid.height_px * grid.gsd_m / 2.0
+        steps = [(east, north), (east + grid.gsd_m, north), (east, north + grid.gsd_m)]
+        x, y = transform(self.frame.proj, self._dataset.crs, *map(list, zip(*steps, strict=True)))
+        px = np.stack(~self._dataset.transform @ (np.asarray(x), np.asarray(y)), axis=-1)
+        return bool(abs(np.linalg.det(px[1:] - px[0])) > 2.0)
 
     def _source_window(
         self, to_local: rasterio.Affine, height_px: int, width_px: int
@@ -189,21 +197,17 @@ class Raster:
             # a few decimals: the same area gets the same origin
             return LocalFrame(round(lat[0], 4), round(lon[0], 4))
         except ValueError as error:
-            raise DataError(f"{self.path}: {self._where()}: {error}") from None
+            raise DataError(f"{self.path}: {_where(self._dataset)}: {error}") from None
 
-    def _cover(self, gsd_m: float) -> Grid:
-        columns, rows = _outline(self._dataset.width, self._dataset.height)
-        x, y = self._dataset.transform @ (columns, rows)
-        lon, lat = transform(self._dataset.crs, "EPSG:4326", list(x), list(y))
-        if not (np.abs(lat) <= 90).all():
-            raise DataError(f"{self.path}: {self._where()}: latitudes beyond the poles")
-        if not (np.abs(lat) <= _MOST_LAT_DEG).all():
-            raise DataError(f"{self.path}: {self._where()}: reaches a pole; expected to end before")
+    def _cover(self, gsd_m: float, bounds_m: tuple[float, float, float, float] | None) -> Grid:
+        lat, lon = self.outline
         enu_m = self.frame.to_enu(lat, lon)
+        if bounds_m is not None:
+            return self._within(enu_m, gsd_m, bounds_m)
         if not (np.abs(enu_m) <= MAX_RADIUS_M).all():
             raise DataError(
-                f"{self.path}: {self._where()}: reaches more than {MAX_RADIUS_M / 1000:.0f} km"
-                " from its middle; wrong CRS, or cut it into areas"
+                f"{self.path}: {_where(self._dataset)}: reaches more than"
+                f" {MAX_RADIUS_M / 1000:.0f} km from its middle; wrong CRS, or cut it into areas"
             )
         (west, south), (east, north) = enu_m.min(axis=0), enu_m.max(axis=0)
         if gsd_m > max(east - west, north - south):
@@ -211,12 +215,74 @@ class Raster:
                 f"{self.path}: {east - west:.6g} x {north - south:.6g} m on the ground,"
                 f" less than a pixel of {gsd_m:g} m"
             )
-        width, height = math.ceil((east - west) / gsd_m), math.ceil((north - south) / gsd_m)
-        return Grid(float(west), float(north), gsd_m, max(1, width), max(1, height))
+        return _grid(west, south, east, north, gsd_m)
 
-    def _where(self) -> str:
-        bounds = " ".join(f"{value:.6g}" for value in self._dataset.bounds)
-        return f"bounds {bounds} in {self._dataset.crs.to_string()[:40]}"
+    def _within(
+        self,
+        enu_m: npt.NDArray[np.float64],
+        gsd_m: float,
+        bounds_m: tuple[float, float, float, float],
+    ) -> Grid:
+        """What lies within bounds; beyond half the Earth the plane does not tell the sides apart,
+        so what of the outline is far away counts as beyond them."""
+        (west, south), (east, north) = enu_m.min(axis=0), enu_m.max(axis=0)
+        west, south = max(west, bounds_m[0]), max(south, bounds_m[1])
+        east, north = min(east, bounds_m[2]), min(north, bounds_m[3])
+        if not (west < east and south < north):
+            raise DataError(f"{self.path}: {_where(self._dataset)}: does not reach the area")
+        return _grid(west, south, east, north, gsd_m)
+
+
+def outline_of(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Latitudes and longitudes of points along the edge of a raster.
+
+    Raises:
+        DataError: not readable, without CRS or with one that is not of the Earth.
+    """
+    with _open(path) as dataset:
+        try:
+            return _edge(path, dataset)
+        except RASTER_ERRORS as error:
+            raise DataError(f"{path}: damaged: {_line(error)}") from None
+
+
+def _open(path: Path) -> Any:
+    try:
+        dataset = rasterio.open(path)
+    except RASTER_ERRORS as error:
+        raise DataError(f"{path}: not a readable raster: {_line(error)}") from None
+    require_earthly(path, dataset.crs)
+    return dataset
+
+
+def _edge(path: Path, dataset: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    x, y = dataset.transform @ _outline(dataset.width, dataset.height)
+    lon_deg, lat_deg = transform(dataset.crs, "EPSG:4326", list(x), list(y))
+    if not (np.abs(lat_deg) <= 90).all():
+        metres = " (metres tagged as degrees?)" if dataset.crs.is_geographic else ""
+        raise DataError(f"{path}: {_where(dataset)}: latitudes beyond the poles{metres}")
+    if not (np.abs(lat_deg) <= _MOST_LAT_DEG).all():
+        raise DataError(f"{path}: {_where(dataset)}: reaches a pole; expected to end before")
+    return np.asarray(lat_deg), np.asarray(lon_deg)
+
+
+def _where(dataset: Any) -> str:
+    bounds = " ".join(f"{value:.6g}" for value in dataset.bounds)
+    return f"bounds {bounds} in {dataset.crs.to_string()[:40]}"
+
+
+def _grid(west: float, south: float, east: float, north: float, gsd_m: float) -> Grid:
+    width, height = math.ceil((east - west) / gsd_m), math.ceil((north - south) / gsd_m)
+    return Grid(float(west), float(north), gsd_m, max(1, width), max(1, height))
+
+
+def _shrunk(window: Window, shape: tuple[int, int]) -> tuple[int, int] | None:
+    """The rows and columns at which a window is read; None for all of them."""
+    finer = min(window.height / shape[0], window.width / shape[1])
+    if finer < 2 * _FINER:
+        return None
+    factor = finer / _FINER
+    return math.ceil(window.height / factor), math.ceil(window.width / factor)
 
 
 def require_earthly(path: Path, crs: CRS | None) -> None:

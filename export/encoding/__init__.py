@@ -1,0 +1,1 @@
+"""Pictures of references to descriptors, here or on many machines."""

@@ -1,0 +1,1 @@
+"""Imagery of the ground from above, whatever holds it."""

@@ -1,0 +1,72 @@
+"""MBTiles: tiles in an SQLite file. https://github.com/mapbox/mbtiles-spec (1.3)
+
+Its rows count from the south (TMS); what is told here counts from the north.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from geobridge.onboard.errors import DataError
+
+from .tiles import Box
+
+
+class MBTiles:
+    """An open file, read only.
+
+    Raises:
+        DataError: not MBTiles, without tiles, or with tiles that are no pictures.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        try:
+            self._file = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        except sqlite3.Error as error:
+            raise DataError(f"{path}: {error}") from None
+        if self.metadata().get("format") in ("pbf", "mvt"):
+            raise DataError(f"{path}: holds vector tiles; expected pictures")
+        self._zooms = tuple(
+            row[0]
+            for row in self._rows("SELECT DISTINCT zoom_level FROM tiles ORDER BY zoom_level")
+        )
+        if not self._zooms:
+            raise DataError(f"{path}: holds no tiles")
+
+    def metadata(self) -> dict[str, str]:
+        """Names and values, empty where the file tells nothing."""
+        return {str(k): str(v) for k, v in self._rows("SELECT name, value FROM metadata")}
+
+    def zooms(self) -> Sequence[int]:
+        """Of which there are tiles, coarsest first."""
+        return self._zooms
+
+    def box(self, zoom: int) -> Box:
+        """Columns and rows between which they lie."""
+        [(left, right, low, high)] = self._rows(
+            "SELECT min(tile_column), max(tile_column), min(tile_row), max(tile_row)"
+            " FROM tiles WHERE zoom_level = ?",
+            zoom,
+        )
+        last = 2**zoom - 1
+        return left, right, last - high, last - low
+
+    def read(self, zoom: int, column: int, row: int) -> bytes | None:
+        """The encoded tile, None where there is none."""
+        found = self._rows(
+            "SELECT tile_data FROM tiles WHERE zoom_level = ? AND tile_column = ? AND tile_row = ?",
+            zoom,
+            column,
+            2**zoom - 1 - row,
+        )
+        return bytes(found[0][0]) if found and found[0][0] else None
+
+    def _rows(self, query: str, *values: int) -> list[Any]:
+        try:
+            return self._file.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise DataError(f"{self.name}: not MBTiles: {error}") from None

@@ -1,0 +1,1 @@
+"""Street-level pictures and where they were taken."""

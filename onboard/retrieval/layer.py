@@ -1,0 +1,137 @@
+"""The places of one view and one footprint, and how to search them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import BundleError
+from ..geodesy import Floats
+from ..manifest import LayerEntry
+from ..views import VIEW_CODES, View
+from .graph import Graph
+from .halves import Descriptor, Flags, Halves, Rows, Span
+
+CELL_M = 250.0
+"""Side of the squares by which the places of a layer are ordered in a bundle."""
+
+EXACT_UP_TO = 20_000
+"""Places up to which exact search over all of them is fast enough to be preferred."""
+
+
+def spatial_order(east_m: npt.ArrayLike, north_m: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """[N] order of places by rows of square cells, so that a gate is a few contiguous slices."""
+    east, north = np.asarray(east_m, float), np.asarray(north_m, float)
+    cell_east, cell_north = np.floor(east / CELL_M), np.floor(north / CELL_M)
+    return np.lexsort((north, east, cell_east, cell_north))
+
+
+@dataclass(frozen=True)
+class Within:
+    """What a search is confined to: a circle of the local plane, and a sector of headings.
+
+    Places whose heading is not known lie in no sector.
+    """
+
+    centre_m: tuple[float, float] | None = None
+    radius_m: float = np.inf
+    heading_deg: float | None = None
+    heading_off_deg: float = 45.0
+
+    @property
+    def everything(self) -> bool:
+        """Whether it confines nothing."""
+        return self.centre_m is None and self.heading_deg is None
+
+
+EVERYWHERE = Within()
+
+
+class Layer:
+    """Rows `entry.first` and on of a bundle's places; all rows below are of the whole bundle.
+
+    Raises:
+        BundleError: rows of another view or footprint, or out of order.
+    """
+
+    def __init__(
+        self,
+        entry: LayerEntry,
+        places: npt.NDArray[Any],
+        centres_m: Floats,
+        descriptors: npt.NDArray[np.float16],
+        graph: Graph | None = None,
+    ) -> None:
+        self.entry = entry
+        self.view = View(entry.view)
+        self._own = slice(entry.first, entry.first + entry.count)
+        self._centres_m = centres_m[self._own]
+        self._cells = np.floor(self._centres_m / CELL_M).astype(np.int32)
+        self._headings_deg = places["heading_deg"][self._own]
+        self._halves = Halves(descriptors[self._own])
+        self._graph = graph
+        self._check(places[self._own])
+        self._extent = self._cells.min(axis=0), self._cells.max(axis=0)
+
+    def best(self, query: Descriptor, top_k: int, within: Within) -> Rows:
+        """Rows among which the best `top_k` for [D] are, in no order; exact unless lost on a map
+        too large for that."""
+        if within.everything and self._graph is not None and self.entry.count > EXACT_UP_TO:
+            return self.entry.first + self._graph.best(query, top_k)
+        spans = self._spans(within)
+        found = self._halves.best(query, spans, top_k, self._wanted(spans, within))
+        return self.entry.first + found
+
+    def rows(self, within: Within = EVERYWHERE) -> Rows:
+        """All of its rows there."""
+        spans = self._spans(within)
+        own = np.concatenate([np.arange(*span) for span in spans] or [np.empty(0, np.int64)])
+        wanted = self._wanted(spans, within)
+        return self.entry.first + (own if wanted is None else own[wanted])
+
+    def _spans(self, within: Within) -> list[Span]:
+        """The slices of cells that reach into the circle; none into one of NaN."""
+        if within.centre_m is None:
+            return [(0, self.entry.count)]
+        if np.isnan([*within.centre_m, within.radius_m]).any():
+            return []
+        low, high = (self._cell(within.centre_m, sign * within.radius_m) for sign in (-1.0, 1.0))
+        return [self._cell_row(north, low[0], high[0]) for north in range(low[1], high[1] + 1)]
+
+    def _wanted(self, spans: list[Span], within: Within) -> Flags | None:
+        """For each row of the slices whether it lies inside; None where all do."""
+        if within.everything:
+            return None
+        wanted = np.ones(sum(stop - first for first, stop in spans), np.bool_)
+        if within.centre_m is not None:
+            parts = [self._centres_m[first:stop] for first, stop in spans]
+            away = np.concatenate(parts or [np.empty((0, 2))]) - np.asarray(within.centre_m)
+            wanted &= np.hypot(*away.T) <= within.radius_m
+        if within.heading_deg is not None:
+            parts = [self._headings_deg[first:stop] for first, stop in spans]
+            off = np.concatenate(parts or [np.empty(0)]) - within.heading_deg
+            wanted &= np.abs((off + 180.0) % 360.0 - 180.0) <= within.heading_off_deg
+        return wanted
+
+    def _cell(self, centre_m: tuple[float, float], step_m: float) -> npt.NDArray[np.int64]:
+        """The cell that far up in east and north, or the nearest one that the layer has."""
+        cell = np.floor((np.asarray(centre_m) + step_m) / CELL_M)
+        return np.clip(cell, *self._extent).astype(np.int64)
+
+    def _cell_row(self, north: int, west: int, east: int) -> Span:
+        """First and last+1 row of the cells `west` to `east` of one row of cells."""
+        start, stop = np.searchsorted(self._cells[:, 1], [north, north + 1])
+        inside = np.searchsorted(self._cells[start:stop, 0], [west, east + 1])
+        return int(start + inside[0]), int(start + inside[1])
+
+    def _check(self, own: npt.NDArray[Any]) -> None:
+        if not (own["view"] == VIEW_CODES[self.view]).all():
+            raise BundleError("reference/places.npy: views other than those of its layers")
+        if not (own["footprint_m"] == np.float32(self.entry.footprint_m)).all():
+            raise BundleError("reference/places.npy: footprints other than those of its layers")
+        rows, columns = np.diff(self._cells[:, 1]), np.diff(self._cells[:, 0])
+        if not np.all((rows > 0) | ((rows == 0) & (columns >= 0))):
+            raise BundleError("reference/places.npy is not in spatial order")
