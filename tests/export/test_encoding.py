@@ -13,12 +13,12 @@ import pytest
 pytest.importorskip("onnxruntime")
 pytest.importorskip("rasterio")
 
-from geobridge.export.encoders import read_record
 from geobridge.export.encoding import chunks as chunks_module
 from geobridge.export.encoding.chunks import Encoded, Job, digest, encode_rows
 from geobridge.export.encoding.encode import encode, here, known_from
 from geobridge.export.encoding.exported import Exported
 from geobridge.export.pack import pack
+from geobridge.export.record import read_record
 from geobridge.onboard.views import View
 
 
