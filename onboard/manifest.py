@@ -326,8 +326,7 @@ def _check_layers(manifest: Manifest, where: str) -> None:
 
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The manifest as it is written, hashed and signed."""
-    tree = manifest.model_dump(mode="json", exclude_none=True)
-    return (json.dumps(tree, indent=1, allow_nan=False) + "\n").encode()
+    return (json.dumps(manifest.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode()
 
 
 def _no_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
