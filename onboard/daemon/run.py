@@ -24,6 +24,7 @@ from ..mavlink.outputs.publisher import Publisher
 from ..mavlink.telemetry import AutopilotTelemetry
 from ..mavlink.timesync import Timesync
 from .board import Board
+from .continuity import Continuity
 from .daemon import Daemon
 from .eyes import Eyes, TelemetryAt
 from .preflight import compared, listed
@@ -121,6 +122,7 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
         publisher,
         board,
         config.source.process_rate_hz,
+        Continuity(config.localizer.filter.velocity_accuracy_m_s),
         reopen=open_ if is_live else None,
     )
     daemon = wired(config.link, link, clock, autopilot, eyes)
