@@ -23,6 +23,9 @@ from ..mavlink.link import Link
 from ..mavlink.outputs.publisher import Publisher
 from ..mavlink.telemetry import AutopilotTelemetry
 from ..mavlink.timesync import Timesync
+from ..status.ground import Ground
+from ..status.server import StatusServer
+from ..status.view import View
 from .board import Board
 from .continuity import Continuity
 from .daemon import Daemon
@@ -71,6 +74,11 @@ def run(
 
 def _fly(config: RunConfig, opened: ExitStack) -> None:
     daemon = _assemble(config, opened)
+    page = View(daemon)
+    if config.status.port is not None:
+        server = StatusServer(page, config.status.port)
+        opened.callback(server.close)
+        log.info("status page: http://127.0.0.1:%d", server.port)
     daemon.talk()
     try:
         localizer = open_localizer(
@@ -80,6 +88,8 @@ def _fly(config: RunConfig, opened: ExitStack) -> None:
             trusted_keys=config.trusted_keys,
             prior=read_prior(Path(config.prior)) if config.prior else None,
         )
+        if config.status.port is not None:
+            page.ground = Ground(localizer.coverage, localizer.imagery, localizer.gsd_m)
     except BaseException as error:  # an interrupt as well
         daemon.board.fault = str(error) or "stopped"
         daemon.end(daemon.board.fault)

@@ -35,6 +35,7 @@ class Fault:
     gnss_ends_s: float | None = 10.0
     is_signed: bool = False
     max_file_bytes: int | None = None
+    rest_s: float = REST_S
 
     def plan(self, out: Path) -> Plan:
         """A flight long enough to see the fault come and go."""
@@ -47,7 +48,7 @@ class Fault:
             pilot=self.pilot,
             places_m=((-300.0, 0.0), (300.0, 0.0)),
             gnss_ends_s=self.gnss_ends_s,
-            limit_s=BEGINS_S + self.lasts_s + REST_S,
+            limit_s=BEGINS_S + self.lasts_s + self.rest_s,
             key=key if self.is_signed else None,
             max_file_bytes=self.max_file_bytes,
             ends_with_mode=False,
@@ -150,7 +151,7 @@ _STRANGERS = Fault(
     "a foreign vehicle and a forger without the key", 20.0, _during(20.0, _strangers)
 )
 FAULTS = {
-    "wrong": Fault("frames 80 m wrong for 30 s", LONG_S, _during(LONG_S, _wrong)),
+    "wrong": Fault("frames 80 m wrong for 30 s", LONG_S, _during(LONG_S, _wrong), rest_s=50.0),
     "dark": Fault("8 s of darkness", SHORT_S, _during(SHORT_S, _dark)),
     "frozen": Fault("the camera repeats one picture for 8 s", SHORT_S, _during(SHORT_S, _frozen)),
     "stalled": Fault("no pictures for 8 s", SHORT_S, _during(SHORT_S, _stalled)),

@@ -33,7 +33,7 @@ def main(config: str, lat_deg: str, lon_deg: str, wall_ahead_s: str, max_bytes: 
     def instead(*_: Any, **__: Any) -> Reader:
         return reader
 
-    daemon.open_localizer = instead  # type: ignore[assignment]
+    daemon.__dict__["open_localizer"] = instead
     daemon.run(Path(config))
 
 

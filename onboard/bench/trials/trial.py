@@ -94,6 +94,7 @@ class Trial:
     process: subprocess.Popen[bytes] | None = None
     done: set[str] = field(default_factory=set)
     _last: Image | None = None
+    _t_ns: int = 0
 
     def once(self, name: str) -> bool:
         """Whether it is the first time that this is asked."""
@@ -120,6 +121,7 @@ class Trial:
         """It forgets everything, and its clock begins anew."""
         self.link.close()
         self._switch_on()
+        self.link.step(self.aircraft.readings, self._t_ns)
 
     def _open(self, opened: ExitStack) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
@@ -139,9 +141,8 @@ class Trial:
             lines.append(f'signing_key = "{plan.key}"')
             lines.append(f'signing_state = "{self.out}/signing"')
         route = read_route(_route_text(plan.places_m), TERRAIN, speed_m_s=SPEED_M_S)
-        faults = ()
-        if plan.gnss_ends_s is not None:
-            faults = (Fault(FaultKind.OUTAGE, plan.gnss_ends_s),)
+        ends_s = plan.gnss_ends_s
+        faults = [] if ends_s is None else [Fault(FaultKind.OUTAGE, ends_s)]
         self.aircraft = Aircraft(route, TERRAIN, faults=faults, seed=1)
         self._guidance = self.aircraft.guidance(route)
         self._switch_on()
@@ -202,7 +203,7 @@ class Trial:
         while ended(aircraft, guidance, self.plan.limit_s) is None:
             if self.plan.ends_with_mode and self.firmware.mode != mode:
                 break
-            t_ns = start_ns + round(aircraft.state.time_s * NS_PER_S)
+            self._t_ns = t_ns = start_ns + round(aircraft.state.time_s * NS_PER_S)
             self.link.listen(0.0)
             while (wait_ns := t_ns - time.monotonic_ns()) > 0:
                 self.link.listen(wait_ns / NS_PER_S)
