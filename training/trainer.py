@@ -31,9 +31,10 @@ from .runs import cost, plan
 from .runs.agreement import on_first, together
 from .runs.feed import Feed
 from .runs.pipeline import TensorBatch, open_source
-from .runs.run import Run, mined_of
+from .runs.run import Run
 from .runs.run_folder import CONFIG, locked
 from .runs.snapshot import as_toml
+from .state import mined_of
 
 log = logging.getLogger(__name__)
 

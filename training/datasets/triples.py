@@ -31,7 +31,7 @@ from ..config_model import PreprocessConfig
 from .batch import TEXT, Batch
 from .decode import UnreadableError, decode
 from .folder import METADATA, TEXTS, FolderStore, Store
-from .look import UNCHANGED, Look, look
+from .look import ALL_EDGES, UNCHANGED, Edges, Look, look
 from .shards import ShardStore, is_sharded
 from .told import positions_of, texts_of
 
@@ -53,6 +53,7 @@ class TriplesSource:
         batches: which places meet in a batch.
         augment: changes of the pictures and texts of batches; None for none.
         neighbours: [N, K] numbers of places that are hard to tell apart, nearest first, or -1.
+        edges: pairs of sides that are compared; a place is never left without one that it has.
 
     Raises:
         DataError: names the folder or file that is missing or broken.
@@ -70,6 +71,7 @@ class TriplesSource:
         batches: BatchesConfig | None = None,
         augment: AugmentConfig | None = None,
         neighbours: Numbers | None = None,
+        edges: Edges = ALL_EDGES,
     ) -> None:
         self.folder = folder / split
         self.preprocess = preprocess
@@ -78,6 +80,7 @@ class TriplesSource:
         self.batches = batches or BatchesConfig()
         self.augment = augment or UNCHANGED
         self.neighbours = neighbours
+        self.edges = edges
         self.store: Store = (
             ShardStore(self.folder, views)
             if is_sharded(self.folder)
@@ -182,6 +185,7 @@ class TriplesSource:
             self.preprocess,
             self.augment,
             np.random.default_rng([self.seed, _LOOK, step, row]),
+            self.edges,
         )
 
     def _stacked(self, view: View, looks: Sequence[Look]) -> Image:

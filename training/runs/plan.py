@@ -28,13 +28,24 @@ def check(settings: TrainConfig) -> None:
     for edge in objective.edge_weights:
         if not sides >= set(edge.split("-")):
             raise ConfigError(f"objective.edge_weights.{edge}: the model lacks a tower of it")
+    if not edges_of(settings):
+        named = ", ".join(sorted(sides))
+        raise ConfigError(
+            f"objective: no edge between {named} has a weight; nothing to learn from"
+        )
+
+
+def edges_of(settings: TrainConfig) -> list[tuple[str, str]]:
+    """The pairs of sides that have towers and a weight."""
+    objective = settings.objective
+    sides = {*settings.model.views, *([TEXT] if settings.model.text_tower else [])}
+    found = []
     for edge in get_args(Edge):
         kind = objective.text_weight if edge.startswith(TEXT) else objective.image_weight
-        if sides >= set(edge.split("-")) and kind * objective.edge_weights.get(edge, 1.0) > 0:
-            return
-    raise ConfigError(
-        f"objective: no edge between {', '.join(sorted(sides))} has a weight; nothing to learn from"
-    )
+        a, b = edge.split("-")
+        if {a, b} <= sides and kind * objective.edge_weights.get(edge, 1.0) > 0:
+            found.append((a, b))
+    return found
 
 
 def check_words(settings: TrainConfig) -> None:
