@@ -1,10 +1,10 @@
 """All that training needs beside the weights to go on as if it had not stopped.
 
-    rng.cpu, rng.cuda     [processes, bytes] states of the random generators
-    moment.KEY.WEIGHT     of the optimiser, by the names of its weights
-    live.WEIGHT           what learns, where `weights` are its averages
-    scaler                scale, steps since it grew, and steps skipped in a row: half precision
-    mined.*               neighbours by similarity, and the step before which they were found
+rng.cpu, rng.cuda     [processes, bytes] states of the random generators
+moment.KEY.WEIGHT     of the optimiser, by the names of its weights
+live.WEIGHT           what learns, where `weights` are its averages
+scaler                scale, steps since it grew, and steps skipped in a row: half precision
+mined.*               neighbours by similarity, and the step before which they were found
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
-from ..batches.sampling import kin_of, plan_epoch, relation
+from ..batches.sampling import Kin, kin_of, plan_epoch, relation
 from ..config_data import AugmentConfig, BatchesConfig
 from ..config_model import PreprocessConfig
 from .batch import TEXT, Batch
+from .copies import same_pictures
 from .decode import UnreadableError, decode
 from .folder import METADATA, TEXTS, FolderStore, Store
 from .look import ALL_EDGES, UNCHANGED, Edges, Look, look
@@ -95,12 +97,6 @@ class TriplesSource:
         self.names = tuple(sorted(name for name in pictured if sides[name] > 1))
         self._check_count(1)
         self.east_north_m, self.footprint_m = positions_of(self.store.lines(METADATA), self.names)
-        self.kin = kin_of(
-            self.east_north_m,
-            self.footprint_m,
-            self.batches.positive_iou,
-            self.batches.neither_iou,
-        )
         self._plan: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None
 
     @property
@@ -112,6 +108,21 @@ class TriplesSource:
     def has_positions(self) -> bool:
         """Whether it is known of any place where it lies."""
         return bool(np.isfinite(self.east_north_m).any())
+
+    @cached_property
+    def kin(self) -> Kin:
+        """Who is no negative of whom: by overlap on the ground, and by the pictures themselves.
+
+        Raises:
+            DataError: very many places have one and the same picture.
+        """
+        return kin_of(
+            self.east_north_m,
+            self.footprint_m,
+            self.batches.positive_iou,
+            self.batches.neither_iou,
+            same_picture=same_pictures(self.store, tuple(self.pictures), self.names),
+        )
 
     def with_neighbours(self, neighbours: Numbers | None) -> TriplesSource:
         """The same source with other neighbours; batches differ from here on."""
@@ -220,7 +231,7 @@ class TriplesSource:
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_plan": None}
+        return self.__dict__ | {"kin": self.kin, "_plan": None}
 
 
 _LOOK = 31
