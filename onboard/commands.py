@@ -222,7 +222,7 @@ COMMANDS = {
         _dataset_shard,
         "geobridge.training.datasets.shard:shard",
     ),
-    "train": Command("train the encoders", _train, "geobridge.training.trainer:train_or_tell"),
+    "train": Command("train the encoders", _train, "geobridge.training.command:train"),
     "import": Command(
         "take weights that others trained",
         _import,

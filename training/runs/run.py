@@ -164,8 +164,5 @@ class Run:
             r1 = on_first(self.world, lambda: validate(model, self.settings, step))
         if self.journal and r1 is not None:
             self.journal.write(step, {"validation_r1": r1})
-        elif self.journal and step <= self.settings.evaluation.every_steps:
-            split = self.settings.evaluation.split
-            log.warning("the data have no split %s; the last checkpoint is the one to use", split)
         own = torch.tensor([math.nan if r1 is None else r1], dtype=torch.float64)
         return float(gather(own.to(self.world.device), self.world)[0])
