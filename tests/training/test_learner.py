@@ -171,8 +171,10 @@ def test_what_is_told_of_the_cost(triples_config: Path) -> None:
     assert costs["disk_gib"]["needed"] == pytest.approx(3 * costs["disk_gib"]["checkpoint"])
 
 
-def test_averaged_weights_have_averaged_statistics(triples_config: Path) -> None:
-    one, data = learner(triples_config, "optim.ema_decay=0.6", "optim.workers=0")
+@pytest.mark.parametrize("shared", ["false", "true"])
+def test_averaged_weights_have_averaged_statistics(shared: str, triples_config: Path) -> None:
+    keys = f"model.shared_image_towers={shared}", "optim.ema_decay=0.6", "optim.workers=0"
+    one, data = learner(triples_config, *keys)
     buffers = dict(one.model.named_buffers())
     name = next(n for n in buffers if n.endswith("running_mean"))
     expected = buffers[name].clone()
@@ -188,7 +190,7 @@ def test_averaged_weights_have_averaged_statistics(triples_config: Path) -> None
     assert torch.equal(buffers[name], live)
     weights = {key: value.clone() for key, value in one.weights().items()}
     state = {key: value.clone() for key, value in one.state().items()}
-    other, _ = learner(triples_config, "optim.ema_decay=0.6", "optim.workers=0", "optim.seed=1")
+    other, _ = learner(triples_config, *keys, "optim.seed=1")
     other.restore(5, weights, state, Path())
     assert torch.equal(dict(other.model.named_buffers())[name], live)
     assert torch.equal(other.weights()[name], weights[name])
