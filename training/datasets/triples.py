@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
-from ..batches.sampling import kin_of, plan_epoch, relation
+from ..batches.sampling import Kin, kin_of, plan_epoch, relation
 from ..config_data import AugmentConfig, BatchesConfig
 from ..config_model import PreprocessConfig
 from .batch import TEXT, Batch
+from .copies import same_pictures
 from .decode import UnreadableError, decode
 from .folder import METADATA, TEXTS, FolderStore, Store
-from .look import UNCHANGED, Look, look
+from .look import ALL_EDGES, UNCHANGED, Edges, Look, look
 from .shards import ShardStore, is_sharded
 from .told import positions_of, texts_of
 
@@ -53,6 +55,7 @@ class TriplesSource:
         batches: which places meet in a batch.
         augment: changes of the pictures and texts of batches; None for none.
         neighbours: [N, K] numbers of places that are hard to tell apart, nearest first, or -1.
+        edges: pairs of sides that are compared; a place is never left without one that it has.
 
     Raises:
         DataError: names the folder or file that is missing or broken.
@@ -70,6 +73,7 @@ class TriplesSource:
         batches: BatchesConfig | None = None,
         augment: AugmentConfig | None = None,
         neighbours: Numbers | None = None,
+        edges: Edges = ALL_EDGES,
     ) -> None:
         self.folder = folder / split
         self.preprocess = preprocess
@@ -78,6 +82,7 @@ class TriplesSource:
         self.batches = batches or BatchesConfig()
         self.augment = augment or UNCHANGED
         self.neighbours = neighbours
+        self.edges = edges
         self.store: Store = (
             ShardStore(self.folder, views)
             if is_sharded(self.folder)
@@ -92,12 +97,6 @@ class TriplesSource:
         self.names = tuple(sorted(name for name in pictured if sides[name] > 1))
         self._check_count(1)
         self.east_north_m, self.footprint_m = positions_of(self.store.lines(METADATA), self.names)
-        self.kin = kin_of(
-            self.east_north_m,
-            self.footprint_m,
-            self.batches.positive_iou,
-            self.batches.neither_iou,
-        )
         self._plan: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None
 
     @property
@@ -109,6 +108,21 @@ class TriplesSource:
     def has_positions(self) -> bool:
         """Whether it is known of any place where it lies."""
         return bool(np.isfinite(self.east_north_m).any())
+
+    @cached_property
+    def kin(self) -> Kin:
+        """Who is no negative of whom: by overlap on the ground, and by the pictures themselves.
+
+        Raises:
+            DataError: very many places have one and the same picture.
+        """
+        return kin_of(
+            self.east_north_m,
+            self.footprint_m,
+            self.batches.positive_iou,
+            self.batches.neither_iou,
+            same_picture=same_pictures(self.store, tuple(self.pictures), self.names),
+        )
 
     def with_neighbours(self, neighbours: Numbers | None) -> TriplesSource:
         """The same source with other neighbours; batches differ from here on."""
@@ -182,6 +196,7 @@ class TriplesSource:
             self.preprocess,
             self.augment,
             np.random.default_rng([self.seed, _LOOK, step, row]),
+            self.edges,
         )
 
     def _stacked(self, view: View, looks: Sequence[Look]) -> Image:
@@ -216,7 +231,7 @@ class TriplesSource:
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_plan": None}
+        return self.__dict__ | {"kin": self.kin, "_plan": None}
 
 
 _LOOK = 31
