@@ -48,7 +48,7 @@ def descriptors(draw: st.DrawFn, queries: int, references: int) -> tuple[Any, An
 
 def order_of(row: Floats) -> list[int]:
     """`numpy.argsort(row)[::-1]` with a sort that keeps equal ones in order."""
-    return list(reversed(sorted(range(len(row)), key=lambda at: row[at])))
+    return sorted(range(len(row)), key=lambda at: row[at])[::-1]
 
 
 def trapezoid(ranks: list[int]) -> float:

@@ -5,8 +5,9 @@
     <folder>/train/metadata.jsonl   {"id": "<id>", "east_m": x, "north_m": y, "footprint_m": side}
                                     a line; optional, tells which places overlap
 
-A split may be sharded instead, see `shards`. A place is an id; it may lack any view or its text. A
-place with one of them alone is left out: there is nothing to compare it with.
+A split may be sharded instead, see `shards`, and a public data set may stand in a layout of its
+own, see `layouts`. A place is an id; it may lack any view or its text. A place with one of them
+alone is left out: there is nothing to compare it with.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
+from ..batches.kin import Kin, with_pairs
 from ..batches.sampling import kin_of, plan_epoch, relation
 from ..config_data import AugmentConfig, BatchesConfig
 from ..config_model import PreprocessConfig
 from .batch import TEXT, Batch
 from .decode import UnreadableError, decode
-from .folder import METADATA, TEXTS, FolderStore, Store
+from .folder import METADATA, TEXTS, Store
+from .layouts.rows import RowStore
 from .look import UNCHANGED, Look, look
-from .shards import ShardStore, is_sharded
+from .stores import open_store
 from .told import positions_of, texts_of
 
 Numbers = npt.NDArray[np.int32]
@@ -53,6 +56,7 @@ class TriplesSource:
         batches: which places meet in a batch.
         augment: changes of the pictures and texts of batches; None for none.
         neighbours: [N, K] numbers of places that are hard to tell apart, nearest first, or -1.
+        variant: of a public data set, as `layouts` has them.
 
     Raises:
         DataError: names the folder or file that is missing or broken.
@@ -70,6 +74,7 @@ class TriplesSource:
         batches: BatchesConfig | None = None,
         augment: AugmentConfig | None = None,
         neighbours: Numbers | None = None,
+        variant: str = "",
     ) -> None:
         self.folder = folder / split
         self.preprocess = preprocess
@@ -78,11 +83,7 @@ class TriplesSource:
         self.batches = batches or BatchesConfig()
         self.augment = augment or UNCHANGED
         self.neighbours = neighbours
-        self.store: Store = (
-            ShardStore(self.folder, views)
-            if is_sharded(self.folder)
-            else FolderStore(self.folder, views)
-        )
+        self.store: Store = open_store(folder, split, views, variant)
         self.pictures = {view: frozenset(self.store.names(view)) for view in views}
         pictured = frozenset[str]().union(*self.pictures.values())
         self.texts = texts_of(self.store.lines(TEXTS), pictured) if with_texts else {}
@@ -92,12 +93,7 @@ class TriplesSource:
         self.names = tuple(sorted(name for name in pictured if sides[name] > 1))
         self._check_count(1)
         self.east_north_m, self.footprint_m = positions_of(self.store.lines(METADATA), self.names)
-        self.kin = kin_of(
-            self.east_north_m,
-            self.footprint_m,
-            self.batches.positive_iou,
-            self.batches.neither_iou,
-        )
+        self.kin = self._kin()
         self._plan: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None
 
     @property
@@ -172,6 +168,18 @@ class TriplesSource:
         except UnreadableError as error:
             why = str(error)
         raise UnreadableError(f"{self.store.where(view, name)}: {why}")
+
+    def _kin(self) -> Kin:
+        """By the ground that places share, and as a public data set tells."""
+        told = self.store if isinstance(self.store, RowStore) else None
+        kin = kin_of(
+            self.east_north_m,
+            self.footprint_m,
+            self.batches.positive_iou,
+            self.batches.neither_iou,
+            told.groups(self.names) if told else None,
+        )
+        return with_pairs(kin, *told.pairs(self.names)) if told else kin
 
     def _look(self, name: str, step: int, row: int) -> Look:
         """As seed, step and the row in the batch of all processes have it."""

@@ -126,7 +126,7 @@ def degrees_apart(queries: Floats, references: Floats, top: Ints, single: bool) 
     here, there = queries[:, None], references[top]
     if single:
         step = there.astype(np.float32) - here.astype(np.float32)
-        return np.sqrt((step**2).sum(axis=2)).astype(np.float64)
+        return np.asarray(np.sqrt((step**2).sum(axis=2)), float)
     return np.asarray(np.sqrt(((there - here) ** 2).sum(axis=2)))
 
 

@@ -100,6 +100,7 @@ def open_source(settings: TrainConfig) -> BatchSource:
         with_texts=settings.model.text_tower,
         batches=settings.batches,
         augment=settings.augment,
+        variant=data.variant,
     )
 
 
