@@ -36,7 +36,7 @@ def items(side: str, places: list[str], positions: Floats | None = None) -> Item
 
 
 @st.composite
-def descriptors(draw: st.DrawFn, queries: int, references: int) -> tuple[Any, Any]:
+def descriptors(draw: st.DrawFn, queries: int, references: int) -> tuple[Any, ...]:
     """Whole numbers: some references are equal, all products are exact."""
     seed, levels = draw(st.integers(0, 2**32 - 1)), draw(st.integers(1, 3))
     rng = np.random.default_rng(seed)
@@ -65,7 +65,7 @@ def step(ranks: list[int]) -> float:
     return sum((i + 1) / (at + 1) for i, at in enumerate(sorted(ranks))) / len(ranks)
 
 
-def run(name: str, task: Task, sides: tuple[Any, Any]) -> Scored:
+def run(name: str, task: Task, sides: tuple[Any, ...]) -> Scored:
     protocol = PROTOCOLS[name]
     (chosen_task,) = protocol.tasks([task])
     queries, references = sides
@@ -159,7 +159,7 @@ def test_gta_and_visloc(data: st.DataObject, labels: tuple[list[str], list[str]]
     agree(run("uav-visloc", task, sides).figures, plain_gta(task, sides))
 
 
-def plain_gta(task: Task, sides: tuple[Any, Any]) -> dict[str, float]:
+def plain_gta(task: Task, sides: tuple[Any, ...]) -> dict[str, float]:
     """`evaluate/gta.py` as it reads; `visloc.py` multiplies by whether the map is the query's."""
     curve, aps, sums = np.zeros(len(task.gallery)), [], {}
     assert task.queries.positions is not None

@@ -49,7 +49,7 @@ def expect(root: Path, relative: str) -> Path:
 def whereabouts(root: Path, relative: str) -> str:
     """Where a part of a data set that is missing may be, and what to do."""
     parts = Path(relative).parts
-    for depth in range(len(parts)):
+    for depth in reversed(range(len(parts))):
         above = root.joinpath(*parts[:depth])
         for archive in sorted(path for path in _archives(above) if parts[depth] in path.name):
             return f"but {archive} is not unpacked: unpack it in {above}"

@@ -154,7 +154,7 @@ class Cvact:
     def _ids(self, split: str) -> list[str]:
         chosen = _field(self._table, f"{split}Set", self._path)
         inside = set(self._there("ANU_data_small"))
-        return [str(self._all[at]) for at in chosen - 1 if str(self._all[at]) in inside]
+        return [self._all[at] for at in chosen - 1 if self._all[at] in inside]
 
     def _test_ids(self) -> list[str]:
         return self._there("ANU_data_test")
@@ -185,8 +185,9 @@ class Cvact:
         return table
 
     @cached_property
-    def _all(self) -> npt.NDArray[Any]:
-        return np.ravel(self._table["panoIds"])
+    def _all(self) -> list[str]:
+        """The names of all panoramas; MATLAB fills them up with spaces, or has a cell for each."""
+        return [str(np.ravel(name)[0]).strip() for name in np.ravel(self._table["panoIds"])]
 
     @cached_property
     def _positions(self) -> dict[str, tuple[float, float]]:
@@ -195,7 +196,7 @@ class Cvact:
         if metres is None or len(metres) != len(self._all):
             return {}
         return {
-            str(name): (float(east), float(north))
+            name: (float(east), float(north))
             for name, (east, north) in zip(self._all, metres[:, :2], strict=True)
         }
 
