@@ -51,6 +51,7 @@ _DENSEUAV = Protocol(
     one_percent="layumi",
     ap="trapezoid",
     flips=True,
+    row=("r1", "r5", "r1_percent", "sdm1", "sdm3"),
     extra=_dense,
 )
 
@@ -63,6 +64,7 @@ _GTA = Protocol(
     ties="argsort",
     one_percent="layumi",
     ap="step",
+    row=("r1", "r5", "ap", "sdm3", "dis1_m"),
     tasks=named("drone to satellite, cross area"),
     extra=_gta,
 )

@@ -15,6 +15,7 @@ _GEOLOC = Protocol(
     ties="pessimistic",
     one_percent="layumi",
     ap="trapezoid",
+    row=("r1", "ap"),
 )
 
 PROTOCOLS = (
@@ -26,6 +27,7 @@ PROTOCOLS = (
         source="text-to-image retrieval as RSIEval's page tells it",
         gallery="all pictures, or all captions",
         positives="the picture of the caption; any caption of the picture",
+        row=("r1", "r5", "r10"),
         ap=None,
     ),
     replace(
@@ -35,6 +37,7 @@ PROTOCOLS = (
         source="this project",
         gallery="all references",
         positives="the same place, or else what lies within the radius",
+        row=("r1", "r5", "ap", "median_m"),
         ap="step",
     ),
 )

@@ -55,7 +55,8 @@ class Protocol:
         one_percent: how the k of R@1 % is rounded.
         ap: kind of average precision; None where the benchmark has none.
         flips: the descriptor is that of the picture and of its mirror image, added up.
-        recalls: the k of R@k that the benchmark's table has.
+        recalls: the k of R@k.
+        row: the figures that papers print for every task.
         tasks: of all that the data set asks, what the protocol asks.
         extra: figures that only this benchmark has.
         single: coordinates are taken in float32, as the published evaluator takes them.
@@ -71,6 +72,7 @@ class Protocol:
     ap: AveragePrecision | None = None
     flips: bool = False
     recalls: tuple[int, ...] = (1, 5, 10)
+    row: tuple[str, ...] = ("r1", "r5", "r10", "r1_percent")
     tasks: Callable[[Sequence[Task]], list[Task]] = list
     extra: Extra | None = None
     single: bool = False

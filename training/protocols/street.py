@@ -32,6 +32,7 @@ _VIGOR = replace(
     _CVUSA,
     source="Skyy93/Sample4Geo evaluate/vigor.py; the paper's hit rate by its wording",
     positives="the one positive; semi-positives that score higher cost R@k, but no hit",
+    row=("r1", "r5", "r10", "r1_percent", "hit_code"),
 )
 
 PROTOCOLS = (

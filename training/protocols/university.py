@@ -46,6 +46,7 @@ def _pair(layout: str, everything: str, queried: str) -> tuple[Protocol, Protoco
         one_percent="layumi",
         ap="trapezoid",
         flips=True,
+        row=("r1", "ap"),
     )
     return full, replace(
         full,
