@@ -25,6 +25,9 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Degrees = Annotated[float, Field(ge=-360, le=360)]
+Lever = Annotated[float, Field(ge=-50, le=50)]
+MAX_HEIGHT_RATIO = 3.0
+"""Of the heights that are searched at once: so many patches as a frame has time for."""
 KeyPaths = Annotated[
     tuple[Annotated[Path, Field(strict=False)], ...], Field(strict=False, min_length=1)
 ]
@@ -42,6 +45,21 @@ class MountConfig(Section):
     roll_deg: Degrees = 0.0
     pitch_deg: Degrees = -90.0
     yaw_deg: Degrees = 0.0
+    forward_m: Lever = 0.0
+    """With `right_m`, `down_m`: where the camera is from the point whose position is estimated."""
+    right_m: Lever = 0.0
+    down_m: Lever = 0.0
+    gimbal: bool = False
+    """The camera hangs on a gimbal, whose attitude comes with the telemetry."""
+
+    @model_validator(mode="after")
+    def _fixed_or_not(self) -> MountConfig:
+        fixed = {"roll_deg", "pitch_deg", "yaw_deg"} & self.model_fields_set
+        if self.gimbal and fixed:
+            raise ValueError(
+                f"{min(fixed)} is of a camera that is fixed, and this one is on a gimbal"
+            )
+        return self
 
 
 class IntrinsicsConfig(Section):
@@ -81,7 +99,7 @@ class CameraConfig(Section):
         Raises:
             ConfigError: the intrinsics were given for another size.
         """
-        mount = Mount(self.mount.roll_deg, self.mount.pitch_deg, self.mount.yaw_deg)
+        mount = Mount(**self.mount.model_dump())
         if self.hfov_deg is not None:
             return Camera.from_hfov(width_px, height_px, self.hfov_deg, mount)
         assert self.intrinsics is not None
@@ -104,6 +122,26 @@ class PrepareConfig(Section):
     max_telemetry_age_s: Positive = 0.5
     attitude_accuracy_deg: Positive = 1.0
     """1-sigma error of roll and pitch; it moves the seen ground by height x tan(error)."""
+    heading_accuracy_deg: Positive = 3.0
+    """1-sigma where telemetry does not say; what verification would not find is searched."""
+    height_accuracy: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """1-sigma share of the height where telemetry does not say; searched in the same way."""
+    level_accuracy_deg: Annotated[float, Field(gt=0, le=45)] | None = None
+    """1-sigma tilt of a vehicle that tells no attitude: taken as level, any heading is searched.
+    None: without attitude there is no fix."""
+    height_range_agl_m: tuple[Positive, Positive] | None = Field(default=None, strict=False)
+    """Lowest and highest that a vehicle without a height is searched at. None: there is no fix."""
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> PrepareConfig:
+        if self.height_range_agl_m is not None:
+            low_m, high_m = self.height_range_agl_m
+            if not low_m < high_m <= MAX_HEIGHT_RATIO * low_m:
+                raise ValueError(
+                    "height_range_agl_m: expected the lower height, and a higher one of at most"
+                    f" {MAX_HEIGHT_RATIO:g} times as much"
+                )
+        return self
 
 
 class RetrieveConfig(Section):
