@@ -17,12 +17,12 @@ from ..records import Attitude, Image, Mask
 from .sight import Sight
 
 Matrix = npt.NDArray[np.float64]
+Plane = npt.NDArray[np.float32]
 
 NODE_PX = 8
 """Where a lens or a relief bends the ground, it is followed exactly at every so many pixels and
 straight between; on a pinhole's plane every pixel is exact."""
 _NOWHERE_PX = -1e4
-_NO_MAP = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -145,11 +145,12 @@ def _follow(
     found = sight.frame_px((at @ ground_from_patch.T)[:, :2]).reshape(count, count, 2)
     seen = np.isfinite(found[..., 0]).astype(np.float32)
     exact = np.nan_to_num(found, nan=_NOWHERE_PX).astype(np.float32)
-    return _sample(image, _between(exact, size_px), _between(seen, size_px) >= 1.0)
+    column, row = (_between(exact[..., axis], size_px) for axis in (0, 1))
+    return _sample(image, column, row, _between(seen, size_px) >= 1.0)
 
 
-def _between(at_nodes: npt.NDArray[np.float32], size_px: int) -> npt.NDArray[np.float32]:
-    """[C, C, ...] at the nodes to [S, S, ...] at the pixels, bilinear."""
+def _between(at_nodes: Plane, size_px: int) -> Plane:
+    """[C, C] at the nodes to [S, S] at the pixels, bilinear."""
     side_px = len(at_nodes) * NODE_PX
     whole = cv2.resize(at_nodes, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
     inner = slice(NODE_PX, NODE_PX + size_px)
@@ -157,20 +158,23 @@ def _between(at_nodes: npt.NDArray[np.float32], size_px: int) -> npt.NDArray[np.
 
 
 def _sample(
-    image: Image, frame_px: npt.NDArray[np.float32], sure: npt.NDArray[np.bool_]
+    image: Image, column: Plane, row: Plane, sure: npt.NDArray[np.bool_]
 ) -> tuple[Image, Mask]:
+    """The picture at [S, S] columns and rows of it, valid where that is sure and inside."""
     height, width = image.shape[:2]
-    column, row = frame_px[..., 0], frame_px[..., 1]
     inside = (column >= 0) & (column <= width - 1) & (row >= 0) & (row <= height - 1)
     valid = (sure & inside).astype(np.uint8)
-    half = len(frame_px) // 2
-    middle = frame_px[half - 1 : half + 1, half - 1 : half + 1].astype(float)
-    steps = np.array([middle[0, 1] - middle[0, 0], middle[1, 0] - middle[0, 0]])
-    image, factor = _shrunk(image, steps)
+    at = len(column) // 2
+    steps = [
+        [float(v[i, j] - v[at, at]) for v in (column, row)] for i, j in ((at, at + 1), (at + 1, at))
+    ]
+    image, factor = _shrunk(image, np.array(steps))
     if factor > 1:
-        frame_px = (frame_px + np.float32(0.5)) / np.float32(factor) - np.float32(0.5)
+        column, row = (
+            (v + np.float32(0.5)) / np.float32(factor) - np.float32(0.5) for v in (column, row)
+        )
     edge = cv2.BORDER_REPLICATE  # a pixel is valid up to its middle, and its outer half is nowhere
-    picture = cv2.remap(image, frame_px, _NO_MAP, cv2.INTER_LINEAR, borderMode=edge)
+    picture = cv2.remap(image, column, row, cv2.INTER_LINEAR, borderMode=edge)
     return np.asarray(picture * valid[..., None], np.uint8), valid
 
 
