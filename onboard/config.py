@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .camera import Camera, Mount
+from .calibration.intrinsics import COUNTS
+from .calibration.read import read_calibration
+from .camera import Camera, Lens, Mount
 from .engines.engine import EngineName, EngineSettings
 from .errors import ConfigError
 
@@ -72,43 +74,67 @@ class IntrinsicsConfig(Section):
     cx_px: float
     cy_px: float
     distortion: tuple[float, ...] = Field(default=(), strict=False)
+    lens: Lens = "pinhole"
+    """`fisheye` has the four coefficients of an equidistant lens."""
 
     @model_validator(mode="after")
     def _opencv_takes_these(self) -> IntrinsicsConfig:
-        if len(self.distortion) not in (0, 4, 5, 8):
-            raise ValueError("distortion takes 4, 5 or 8 coefficients in OpenCV's order")
+        counts = COUNTS[self.lens]
+        if len(self.distortion) not in counts:
+            raise ValueError(
+                f"distortion of a {self.lens} takes {_either(counts[1:])} coefficients in OpenCV's"
+                " order"
+            )
         return self
 
 
 class CameraConfig(Section):
-    """Either a horizontal field of view, for an undistorted picture, or full intrinsics."""
+    """A horizontal field of view, for an undistorted picture, or full intrinsics, here or in a
+    file."""
 
     hfov_deg: Annotated[float, Field(gt=1, lt=170)] | None = None
     intrinsics: IntrinsicsConfig | None = None
+    calibration: str | None = None
+    """A file of OpenCV, Kalibr or ROS."""
+    calibrated: str | None = None
+    """Which camera of a Kalibr chain."""
     mount: MountConfig = MountConfig()
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> CameraConfig:
-        if (self.hfov_deg is None) == (self.intrinsics is None):
-            raise ValueError("needs either hfov_deg or an [intrinsics] table")
+        ways = (self.hfov_deg, self.intrinsics, self.calibration)
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError("needs one of hfov_deg, an [intrinsics] table, or a calibration file")
+        if self.calibrated is not None and self.calibration is None:
+            raise ValueError("calibrated names a camera of a calibration file, which is missing")
         return self
 
     def camera(self, width_px: int, height_px: int) -> Camera:
         """The camera of pictures of this size.
 
         Raises:
-            ConfigError: the intrinsics were given for another size.
+            ConfigError: the intrinsics were given for another size, or their file is none.
         """
         mount = Mount(**self.mount.model_dump())
         if self.hfov_deg is not None:
             return Camera.from_hfov(width_px, height_px, self.hfov_deg, mount)
-        assert self.intrinsics is not None
-        if (self.intrinsics.width_px, self.intrinsics.height_px) != (width_px, height_px):
+        if self.calibration is not None:
+            where = self.calibration
+            known = vars(read_calibration(Path(where), self.calibrated))
+        else:
+            assert self.intrinsics is not None
+            where, known = "camera.intrinsics", self.intrinsics.model_dump()
+        if (known["width_px"], known["height_px"]) != (width_px, height_px):
             raise ConfigError(
-                f"camera.intrinsics: for {self.intrinsics.width_px}x{self.intrinsics.height_px} px,"
+                f"{where}: for {known['width_px']}x{known['height_px']} px,"
                 f" the pictures have {width_px}x{height_px} px"
             )
-        return Camera(**self.intrinsics.model_dump(), mount=mount)
+        return Camera(**known, mount=mount)
+
+
+def _either(counts: Sequence[int]) -> str:
+    *others, last = map(str, counts)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 class PrepareConfig(Section):
