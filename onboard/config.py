@@ -27,6 +27,7 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Degrees = Annotated[float, Field(ge=-360, le=360)]
+Side = Annotated[int, Field(ge=16, le=16_384)]
 Lever = Annotated[float, Field(ge=-50, le=50)]
 MAX_HEIGHT_RATIO = 3.0
 """Of the heights that are searched at once: so many patches as a frame has time for."""
@@ -270,13 +271,20 @@ class SourceConfig(Section):
     """Where frames and telemetry come from."""
 
     frames: str
-    """A video file, a folder of pictures, or `camera:N` for the Nth capture device."""
+    """A video file, a folder of pictures, or a camera: `camera:0`, `v4l2:/dev/video0`, `csi:0`,
+    `gst:PIPELINE`, `rtsp://...`, or `stream:SOCKET` of a capture program."""
     telemetry: str = "mavlink"
     """A telemetry CSV, or `mavlink` for the autopilot on the link."""
     rate_hz: Positive | None = None
     """Pictures per second of a folder whose telemetry does not name them."""
     process_rate_hz: Positive = 5.0
     """Frames are taken at most so often; the newest wins."""
+    size_px: tuple[Side, Side] = Field(default=(1280, 720), strict=False)
+    """Width and height that a `v4l2:` or `csi:` camera is asked for."""
+    camera_rate_hz: Positive = 30.0
+    """Pictures per second that it is asked for."""
+    exposure_offset_ms: Annotated[float, Field(ge=-2000, le=2000)] = 0.0
+    """From the time that a camera, kernel or stream gives to mid-exposure, by calibration."""
 
 
 class ReplayConfig(Section):
