@@ -27,27 +27,17 @@ from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
-<<<<<<< HEAD
-from ..batches.sampling import Kin, kin_of, plan_epoch, relation
-=======
 from ..batches.kin import Kin, with_pairs
 from ..batches.sampling import kin_of, plan_epoch, relation
->>>>>>> issue5
 from ..config_data import AugmentConfig, BatchesConfig
 from ..config_model import PreprocessConfig
 from .batch import TEXT, Batch
 from .copies import same_pictures
 from .decode import UnreadableError, decode
-<<<<<<< HEAD
-from .folder import METADATA, TEXTS, FolderStore, Store
-from .look import ALL_EDGES, UNCHANGED, Edges, Look, look
-from .shards import ShardStore, is_sharded
-=======
 from .folder import METADATA, TEXTS, Store
 from .layouts.rows import RowStore
-from .look import UNCHANGED, Look, look
+from .look import ALL_EDGES, UNCHANGED, Edges, Look, look
 from .stores import open_store
->>>>>>> issue5
 from .told import positions_of, texts_of
 
 Numbers = npt.NDArray[np.int32]
@@ -68,11 +58,8 @@ class TriplesSource:
         batches: which places meet in a batch.
         augment: changes of the pictures and texts of batches; None for none.
         neighbours: [N, K] numbers of places that are hard to tell apart, nearest first, or -1.
-<<<<<<< HEAD
         edges: pairs of sides that are compared; a place is never left without one that it has.
-=======
         variant: of a public data set, as `layouts` has them.
->>>>>>> issue5
 
     Raises:
         DataError: names the folder or file that is missing or broken.
@@ -90,11 +77,8 @@ class TriplesSource:
         batches: BatchesConfig | None = None,
         augment: AugmentConfig | None = None,
         neighbours: Numbers | None = None,
-<<<<<<< HEAD
         edges: Edges = ALL_EDGES,
-=======
         variant: str = "",
->>>>>>> issue5
     ) -> None:
         self.folder = folder / split
         self.preprocess = preprocess
@@ -103,16 +87,8 @@ class TriplesSource:
         self.batches = batches or BatchesConfig()
         self.augment = augment or UNCHANGED
         self.neighbours = neighbours
-<<<<<<< HEAD
         self.edges = edges
-        self.store: Store = (
-            ShardStore(self.folder, views)
-            if is_sharded(self.folder)
-            else FolderStore(self.folder, views)
-        )
-=======
         self.store: Store = open_store(folder, split, views, variant)
->>>>>>> issue5
         self.pictures = {view: frozenset(self.store.names(view)) for view in views}
         pictured = frozenset[str]().union(*self.pictures.values())
         self.texts = texts_of(self.store.lines(TEXTS), pictured) if with_texts else {}
@@ -122,10 +98,6 @@ class TriplesSource:
         self.names = tuple(sorted(name for name in pictured if sides[name] > 1))
         self._check_count(1)
         self.east_north_m, self.footprint_m = positions_of(self.store.lines(METADATA), self.names)
-<<<<<<< HEAD
-=======
-        self.kin = self._kin()
->>>>>>> issue5
         self._plan: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None
 
     @property
@@ -140,18 +112,22 @@ class TriplesSource:
 
     @cached_property
     def kin(self) -> Kin:
-        """Who is no negative of whom: by overlap on the ground, and by the pictures themselves.
+        """Who is no negative of whom: by overlap on the ground, by the pictures
+        themselves, and as a public data set tells.
 
         Raises:
             DataError: very many places have one and the same picture.
         """
-        return kin_of(
+        told = self.store if isinstance(self.store, RowStore) else None
+        kin = kin_of(
             self.east_north_m,
             self.footprint_m,
             self.batches.positive_iou,
             self.batches.neither_iou,
-            same_picture=same_pictures(self.store, tuple(self.pictures), self.names),
+            told.groups(self.names) if told else None,
+            same_pictures(self.store, tuple(self.pictures), self.names),
         )
+        return with_pairs(kin, *told.pairs(self.names)) if told else kin
 
     def with_neighbours(self, neighbours: Numbers | None) -> TriplesSource:
         """The same source with other neighbours; batches differ from here on."""
@@ -215,18 +191,6 @@ class TriplesSource:
         except UnreadableError as error:
             why = str(error)
         raise UnreadableError(f"{self.store.where(view, name)}: {why}")
-
-    def _kin(self) -> Kin:
-        """By the ground that places share, and as a public data set tells."""
-        told = self.store if isinstance(self.store, RowStore) else None
-        kin = kin_of(
-            self.east_north_m,
-            self.footprint_m,
-            self.batches.positive_iou,
-            self.batches.neither_iou,
-            told.groups(self.names) if told else None,
-        )
-        return with_pairs(kin, *told.pairs(self.names)) if told else kin
 
     def _look(self, name: str, step: int, row: int) -> Look:
         """As seed, step and the row in the batch of all processes have it."""
