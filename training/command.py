@@ -1,4 +1,4 @@
-"""`geobridge train`: what is wrong with a configuration is told at once, before torch is loaded."""
+"""`geobridge train`: what a configuration shows to be wrong is told before torch is loaded."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def train(
     """
     settings = load(TrainConfig, recipe(config), overrides)
     plan.check(settings)
+    plan.check_paths(settings)
     from .trainer import train_or_tell  # it takes seconds to load torch
 
     return train_or_tell(settings, dry_run)

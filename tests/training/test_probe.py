@@ -114,6 +114,9 @@ sys.exit(main(sys.argv[1:]))
     [
         (["pretrain", "optim.stepz=3"], "optim.stepz"),
         (["pretrain", "optim.steps=3"], "expected steps or epochs, and not both"),
+        (["pretrain", "data.folder=nowhere"], "data.folder: nowhere: no such file or folder"),
+        (["area", "data.raster=no.tif"], "data.raster: no.tif: no such file or folder"),
+        (["distill", "data.folder=."], "distill.teacher: runs/foundation: no such file or folder"),
         (["pretrainn"], "no recipe of that name"),
         (["pretrain", "augment.missing={text = 2.0}"], "augment.missing.text"),
         (["finetune_last3", "objective.edge_weights={text-drone = 1.0}"], "lacks a tower of it"),
