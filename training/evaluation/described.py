@@ -90,7 +90,7 @@ def _describe(
         return describer.words([reader.read(name).decode() for reader, name in chunk])
     view = View(side)
     spec = describer.preprocess(view)
-    images = np.stack(list(readers.map(lambda at: _prepared(*at, spec), chunk)))
+    images = np.stack(list(readers.map(lambda at: _prepared(at[0], at[1], spec), chunk)))
     descriptors = describer.pictures(view, images)
     if not flips:
         return descriptors
