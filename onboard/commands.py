@@ -40,6 +40,24 @@ behind. Counts to stdout. Stopped, the same command goes on.
     as_json(parser)
 
 
+def _dataset_check(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+examples:
+  geobridge dataset check University-1652 -o runs/check
+
+recognises the data set by its layout, reads every picture, and tells counts, what is missing or
+broken, and how the test part leaks into training. With -o a page with a map and pairs to look at.
+"""
+    add = parser.add_argument
+    add("folder", type=existing, metavar="PATH", help="of the data set, or a table of one's own")
+    add("-o", dest="out", type=Path, metavar="OUT", help="folder of the page")
+    text = "of the data set: same or cross area, a height, a split of triples"
+    add("--variant", default="", metavar="NAME", help=text)
+    text = "tell queries nearer than this to a training picture (default %(default)g)"
+    add("--near-m", type=positive, default=50.0, metavar="M", help=text)
+    as_json(parser)
+
+
 def _train(parser: ArgumentParser) -> None:
     add = parser.add_argument
     text = "TOML file, or a recipe: area, area_foundation, distill, finetune_last3, pretrain, tiny"
@@ -71,6 +89,8 @@ def _import(parser: ArgumentParser) -> None:
     add("--all-views", action="store_true", help=text)
     text = "equal image towers under several names are one, and stay one"
     add("--shared", action="store_true", help=text)
+    text = "tensors that begin so are no part of a tower, and are meant to be left out"
+    add("--leave", action=Repeated, default=(), metavar="PREFIX", help=text)
     text = "of pixels, as the weights were trained (default %(default)s)"
     add("--normalisation", choices=("clip", "imagenet"), default="clip", help=text)
     text = "side of the ground that a picture from above shows, in metres (default %(default)g)"
@@ -245,12 +265,17 @@ COMMANDS = {
         simulated.dataset_render,
         "geobridge.training.datasets.render:render",
     ),
+    "dataset check": Command(
+        "whether a data set is whole, and what it asks",
+        _dataset_check,
+        "geobridge.training.checks.check:check",
+    ),
     "dataset shard": Command(
         "put a data set into a few large files",
         _dataset_shard,
         "geobridge.training.datasets.shard:shard",
     ),
-    "train": Command("train the encoders", _train, "geobridge.training.trainer:train_or_tell"),
+    "train": Command("train the encoders", _train, "geobridge.training.command:train"),
     "import": Command(
         "take weights that others trained",
         _import,

@@ -18,15 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from .config import RunConfig, load
+from .config import RunConfig, SourceConfig, load
 from .errors import ConfigError, GeobridgeError, LinkError
 from .flightlogs.recorder import Recorder
 from .flightlogs.telemetry_csv import read_telemetry
 from .found import read_prior
-from .frames.device import CAMERA_PREFIX
+from .frames.device import Shooting
 from .frames.paced import Paced
-from .frames.source import FrameSource, open_source
-from .frames.stream import STREAM_PREFIX
+from .frames.source import FrameSource, is_live, open_source
 from .localization.localizer import open_localizer
 from .mavlink.link import Link
 from .mavlink.outputs import Publisher
@@ -224,13 +223,18 @@ def run(config_path: Path, overrides: Sequence[str] = ()) -> None:
 
 
 def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
-    is_live = config.source.frames.startswith((CAMERA_PREFIX, STREAM_PREFIX))
+    live = is_live(config.source.frames)
     has_log = config.source.telemetry != "mavlink"
-    if is_live and has_log:
+    if live and has_log:
         raise ConfigError("source.telemetry: a recording cannot go with a camera; use mavlink")
     flight_log = read_telemetry(Path(config.source.telemetry)) if has_log else None
     times_ns = flight_log.times_by_file() if flight_log else None
-    source = open_source(config.source.frames, rate_hz=config.source.rate_hz, times_ns=times_ns)
+    source = open_source(
+        config.source.frames,
+        rate_hz=config.source.rate_hz,
+        times_ns=times_ns,
+        shooting=_shooting(config.source),
+    )
     opened.callback(source.close)
     link = Link(config.link)
     opened.callback(link.close)
@@ -244,7 +248,7 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
     )
     autopilot = AutopilotTelemetry(has_own_gnss=config.link.gps_id > 0)
     telemetry: TelemetryAt = autopilot
-    if not is_live:
+    if not live:
         source = paced = Paced(source)
         telemetry = flight_log.shifted(paced.offset_ns) if flight_log else autopilot
     wall_clock_ahead_ns = time.time_ns() - time.monotonic_ns()
@@ -259,6 +263,11 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
         process_rate_hz=config.source.process_rate_hz,
         record=_recorder(config.record, opened),
     )
+
+
+def _shooting(source: SourceConfig) -> Shooting:
+    offset_ns = round(source.exposure_offset_ms * NS_PER_S / 1000)
+    return Shooting(source.size_px, source.camera_rate_hz, offset_ns)
 
 
 def _recorder(record: str | None, opened: ExitStack) -> Callable[[Fix | Rejection], None]:

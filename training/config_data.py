@@ -81,7 +81,8 @@ class AugmentConfig(Section):
     missing: dict[Literal["drone", "satellite", "street", "text"], Fraction] = Field(
         default_factory=dict
     )
-    """How often a side is left out of a place that has it (modality dropout)."""
+    """How often a side is left out of a place that has it (modality dropout), drawn anew for every
+    batch; a place is never left without an edge that it has."""
 
 
 class BatchesConfig(Section):

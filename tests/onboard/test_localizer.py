@@ -279,10 +279,10 @@ def test_what_telemetry_cannot_know_is_as_if_it_were_not_there(
     assert fixes
 
 
-def test_the_horizon_in_the_patch(parts: Parts, known: Moment) -> None:
-    localizer = parts.localizer(LocalizerConfig(prepare=PrepareConfig(max_tilt_deg=95.0)))
-    tilted = told(known, attitude=Attitude(0.0, 70.0, 0.0), height_agl_m=20.0)
-    assert reason_of(localizer, tilted) is Reason.TILTED
+def test_a_camera_that_sees_sky_alone(parts: Parts, known: Moment) -> None:
+    localizer = parts.localizer(LocalizerConfig(prepare=PrepareConfig(max_tilt_deg=180.0)))
+    tilted = told(known, attitude=Attitude(0.0, 140.0, 0.0))
+    assert reason_of(localizer, tilted) is Reason.TOO_LITTLE_GROUND
 
 
 @pytest.mark.parametrize("step_ns", [0, -1, -S])

@@ -1,4 +1,4 @@
-"""Encoders as they fly, by the engine and the preparation on board."""
+"""Encoders as they fly: an ONNX file or a bundle, by the engine and the preparation on board."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.views import View
 
-from ..folder import METADATA, TEXTS, Line
+from ..folder import METADATA, TEXTS, Line, end_of
 from .task import Plane
 
 Ints = npt.NDArray[np.int64]
@@ -71,6 +71,10 @@ class RowStore:
     def read(self, view: View, name: str) -> bytes:
         """The whole file."""
         return (self.root / self.rows[name].pictures[view]).read_bytes()
+
+    def end(self, view: View, name: str) -> tuple[int, bytes]:
+        """Of the file."""
+        return end_of(self.root / self.rows[name].pictures[view])
 
     def lines(self, name: str) -> Iterator[Line]:
         """What `text.jsonl` and `metadata.jsonl` would say."""
