@@ -71,6 +71,8 @@ def _import(parser: ArgumentParser) -> None:
     add("--all-views", action="store_true", help=text)
     text = "equal image towers under several names are one, and stay one"
     add("--shared", action="store_true", help=text)
+    text = "tensors that begin so are no part of a tower, and are meant to be left out"
+    add("--leave", action=Repeated, default=(), metavar="PREFIX", help=text)
     text = "of pixels, as the weights were trained (default %(default)s)"
     add("--normalisation", choices=("clip", "imagenet"), default="clip", help=text)
     text = "side of the ground that a picture from above shows, in metres (default %(default)g)"
@@ -220,7 +222,7 @@ COMMANDS = {
         _dataset_shard,
         "geobridge.training.datasets.shard:shard",
     ),
-    "train": Command("train the encoders", _train, "geobridge.training.trainer:train_or_tell"),
+    "train": Command("train the encoders", _train, "geobridge.training.command:train"),
     "import": Command(
         "take weights that others trained",
         _import,

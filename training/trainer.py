@@ -31,9 +31,11 @@ from .runs import cost, plan
 from .runs.agreement import on_first, together
 from .runs.feed import Feed
 from .runs.pipeline import TensorBatch, open_source
-from .runs.run import Run, mined_of
+from .runs.probe import probe
+from .runs.run import Run
 from .runs.run_folder import CONFIG, locked
 from .runs.snapshot import as_toml
+from .state import mined_of
 
 log = logging.getLogger(__name__)
 
@@ -63,16 +65,13 @@ def train(config: Path, overrides: Sequence[str] = ()) -> Path:
         DataError: the data or a checkpoint cannot be used, or the loss is no longer finite.
     """
     settings = load(TrainConfig, recipe(config), overrides)
-    with joined(settings.optim.device) as world:
+    with joined(settings.optim.device, settings.run.wait_for_processes_s) as world:
         return _train(settings, world)
 
 
-def train_or_tell(
-    config: Path, overrides: Sequence[str] = (), dry_run: bool = False
-) -> Path | dict[str, Any] | None:
+def train_or_tell(settings: TrainConfig, dry_run: bool = False) -> Path | dict[str, Any] | None:
     """Train, or only tell what it would cost; nothing from other processes than the first."""
-    settings = load(TrainConfig, recipe(config), overrides)
-    with joined(settings.optim.device) as world:
+    with joined(settings.optim.device, settings.run.wait_for_processes_s) as world:
         if not world.is_first:
             logging.getLogger("geobridge").setLevel(logging.WARNING)
         result = _tell(settings, world) if dry_run else _train(settings, world)
@@ -118,6 +117,7 @@ def _begin(
     resumed = _resumable(settings, world)
     plan.check_words(settings)
     source = open_source(settings)
+    probe(settings, source, tell=world.is_first)
     plan.check_places(settings, source, world.size)
     steps = plan.steps_of(settings, source, world.size)
     learner = Learner(settings, steps, world, fresh=resumed is None)

@@ -270,7 +270,7 @@ class Localizer:
             from geobridge.onboard.errors import DataError
             raise DataError("frames: gone")
         return Fix(frame.t_capture_ns, 10.0, 20.0, 3.0, None, None, None, 1.0, 1.0, 0)
-def open_localizer(bundle, config, camera, trusted_keys):
+def open_localizer(bundle, config, camera, trusted_keys, prior):
     assert trusted_keys is None
     assert bundle.name == "bundle" and (camera.width_px, camera.height_px) == (64, 48)
     return Localizer()

@@ -1,0 +1,29 @@
+"""`geobridge train`: what is wrong with a configuration is told at once, before torch is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from geobridge.onboard.config import load
+
+from .config import TrainConfig
+from .recipes import recipe
+from .runs import plan
+
+
+def train(
+    config: Path, overrides: Sequence[str] = (), dry_run: bool = False
+) -> Path | dict[str, Any] | None:
+    """Train, or tell what it would cost; nothing from other processes than the first.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        DataError: the data or a checkpoint cannot be used.
+    """
+    settings = load(TrainConfig, recipe(config), overrides)
+    plan.check(settings)
+    from .trainer import train_or_tell  # it takes seconds to load torch
+
+    return train_or_tell(settings, dry_run)
