@@ -1,11 +1,13 @@
 """Is a picture one that a camera took of something, now?
 
 Every limit lies between what whole pictures of three recorded flights and a street walk measure and
-what the same pictures measure with the fault (`scripts/measure_health`). Accepted is only what is
+what the same pictures measure with the fault (`scripts/measure_frames`). Accepted is only what is
 finite and within its limit.
 """
 
 from __future__ import annotations
+
+import math
 
 import cv2
 import numpy as np
@@ -42,11 +44,36 @@ def picture_problem(
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         return Reason.BAD_IMAGE, f"picture is {image.dtype} {image.shape}, expected RGB of 8 bits"
     if image.shape != (height_px, width_px, 3):
-        found = f"{image.shape[1]}x{image.shape[0]}"
-        return Reason.WRONG_SIZE, f"picture is {found} px, the camera gives {width_px}x{height_px}"
+        size = f"{image.shape[1]}x{image.shape[0]}"
+        return Reason.WRONG_SIZE, f"picture is {size} px, the camera gives {width_px}x{height_px}"
+    found = figures(image)
+    brightest, white, contrast = found["brightest"], found["white"], found["contrast"]
+    if not brightest >= DARK:
+        return Reason.BLACK, f"brightest hundredth at {brightest:.0f} grey levels, {DARK} needed"
+    if not white <= MAX_WHITE_SHARE:
+        return Reason.OVEREXPOSED, f"{white:.0%} white, {MAX_WHITE_SHARE:.0%} allowed"
+    if not contrast >= min_contrast:
+        return Reason.BAD_IMAGE, f"contrast {contrast:.1f} grey levels, {min_contrast:g} needed"
+    if not found["sharpness"] >= MIN_SHARPNESS:
+        return Reason.BLURRED, f"sharpness {found['sharpness']:.2f}, {MIN_SHARPNESS:g} needed"
+    if not found["tear"] <= MAX_TEAR:
+        return Reason.TORN, f"a step of {found['tear']:.1f} between rows, {MAX_TEAR:g} allowed"
+    return None
+
+
+def figures(image: Image) -> dict[str, float]:
+    """What the limits are on: `brightest` hundredth and `contrast` in grey levels, the share that
+    is `white`, `sharpness` and `tear`."""
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     small = _at_most(grey, _LOOK_PX)
-    return _light_problem(small, min_contrast) or _detail_problem(small) or _tear_problem(grey)
+    some = small[::_LIGHT_STEP_PX, ::_LIGHT_STEP_PX]
+    return {
+        "brightest": float(np.percentile(some, 99.0)),
+        "white": float(np.mean(some >= WHITE)),
+        "contrast": float(some.std()),
+        "sharpness": _sharpness(small),
+        "tear": _tear(grey),
+    }
 
 
 def motion_problem(before: Image, now: Image, motion_px: float | None) -> Problem | None:
@@ -62,7 +89,7 @@ def motion_problem(before: Image, now: Image, motion_px: float | None) -> Proble
         return Reason.FROZEN, "the same picture to the last bit as before"
     if motion_px is None or not motion_px >= MIN_MOTION * now.shape[1]:
         return None
-    alike = _alike(_detail(before), _detail(now))
+    alike = likeness(before, now)
     if not alike <= MAX_ALIKE:
         detail = f"{alike:.2f} like the picture before, after {motion_px:.0f} px of motion"
         return Reason.FROZEN, detail
@@ -73,40 +100,19 @@ def motion_problem(before: Image, now: Image, motion_px: float | None) -> Proble
     return None
 
 
-def _light_problem(grey: Grey, min_contrast: float) -> Problem | None:
-    some = grey[::_LIGHT_STEP_PX, ::_LIGHT_STEP_PX]
-    brightest = float(np.percentile(some, 99.0))
-    if not brightest >= DARK:
-        return Reason.BLACK, f"brightest hundredth at {brightest:.0f} grey levels, {DARK} needed"
-    white = float(np.mean(some >= WHITE))
-    if not white <= MAX_WHITE_SHARE:
-        return Reason.OVEREXPOSED, f"{white:.0%} white, {MAX_WHITE_SHARE:.0%} allowed"
-    contrast = float(some.std())
-    if not contrast >= min_contrast:
-        return Reason.BAD_IMAGE, f"contrast {contrast:.1f} grey levels, {min_contrast:g} needed"
-    return None
-
-
-def sharpness(grey: Grey) -> float:
-    """Of a grey picture, by `MIN_SHARPNESS`'s measure."""
+def _sharpness(grey: Grey) -> float:
+    """By `MIN_SHARPNESS`'s measure."""
     across = _step(grey[:, 1:], grey[:, :-1]) / (_step(grey[:, 4:], grey[:, :-4]) + _NOISE)
     down = _step(grey[1:], grey[:-1]) / (_step(grey[4:], grey[:-4]) + _NOISE)
     return min(across, down)
 
 
 def _step(a: Grey, b: Grey) -> float:
-    return float(cv2.norm(a, b, cv2.NORM_L1)) / max(a.size, 1)
+    return float(cv2.norm(a, b, cv2.NORM_L1) / max(a.size, 1))
 
 
-def _detail_problem(grey: Grey) -> Problem | None:
-    found = sharpness(grey)
-    if not found >= MIN_SHARPNESS:
-        return Reason.BLURRED, f"sharpness {found:.2f}, {MIN_SHARPNESS:g} needed"
-    return None
-
-
-def tear(grey: Grey) -> tuple[float, int]:
-    """The worst step between rows by `MAX_TEAR`'s measure, and the row it comes after."""
+def _tear(grey: Grey) -> float:
+    """The worst step between rows by `MAX_TEAR`'s measure: all of one row has it, none near it."""
     steps = cv2.reduce(cv2.absdiff(grey[1:], grey[:-1]), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
     steps = np.asarray(steps, np.float32).ravel()
     padded = np.pad(steps, _BESIDE_ROWS, mode="edge")
@@ -115,28 +121,20 @@ def tear(grey: Grey) -> tuple[float, int]:
         for shift in range(2 * _BESIDE_ROWS + 1)
         if shift != _BESIDE_ROWS
     ]
-    tears = steps / (np.max(beside, axis=0) + 5 * _NOISE)
-    worst = int(np.argmax(tears))
-    return float(tears[worst]), worst
+    return float(np.max(steps / (np.max(beside, axis=0) + 5 * _NOISE)))
 
 
-def _tear_problem(grey: Grey) -> Problem | None:
-    """A step that all of one row has, and no row near it."""
-    worst, row = tear(grey)
-    if not worst <= MAX_TEAR:
-        return Reason.TORN, f"a step of {worst:.1f} after row {row}, {MAX_TEAR:g} allowed"
-    return None
+def likeness(before: Image, now: Image) -> float:
+    """Correlation of the detail of two pictures of one size, -1 to 1."""
+    a, b = _detail(before), _detail(now)
+    power = float(np.sum(a * a)) * float(np.sum(b * b))
+    return float(np.sum(a * b)) / math.sqrt(max(power, 1e-12))
 
 
 def _detail(image: Image) -> Field:
     grey = _at_most(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8), _DETAIL_PX)
     levels = grey.astype(np.float32)
     return np.asarray(levels - cv2.GaussianBlur(levels, (0, 0), 2.0), np.float32)
-
-
-def _alike(a: Field, b: Field) -> float:
-    power = float(np.sum(a * a)) * float(np.sum(b * b))
-    return float(np.sum(a * b)) / max(power, 1e-12) ** 0.5
 
 
 def _at_most(grey: Grey, width_px: int) -> Grey:
