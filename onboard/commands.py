@@ -202,7 +202,13 @@ def _replay(parser: ArgumentParser) -> None:
 
 
 def _run(parser: ArgumentParser) -> None:
-    parser.add_argument("config_path", type=existing, metavar="CONFIG", help="TOML file")
+    add = parser.add_argument
+    add("config_path", type=existing, metavar="CONFIG", help="TOML file")
+    one = parser.add_mutually_exclusive_group()
+    text = "print what the autopilot must have set, and do not fly"
+    one.add_argument("--params", action="store_true", help=text)
+    text = "read the autopilot's parameters and print what differs, and do not fly"
+    one.add_argument("--check-params", action="store_true", help=text)
     overrides(parser)
 
 
@@ -260,7 +266,7 @@ COMMANDS = {
     ),
     "replay": Command("localize a recorded flight", _replay, "geobridge.onboard.replay:replay"),
     "fly": Command("simulate a flight", fly, "geobridge.export.flights.fly:fly"),
-    "run": Command("localize in flight", _run, "geobridge.onboard.daemon:run"),
+    "run": Command("localize in flight", _run, "geobridge.onboard.daemon.run:run"),
     "doctor": Command("what works on this machine", as_json, "geobridge.onboard.doctor:doctor"),
 }
 """Every command of `geobridge`, in the order in which they are used."""

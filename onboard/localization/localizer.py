@@ -93,6 +93,10 @@ class Localizer:
         self._settled = AS_TOLD
         self._last: Moment | None = None
 
+    def reset(self) -> None:
+        """Forget the track; the next fix is earned as the first one was."""
+        self.filter, self._last = MotionFilter(self.config.filter), None
+
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
         t_ns = frame.t_capture_ns
