@@ -142,7 +142,7 @@ class PrepareConfig(Section):
     """What a frame must offer before it is looked at."""
 
     max_tilt_deg: Positive = 35.0
-    min_contrast: NonNegative = 6.0
+    min_contrast: NonNegative = 2.5
     """Standard deviation of the grey levels below which a picture says nothing."""
     min_valid_fraction: Fraction = 0.5
     """Part of the reference footprint that the frame must cover."""
