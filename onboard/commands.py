@@ -238,8 +238,8 @@ examples:
 
 def _replay(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("frames", metavar="FRAMES", help="video file or folder of pictures")
-    add("--telemetry", type=existing, required=True, metavar="CSV", help="of the autopilot")
+    add("frames", metavar="FRAMES", help="video file, folder of pictures, or flight record (.mcap)")
+    add("--telemetry", type=existing, metavar="CSV", help="of the autopilot; a record has its own")
     add("--bundle", type=existing, required=True, metavar="BUNDLE", help="folder")
     add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the report")
     add("--truth", type=existing, metavar="CSV", help="positions to compare with")
