@@ -82,4 +82,4 @@ def _tell_what_is_missing(settings: TrainConfig) -> None:
             evaluation.split,
         )
     if not (Path(where) / "test").is_dir():
-        log.warning("%s: no split test; the report will have no table", where)
+        log.info("%s: no split test; the report will have no table", where)
