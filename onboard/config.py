@@ -324,7 +324,7 @@ def load(model: type[S], path: Path | None = None, overrides: Sequence[str] = ()
         ConfigError: names the file and the full key, in one line.
     """
     where = str(path) if path else "configuration"
-    tree = _read_toml(path) if path else {}
+    tree = read_toml(path) if path else {}
     for override in overrides:
         _override(tree, override)
     return validate(model, tree, where)
@@ -353,7 +353,12 @@ def first_problem(error: ValidationError) -> str:
     return f"{key}: {text}{more}" if key else f"{text}{more}"
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is no TOML.
+    """
     try:
         with path.open("rb") as file:
             return tomllib.load(file)

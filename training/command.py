@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from geobridge.onboard.config import load
-
-from .config import TrainConfig
-from .recipes import recipe
+from .recipes import settings_of
 from .runs import plan
 
 
@@ -22,7 +19,7 @@ def train(
         ConfigError: the configuration cannot be used.
         DataError: the data or a checkpoint cannot be used.
     """
-    settings = load(TrainConfig, recipe(config), overrides)
+    settings = settings_of(config, overrides)
     plan.check(settings)
     from .trainer import train_or_tell  # it takes seconds to load torch
 
