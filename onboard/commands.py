@@ -60,7 +60,11 @@ broken, and how the test part leaks into training. With -o a page with a map and
 
 def _train(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    text = "TOML file, or a recipe: area, area_foundation, distill, finetune_last3, pretrain, tiny"
+    parser.epilog = """\
+recipes: area, area_foundation, distill, finetune_last3, full, pretrain, tiny
+data sets: captions, cvact, cvusa, denseuav, gta-uav, sues200, uav-visloc, university1652, vigor
+"""
+    text = "TOML file or recipe, with +DATASET for what a public data set needs besides"
     add("config", type=_configuration, metavar="CONFIG", help=text)
     overrides(parser)
     add("--dry-run", action="store_true", help="tell what it will cost, and stop there")
@@ -68,8 +72,11 @@ def _train(parser: ArgumentParser) -> None:
 
 
 def _configuration(text: str) -> Path:
-    """A file, or the bare name of a recipe."""
-    return existing(text) if Path(text).suffix else Path(text)
+    """A file or the bare name of a recipe, with a plus and the name of a data set or without."""
+    name = text if Path(text).exists() else text.partition("+")[0]
+    if Path(name).suffix:
+        existing(name)
+    return Path(text)
 
 
 def _import(parser: ArgumentParser) -> None:

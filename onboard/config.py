@@ -376,7 +376,7 @@ def load(
         ConfigError: names the file and the full key, in one line.
     """
     where = str(path) if path else "configuration"
-    tree = {**(base or {}), **(_read_toml(path) if path else {})}
+    tree = {**(base or {}), **(read_toml(path) if path else {})}
     for override in overrides:
         _override(tree, override)
     return validate(model, tree, where)
@@ -405,7 +405,12 @@ def first_problem(error: ValidationError) -> str:
     return f"{key}: {text}{more}" if key else f"{text}{more}"
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is no TOML.
+    """
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
