@@ -113,6 +113,8 @@ class RunConfig(Section):
     keep_checkpoints: Annotated[int, Field(ge=1)] = 2
     tensorboard: bool = False
     """Write event files for TensorBoard beside the checkpoints."""
+    wait_for_processes_s: Positive = 300.0
+    """So long the processes that torchrun starts wait for each other in the beginning."""
 
 
 class TrainConfig(Section):

@@ -57,6 +57,8 @@ class TriplesConfig(Section):
 
     source: Literal["triples"]
     folder: str
+    variant: str = ""
+    """Of a public data set in a layout of its own: "same" or "cross" area, a height."""
     footprint_m: Positive = 150.0
     gsd_m: Positive = 1.0
     max_unreadable: Annotated[int, Field(ge=0)] = 100
@@ -79,7 +81,8 @@ class AugmentConfig(Section):
     missing: dict[Literal["drone", "satellite", "street", "text"], Fraction] = Field(
         default_factory=dict
     )
-    """How often a side is left out of a place that has it (modality dropout)."""
+    """How often a side is left out of a place that has it (modality dropout), drawn anew for every
+    batch; a place is never left without an edge that it has."""
 
 
 class BatchesConfig(Section):

@@ -15,6 +15,10 @@ from geobridge.onboard.views import View
 CUSTOM_DIM = 128
 """Length of a custom model's descriptors; every other model has its own."""
 
+PRESETS = {"geobridge_l14": {"name": "ViT-L-14-quickgelu", "pretrained": "openai"}}
+"""Names that stand for a model and its weights: CLIP ViT-L/14 as OpenAI trained it, descriptors of
+768 numbers, is what GeoBridge was published with."""
+
 SELF_CONTAINED = ("hf-hub:", "local-dir:")
 """Beginnings of model names that bring their own weights."""
 
@@ -23,7 +27,8 @@ class ModelConfig(Section):
     """Which towers, from which open_clip model.
 
     `name` is an open_clip tag (`ViT-L-14-quickgelu`), a hub name (`hf-hub:owner/model`), a folder
-    (`local-dir:path`), or `custom` with the tables `vision` and `text` in open_clip's own keys.
+    (`local-dir:path`), a preset (`geobridge_l14`), or `custom` with the tables `vision` and `text`
+    in open_clip's own keys.
     `pretrained` is an open_clip weights tag or a weights file; empty for random initialisation. A
     hub name or a folder brings its own weights.
     """
@@ -49,6 +54,19 @@ class ModelConfig(Section):
     """Less memory, a third more time."""
     compile: bool = False
     """`torch.compile` of every tower."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, keys: Any) -> Any:
+        """A preset as what it stands for; weights that are named are taken instead of its own."""
+        preset = PRESETS.get(str(keys.get("name"))) if isinstance(keys, dict) else None
+        if preset is None:
+            return keys
+        own = {**preset, "pretrained": ""} if keys.get("start_from") else preset
+        given = keys.get("pretrained", own["pretrained"])
+        if isinstance(given, str) and given not in ("", own["pretrained"]) and "." not in given:
+            raise ValueError(f"{keys['name']} has the weights openai, got {given!r}")
+        return {**own, **keys, "name": own["name"]}
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:

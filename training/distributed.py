@@ -16,11 +16,16 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from geobridge.onboard.errors import ConfigError, DataError
 
 TIMEOUT = timedelta(minutes=30)
 """A process that waits longer for the others gives up; what one does alone must be shorter."""
+
+MEETING_S = 300.0
+"""So long the processes wait for each other in the beginning."""
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -40,11 +45,12 @@ class World:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[World]:
+def joined(device: str, wait_s: float = MEETING_S) -> Iterator[World]:
     """The processes that torchrun's environment tells of, met; alone where it tells nothing.
 
     `device` is "cpu", "cuda" or "auto". They talk over gloo on CPUs and NCCL on GPUs, every process
-    of a machine with the GPU of its LOCAL_RANK.
+    of a machine with the GPU of its LOCAL_RANK. For `wait_s` seconds each waits for the others to
+    come up.
 
     Raises:
         ConfigError: a device that is not there, variables that contradict each other, or processes
@@ -58,7 +64,7 @@ def joined(device: str) -> Iterator[World]:
     if world.size == 1:
         yield world
         return
-    _meet(world)
+    _meet(world, wait_s)
     try:
         yield world
     except RuntimeError as error:
@@ -181,15 +187,41 @@ def _device(device: str, where: dict[str, int]) -> torch.device:
     return torch.device("cuda", index)
 
 
-def _meet(world: World) -> None:
+def _meet(world: World, wait_s: float) -> None:
     backend, on_gpu = ("nccl", world.device) if world.device.type == "cuda" else ("gloo", None)
+    where = f"MASTER_ADDR, MASTER_PORT {os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     try:
+        store = _meeting(world, timedelta(seconds=wait_s))
         dist.init_process_group(
-            backend, rank=world.rank, world_size=world.size, timeout=TIMEOUT, device_id=on_gpu
+            backend,
+            store=store,
+            rank=world.rank,
+            world_size=world.size,
+            timeout=TIMEOUT,
+            device_id=on_gpu,
         )
     except (RuntimeError, ValueError) as error:
-        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         reason = str(error).splitlines()[0]
         raise ConfigError(
-            f"MASTER_ADDR, MASTER_PORT {where}: the {world.size} processes did not meet: {reason}"
+            f"{where}: the {world.size} processes did not meet within {wait_s:g} s"
+            f" (run.wait_for_processes_s): {reason}"
         ) from None
+
+
+def _meeting(world: World, wait: timedelta) -> Store:
+    """Where the processes leave word for each other, once all of them are there.
+
+    Raises:
+        RuntimeError: some do not come in time; names them as far as that is known.
+    """
+    store, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=wait))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = PrefixStore(f"geobridge-{attempt}", store)
+    keys = [f"here-{rank}" for rank in range(world.size)]
+    store.set(keys[world.rank], "yes")
+    try:
+        store.wait(keys, wait)
+    except RuntimeError:
+        missing = [str(rank) for rank, key in enumerate(keys) if not store.check([key])]
+        raise RuntimeError(f"process {', '.join(missing)} has not come") from None
+    return store

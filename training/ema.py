@@ -9,8 +9,19 @@ import torch
 from torch import Tensor, nn
 
 
+def live_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """What training moves: the weights that learn, and the statistics that batch norms keep.
+
+    Averaged weights make other activations than those of the last steps, so the statistics of these
+    would not fit them. Counts of batches are no such statistics.
+    """
+    kept = model.state_dict(keep_vars=True)
+    statistics = {n: b for n, b in model.named_buffers() if n in kept and b.is_floating_point()}
+    return {n: w for n, w in model.named_parameters() if w.requires_grad} | statistics
+
+
 class Average:
-    """float32 averages of the weights that learn, on their device.
+    """float32 averages of `live_tensors`, on their device.
 
     The average of few steps would still be mostly the beginning, so the decay starts low:
     min(decay, (1 + n) / (10 + n)) after n steps.
@@ -18,15 +29,15 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.weights = {n: w for n, w in model.named_parameters() if w.requires_grad}
-        self.values = {n: w.detach().float().clone() for n, w in self.weights.items()}
+        self.live = live_tensors(model)
+        self.values = {n: w.detach().float().clone() for n, w in self.live.items()}
 
     @torch.no_grad()
     def update(self, steps: int) -> None:
         """Take in the weights after so many steps of training."""
         share = 1.0 - min(self.decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(
-            list(self.values.values()), [w.float() for w in self.weights.values()], share
+            list(self.values.values()), [w.float() for w in self.live.values()], share
         )
 
     @contextmanager
@@ -45,5 +56,5 @@ class Average:
             self.values[name].copy_(value)
 
     def _swap(self) -> None:
-        for name, weight in self.weights.items():
-            weight.data, self.values[name] = self.values[name], weight.data
+        for name, tensor in self.live.items():
+            tensor.data, self.values[name] = self.values[name], tensor.data

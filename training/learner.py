@@ -17,13 +17,15 @@ from torch.nn.parallel import DistributedDataParallel
 from geobridge.onboard.errors import DataError
 
 from . import gradcache, optim
-from .checkpoint import build, copy_into, own_tensors
+from . import state as states
+from .checkpoint import build
 from .config import TrainConfig
 from .distill import TERM, Teacher, distance
 from .distributed import World, any_of, gather
 from .ema import Average
 from .losses import Descriptors, Loss, NothingToCompareError, geobridge_loss
 from .model import GeoBridge
+from .runs.mined import Mined
 from .runs.pipeline import TensorBatch
 from .start import equip, new_model
 
@@ -99,7 +101,7 @@ class Learner:
             self._backward(batch, len(batches), last=batch is batches[-1]) for batch in batches
         )
         self.scaler.unscale_(self.optimizer)
-        gradients = [w.grad for w in self._weights.values() if w.grad is not None]
+        gradients = [w.grad for w in self.trained.values() if w.grad is not None]
         done = Step(losses, optim.norm(gradients), rate)
         finite = self._is_finite(done)
         if finite:
@@ -113,26 +115,13 @@ class Learner:
             self._follow_up()
         return done
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self, mined: Mined | None = None) -> dict[str, Tensor]:
         """All that `restore` needs beside `weights`; every process must ask for it."""
-        state = {f"rng.{kind}": states for kind, states in self._random_states().items()}
-        name_of = {id(weight): name for name, weight in self._weights.items()}
-        for weight, moments in self.optimizer.state.items():
-            for key, value in moments.items():
-                state[f"moment.{key}.{name_of[id(weight)]}"] = value
-        if self.average:
-            state |= {f"live.{name}": weight.detach() for name, weight in self._weights.items()}
-        if self.scaler.is_enabled():
-            numbers = self.scaler.state_dict()
-            state["scaler"] = torch.tensor(
-                [numbers["scale"], numbers["_growth_tracker"], self.skipped], dtype=torch.float64
-            )
-        return state
+        return states.state_of(self, mined)
 
     def weights(self) -> dict[str, Tensor]:
         """What is evaluated and exported: the averages where there are any."""
-        averages = self.average.values if self.average else {}
-        return {**own_tensors(self.model), **averages}
+        return states.weights_of(self)
 
     def restore(
         self, step: int, weights: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path
@@ -140,25 +129,9 @@ class Learner:
         """Go on from what `weights` and `state` gave, which `path` holds.
 
         Raises:
-            DataError: they are of another model or of another number of processes.
+            DataError: they are of another model.
         """
-        self.step = step
-        copy_into(own_tensors(self.model), weights, path)
-        if self.average:
-            self.average.restore({n: w.detach() for n, w in self._weights.items()})
-            live = {name: weight.detach() for name, weight in self._weights.items()}
-            copy_into(live, _under("live.", state), path)
-        self._restore_moments(state, path)
-        if self.scaler.is_enabled():
-            scale, growth, skipped = state["scaler"].tolist()
-            told = {"scale": scale, "_growth_tracker": int(growth)}
-            self.scaler.load_state_dict(self.scaler.state_dict() | told)
-            self.skipped = int(skipped)
-        # copies: torch reads a state from where its storage begins
-        own = {key: state[key][self.world.rank].clone() for key in state if key[:4] == "rng."}
-        torch.set_rng_state(own["rng.cpu"])
-        if self.world.device.type == "cuda":
-            torch.cuda.set_rng_state(own["rng.cuda"], self.world.device)
+        states.restore(self, step, weights, state, path)
 
     @contextmanager
     def evaluating(self) -> Iterator[GeoBridge]:
@@ -179,7 +152,8 @@ class Learner:
         return DistributedDataParallel(self.model, device_ids=devices, gradient_as_bucket_view=True)
 
     @cached_property
-    def _weights(self) -> dict[str, nn.Parameter]:
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The weights that learn, by name."""
         return {n: w for n, w in self.model.named_parameters() if w.requires_grad}
 
     def _backward(self, batch: TensorBatch, count: int, last: bool) -> Loss:
@@ -260,29 +234,6 @@ class Learner:
         if self.average:
             self.average.update(self.step)
 
-    def _restore_moments(self, state: Mapping[str, Tensor], path: Path) -> None:
-        weights = [w for group in self.optimizer.param_groups for w in group["params"]]
-        name_of = {id(weight): name for name, weight in self._weights.items()}
-        order = {name_of[id(weight)]: index for index, weight in enumerate(weights)}
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key_and_name, value in _under("moment.", state).items():
-            key, _, name = key_and_name.partition(".")
-            if name not in order:
-                raise DataError(f"{path}: does not fit the model: has an unknown {name}")
-            moments.setdefault(order[name], {})[key] = value.clone()
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-
-    def _random_states(self) -> dict[str, Tensor]:
-        """[processes, bytes] of the generators of every process."""
-        states = {"cpu": torch.get_rng_state()}
-        if self.world.device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self.world.device)
-        return {
-            kind: gather(state[None].to(self.world.device), self.world).cpu()
-            for kind, state in states.items()
-        }
-
 
 def _synchronised(model: GeoBridge, world: World) -> GeoBridge:
     """Batch norm over the places of all processes; a CPU cannot."""
@@ -295,7 +246,3 @@ def _synchronised(model: GeoBridge, world: World) -> GeoBridge:
     if world.is_first:
         log.warning("batch norm sees the places of each process by itself on a CPU")
     return model
-
-
-def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from geobridge.onboard import durable
-from geobridge.onboard.config import load
 from geobridge.onboard.errors import ConfigError
 
 from . import checkpoint as checkpoints
@@ -26,14 +25,16 @@ from .distributed import World, joined
 from .evaluation import selection
 from .evaluation.report import REPORT, has_report, report
 from .learner import Learner
-from .recipes import recipe
+from .recipes import settings_of
 from .runs import cost, plan
 from .runs.agreement import on_first, together
 from .runs.feed import Feed
 from .runs.pipeline import TensorBatch, open_source
-from .runs.run import Run, mined_of
+from .runs.probe import probe
+from .runs.run import Run
 from .runs.run_folder import CONFIG, locked
 from .runs.snapshot import as_toml
+from .state import mined_of
 
 log = logging.getLogger(__name__)
 
@@ -62,17 +63,14 @@ def train(config: Path, overrides: Sequence[str] = ()) -> Path:
             another process trains in its folder.
         DataError: the data or a checkpoint cannot be used, or the loss is no longer finite.
     """
-    settings = load(TrainConfig, recipe(config), overrides)
-    with joined(settings.optim.device) as world:
+    settings = settings_of(config, overrides)
+    with joined(settings.optim.device, settings.run.wait_for_processes_s) as world:
         return _train(settings, world)
 
 
-def train_or_tell(
-    config: Path, overrides: Sequence[str] = (), dry_run: bool = False
-) -> Path | dict[str, Any] | None:
+def train_or_tell(settings: TrainConfig, dry_run: bool = False) -> Path | dict[str, Any] | None:
     """Train, or only tell what it would cost; nothing from other processes than the first."""
-    settings = load(TrainConfig, recipe(config), overrides)
-    with joined(settings.optim.device) as world:
+    with joined(settings.optim.device, settings.run.wait_for_processes_s) as world:
         if not world.is_first:
             logging.getLogger("geobridge").setLevel(logging.WARNING)
         result = _tell(settings, world) if dry_run else _train(settings, world)
@@ -118,6 +116,7 @@ def _begin(
     resumed = _resumable(settings, world)
     plan.check_words(settings)
     source = open_source(settings)
+    probe(settings, source, tell=world.is_first)
     plan.check_places(settings, source, world.size)
     steps = plan.steps_of(settings, source, world.size)
     learner = Learner(settings, steps, world, fresh=resumed is None)

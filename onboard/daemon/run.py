@@ -9,14 +9,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..config import LinkConfig, RunConfig, load
+from ..config import LinkConfig, RunConfig, SourceConfig, load
 from ..errors import ConfigError, GeobridgeError
 from ..flightlogs.telemetry_csv import read_telemetry
 from ..found import read_prior
-from ..frames.device import CAMERA_PREFIX
+from ..frames.device import Shooting
 from ..frames.paced import Paced
-from ..frames.source import FrameSource, open_source
-from ..frames.stream import STREAM_PREFIX
+from ..frames.source import FrameSource, is_live, open_source
 from ..localization.localizer import open_localizer
 from ..mavlink.conversation import Conversation
 from ..mavlink.link import Link
@@ -103,15 +102,20 @@ def _fly(config: RunConfig, opened: ExitStack) -> None:
 
 
 def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
-    is_live = config.source.frames.startswith((CAMERA_PREFIX, STREAM_PREFIX))
+    live = is_live(config.source.frames)
     has_log = config.source.telemetry != "mavlink"
-    if is_live and has_log:
+    if live and has_log:
         raise ConfigError("source.telemetry: a recording cannot go with a camera; use mavlink")
     flight_log = read_telemetry(Path(config.source.telemetry)) if has_log else None
     times_ns = flight_log.times_by_file() if flight_log else None
 
     def open_() -> FrameSource:
-        return open_source(config.source.frames, rate_hz=config.source.rate_hz, times_ns=times_ns)
+        return open_source(
+            config.source.frames,
+            rate_hz=config.source.rate_hz,
+            times_ns=times_ns,
+            shooting=_shooting(config.source),
+        )
 
     link = Link(config.link)
     opened.callback(link.close)
@@ -120,7 +124,7 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
     clock, board = Timesync(), Board()
     autopilot = AutopilotTelemetry(clock=clock, has_own_gnss=config.link.gps_id > 0)
     telemetry: TelemetryAt = autopilot
-    if not is_live:
+    if not live:
         source = paced = Paced(source)
         telemetry = flight_log.shifted(paced.offset_ns) if flight_log else autopilot
     publisher = Publisher(
@@ -133,7 +137,7 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
         board,
         config.source.process_rate_hz,
         Continuity(config.localizer.filter.velocity_accuracy_m_s),
-        reopen=open_ if is_live else None,
+        reopen=open_ if live else None,
     )
     daemon = wired(config.link, link, clock, autopilot, eyes)
     if config.record.folder is not None:
@@ -142,6 +146,12 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
         eyes.record = daemon.radio.record = recorder
         daemon.on_state = lambda state, reason, now_ns: recorder.event(str(state), reason, now_ns)
     return daemon
+
+
+def _shooting(source: SourceConfig) -> Shooting:
+    return Shooting(
+        source.size_px, source.camera_rate_hz, round(source.exposure_offset_ms * 1_000_000)
+    )
 
 
 def wired(

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from geobridge.onboard.frames.picture import read_picture
 from geobridge.onboard.preprocess import Preprocess, apply
@@ -80,6 +82,42 @@ def test_a_cut_jpeg_is_unreadable(kept: int) -> None:
     data = jpeg(scene(200, 200))
     with pytest.raises(UnreadableError):
         decode(data[:kept], 8, 8)
+
+
+WHOLE = {
+    "plain": jpeg(scene(200, 200)),
+    "progressive": jpeg(scene(200, 200), cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+    "restarts": jpeg(scene(200, 200), cv2.IMWRITE_JPEG_RST_INTERVAL, 4),
+}
+THUMBNAIL = jpeg(scene(20, 20))
+WHOLE["thumbnail"] = (
+    WHOLE["plain"][:2]
+    + b"\xff\xe1"
+    + (len(THUMBNAIL) + 2).to_bytes(2, "big")
+    + THUMBNAIL
+    + WHOLE["plain"][2:]
+)
+for suffix in (".png", ".webp", ".tif", ".bmp"):
+    WHOLE[suffix] = cv2.imencode(suffix, scene(64, 64))[1].tobytes()
+
+
+@settings(deadline=None, max_examples=120)
+@given(
+    st.sampled_from(sorted(WHOLE)), st.floats(0.0, 1.0, exclude_max=True), st.sampled_from([8, 150])
+)
+def test_no_part_of_a_picture_passes_for_it(kind: str, share: float, size_px: int) -> None:
+    """Grey below where a file ends would be learned as if it were land."""
+    data = WHOLE[kind]
+    assert decode(data, size_px, size_px).shape[0] >= min(size_px, 64)
+    with pytest.raises(UnreadableError):
+        decode(data[: int(share * len(data))], size_px, size_px)
+
+
+def test_bytes_that_fill_up_are_no_damage() -> None:
+    data = WHOLE["plain"]
+    filled = data[:2] + b"\xff" * 5 + data[2:] + b"\0" * 100
+    assert np.array_equal(decode(filled, 20, 20), decode(data, 20, 20))
+    assert decode(filled, 20, 20).shape == (50, 50, 3)
 
 
 def test_other_bytes_are_unreadable() -> None:

@@ -8,10 +8,10 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,12 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.nn.parallel import DistributedDataParallel
 
 from geobridge.onboard.errors import ConfigError
 from geobridge.onboard.views import View
-from geobridge.training import distributed
 from geobridge.training.config import ObjectiveConfig
 from geobridge.training.distributed import World, any_of, gather, gather_text, joined
 from geobridge.training.gradcache import backward
@@ -319,12 +320,28 @@ def test_a_gpu_that_is_not_there_is_refused(environment: pytest.MonkeyPatch) -> 
         assert world.device.type == "cpu"
 
 
-def test_processes_that_never_come_are_not_waited_for(environment: pytest.MonkeyPatch) -> None:
-    environment.setattr(distributed, "TIMEOUT", timedelta(seconds=1))
-    set_all(environment, MASTER_PORT=free_port())
-    with pytest.raises(ConfigError, match="the 2 processes did not meet") as caught, joined("cpu"):
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_that_never_come_are_not_waited_for(
+    rank: int, environment: pytest.MonkeyPatch
+) -> None:
+    set_all(environment, RANK=rank, MASTER_PORT=free_port())
+    said = r"MASTER_PORT 127.*: the 2 processes did not meet within 1 s \(run\.wait_for"
+    begun = time.monotonic()
+    with pytest.raises(ConfigError, match=said) as caught, joined("cpu", wait_s=1.0):
         pass
+    assert time.monotonic() - begun < 20
     assert "\n" not in str(caught.value)
+
+
+def test_who_has_not_come_is_named(environment: pytest.MonkeyPatch) -> None:
+    """Where somebody else keeps the store, as torchrun does, each sees who is there."""
+    port = free_port()
+    store = TCPStore("127.0.0.1", port, 3, is_master=True, wait_for_workers=False)
+    PrefixStore("geobridge-0", store).set("here-1", "yes")
+    environment.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    set_all(environment, WORLD_SIZE=3, MASTER_PORT=port)
+    with pytest.raises(ConfigError, match="process 2 has not come"), joined("cpu", wait_s=1.0):
+        pass
 
 
 if __name__ == "__main__":

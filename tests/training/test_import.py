@@ -289,20 +289,41 @@ def test_the_parts_of_one_file_are_one(
         import_weights([*files, files[0]], tmp_path / "again", model=tag)
 
 
-def test_what_was_left_over_is_told(
+def test_what_belongs_to_no_tower_is_refused_unless_it_is_named(
+    clips: dict[str, open_clip.CustomTextCLIP],
+    tag: str,
+    tmp_path: Path,
+) -> None:
+    named = lettered(clips) | {
+        f"module.classifier.{i:02d}.weight": torch.zeros(2) for i in range(20)
+    }
+    named["module.loss.tau"] = torch.tensor(0.07)
+    path = stored(named, tmp_path / "w.pth")
+    said = r"^21 tensors belong to no tower; .* --leave PREFIX: module.classifier.00.*and 9 more$"
+    refused(DataError, said, [path], tmp_path, model=tag)
+    refused(
+        DataError,
+        "^1 tensors belong to no tower.*: module.loss.tau$",
+        [path],
+        tmp_path,
+        model=tag,
+        leave=["module.classifier"],
+    )
+    both = ["module.classifier.", "module.loss"]
+    refused(ConfigError, "--leave net: no tensor", [path], tmp_path, model=tag, leave=["net"])
+    run = import_weights([path], tmp_path / "run", model=tag, leave=both)
+    assert_same_towers(loaded(run), clips)
+
+
+def test_towers_that_no_view_asked_for_are_told(
     clips: dict[str, open_clip.CustomTextCLIP],
     tag: str,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    named = lettered(clips) | {
-        f"module.classifier.{i:02d}.weight": torch.zeros(2) for i in range(20)
-    }
-    import_weights([stored(named, tmp_path / "w.pth")], tmp_path / "run", model=tag)
-    [line] = [r.getMessage() for r in caplog.records if "left over" in r.getMessage()]
-    assert line.startswith("20 tensors are left over")
-    assert "module.classifier.00.weight" in line
-    assert line.endswith("and 8 more")
+    path = stored(lettered(clips), tmp_path / "w.pth")
+    import_weights([path], tmp_path / "run", model=tag, views=["drone", "satellite"])
+    assert "left out, as no view asked for: module.E_p" in caplog.text
 
 
 def test_a_temperature_that_is_none_is_told(

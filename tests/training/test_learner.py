@@ -169,3 +169,28 @@ def test_what_is_told_of_the_cost(triples_config: Path) -> None:
     assert (costs["steps"], costs["places_per_step"], costs["pictures"]) == (30, 16, 30 * 16 * 3)
     assert costs["hours"] == pytest.approx(30 * (0.5 + 2 * 0.25) / 3600)
     assert costs["disk_gib"]["needed"] == pytest.approx(3 * costs["disk_gib"]["checkpoint"])
+
+
+@pytest.mark.parametrize("shared", ["false", "true"])
+def test_averaged_weights_have_averaged_statistics(shared: str, triples_config: Path) -> None:
+    keys = f"model.shared_image_towers={shared}", "optim.ema_decay=0.6", "optim.workers=0"
+    one, data = learner(triples_config, *keys)
+    buffers = dict(one.model.named_buffers())
+    name = next(n for n in buffers if n.endswith("running_mean"))
+    expected = buffers[name].clone()
+    for step in range(1, 6):
+        one.train_step([data[step % 2]])
+        decay = min(0.6, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * buffers[name]
+    live = buffers[name].clone()
+    assert not torch.allclose(expected, live, atol=1e-4)
+    assert torch.allclose(one.weights()[name], expected, atol=1e-6)
+    with one.evaluating() as model:
+        assert torch.allclose(dict(model.named_buffers())[name], expected, atol=1e-6)
+    assert torch.equal(buffers[name], live)
+    weights = {key: value.clone() for key, value in one.weights().items()}
+    state = {key: value.clone() for key, value in one.state().items()}
+    other, _ = learner(triples_config, *keys, "optim.seed=1")
+    other.restore(5, weights, state, Path())
+    assert torch.equal(dict(other.model.named_buffers())[name], live)
+    assert torch.equal(other.weights()[name], weights[name])

@@ -28,14 +28,13 @@ def source(folder: Path, batch_size: int = 16, **options: Any) -> TriplesSource:
 
 
 def test_sides_are_left_out_as_often_as_asked(folder: Path) -> None:
-    missing = {"drone": 0.25, "street": 0.75, "text": 1.0}
+    missing = {"drone": 0.25, "text": 0.75}
     triples = source(folder, 16, augment=AugmentConfig(rotate=False, flip=False, missing=missing))
     batches = [triples.batch(step) for step in range(20)]
     share = {s: np.mean([b.present[s] for b in batches]) for s in (*View, TEXT)}
-    assert share["satellite"] == 1.0
-    assert share[TEXT] == 0.0
+    assert share["satellite"] == share["street"] == 1.0
     assert abs(share["drone"] - 0.75) < 0.1
-    assert abs(share["street"] - 0.25) < 0.1
+    assert abs(share[TEXT] - 0.25) < 0.1
     for batch in batches:
         assert not batch.images[View.DRONE][~batch.present["drone"]].any()
 
@@ -105,3 +104,49 @@ def test_what_is_drawn_for_one_side_does_not_depend_on_the_others(folder: Path) 
     assert np.array_equal(every.images[View.SATELLITE], without.images[View.SATELLITE])
     assert np.array_equal(every.images[View.STREET], without.images[View.STREET])
     assert not without.present["drone"].any()
+
+
+def test_no_place_loses_its_last_edge(folder: Path) -> None:
+    missing = dict.fromkeys(("drone", "satellite", "street", "text"), 0.9)
+    for place in range(8):  # half the places have two sides alone
+        (folder / "train" / "satellite" / f"{place:03d}.jpg").unlink()
+        (folder / "train" / "street" / f"{place:03d}.jpg").unlink()
+    triples = source(folder, 16, augment=AugmentConfig(missing=missing))
+    seen = set()
+    for step in range(20):
+        batch = triples.batch(step)
+        sides = np.stack([batch.present[side] for side in (*View, TEXT)])
+        assert (sides.sum(axis=0) >= 2).all()
+        few = np.array([int(name) < 8 for name in batch.names])
+        assert (batch.present["drone"] & batch.present[TEXT])[few].all()
+        seen.add(tuple(sides[:, batch.names.index("012")]))
+    assert len(seen) > 3  # and another time others are dropped
+
+
+def test_what_is_always_missing_is_never_there(folder: Path) -> None:
+    missing = {"drone": 0.9, "satellite": 0.9, "street": 0.9, "text": 1.0}
+    triples = source(folder, 16, augment=AugmentConfig(missing=missing))
+    for step in range(5):
+        present = triples.batch(step).present
+        assert not present[TEXT].any()
+        assert (np.stack([present[view.value] for view in View]).sum(axis=0) >= 2).all()
+
+
+def test_an_edge_without_weight_is_none(folder: Path) -> None:
+    missing = dict.fromkeys(("drone", "satellite", "street", "text"), 0.8)
+    to_text = [("text", "drone"), ("text", "street")]
+    triples = source(folder, 16, augment=AugmentConfig(missing=missing), edges=to_text)
+    for step in range(10):
+        present = triples.batch(step).present
+        assert (present[TEXT] & (present["drone"] | present["street"])).all()
+
+
+def test_a_text_is_not_skipped_where_it_is_all_there_is(folder: Path) -> None:
+    for view in ("satellite", "street"):
+        for place in range(1, 16):
+            (folder / "train" / view / f"{place:03d}.jpg").unlink()
+    lines = [json.dumps({"id": f"{i:03d}", "text": "north of a road"}) for i in range(16)]
+    (folder / "train" / "text.jsonl").write_text("\n".join(lines))
+    triples = source(folder, 16, augment=AugmentConfig(text="skip"))
+    few = [present[TEXT].sum() for present in (triples.batch(step).present for step in range(4))]
+    assert min(few) >= 15

@@ -449,12 +449,38 @@ def test_weights_of_the_right_activation_are_taken(
         assert type(activation).__name__ == ("QuickGELU" if named else "GELU")
 
 
+def test_weights_that_cannot_be_fetched_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise RuntimeError("Failed to download weights for tag 'openai': 5 retries, and so on")
+
+    monkeypatch.setattr(open_clip, "create_model", offline)
+    said = r"pretrained 'openai': its weights cannot be fetched; .* model\.pretrained=open_clip_py"
+    with pytest.raises(ConfigError, match=said):
+        build_model(ModelConfig(name="geobridge_l14"), shown(224, 224))
+
+
+def test_the_preset_is_what_it_stands_for() -> None:
+    preset = ModelConfig(name="geobridge_l14")
+    assert (preset.name, preset.pretrained) == ("ViT-L-14-quickgelu", "openai")
+    weights = open_clip.get_pretrained_cfg(preset.name, preset.pretrained)
+    built = open_clip.get_model_config(preset.name)
+    assert weights["quick_gelu"] is built["quick_gelu"] is True
+    assert ModelConfig(**preset.model_dump()) == preset
+    begun = ModelConfig(name="geobridge_l14", start_from="runs/a")
+    assert (begun.name, begun.pretrained) == ("ViT-L-14-quickgelu", "")
+    assert ModelConfig(name="geobridge_l14", pretrained="ViT-L-14.pt").pretrained == "ViT-L-14.pt"
+    with pytest.raises(ValueError, match="geobridge_l14 has the weights openai, got 'laion2b_s32"):
+        ModelConfig(name="geobridge_l14", pretrained="laion2b_s32b_b82k")
+    with pytest.raises(ValueError, match=r"embed_dim .* belong to name = 'custom'"):
+        ModelConfig(name="geobridge_l14", embed_dim=64)
+
+
 def test_the_preset_of_the_paper_can_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without memory for its weights."""
     create = partial(open_clip.create_model, device="meta")
     monkeypatch.setattr(open_clip, "create_model", create)
     with torch.device("meta"):
-        model = build_model(ModelConfig(name="ViT-L-14-quickgelu"), shown(224, 224))
+        model = build_model(ModelConfig(name="geobridge_l14", pretrained=""), shown(224, 224))
         encoder = model.images["street"]
         assert isinstance(encoder, ImageEncoder)
         assert encoder.length() == 768

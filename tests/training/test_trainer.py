@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from geobridge.onboard.cli import main
 from geobridge.onboard.config import load
 from geobridge.onboard.errors import ConfigError, DataError, GeobridgeError
+from geobridge.training import command
 from geobridge.training import trainer as trainers
 from geobridge.training.checkpoint import MODEL, RECORD, STATE, checkpoints, read, save_weights
 from geobridge.training.config import TrainConfig
@@ -24,7 +25,7 @@ from geobridge.training.distributed import World
 from geobridge.training.evaluation.report import REPORT
 from geobridge.training.learner import Learner
 from geobridge.training.runs.run import Run
-from geobridge.training.trainer import train, train_or_tell
+from geobridge.training.trainer import train
 
 Same = Callable[[Path, Path], bool]
 Start = Callable[..., subprocess.Popen[str]]
@@ -353,7 +354,7 @@ def test_a_dry_run_tells_and_leaves_nothing(
     assert not (area_config.parent / "run").exists()
     train(area_config)
     with pytest.raises(ConfigError, match=r"^run\.folder: .*step-00000008 is complete"):
-        train_or_tell(area_config, dry_run=True)
+        command.train(area_config, dry_run=True)
 
 
 def test_recipes_have_names(capsys: pytest.CaptureFixture[str]) -> None:

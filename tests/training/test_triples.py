@@ -291,3 +291,14 @@ def test_a_bad_line_of_metadata_is_named(line: str, folder: Path) -> None:
 def test_two_pictures_of_one_place_are_refused(folder: Path) -> None:
     (folder / "train" / "drone" / "003.PNG").write_bytes(b"")
     assert "003.PNG and 003.jpg are pictures of one place" in refused(folder)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "  \n\n"])
+@pytest.mark.parametrize("name", ["text.jsonl", "metadata.jsonl"])
+def test_an_empty_file_of_lines_is_told(folder: Path, name: str, content: str) -> None:
+    path = folder / "train" / name
+    path.write_text(content)
+    with pytest.raises(DataError) as caught:
+        source(folder)
+    expected = f"{path}: is empty; expected a line for every place, or no such file"
+    assert str(caught.value) == expected

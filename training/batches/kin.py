@@ -1,12 +1,12 @@
 """Which places of a data set are one place to the loss, and which are no negatives of each other.
 
-Kin of a place are those whose ground overlaps its own. The relation is symmetric; a place is not
-in its own lists.
+Kin of a place are those whose ground overlaps its own, or that show the same picture. The relation
+is symmetric; a place is not in its own lists.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,11 @@ class Kin:
         """How many places there are."""
         return len(self.positive.offsets) - 1
 
+    @property
+    def counts(self) -> Ints:
+        """[N] how many kin every place has."""
+        return np.diff(self.positive.offsets) + np.diff(self.neither.offsets)
+
 
 def kin_of(
     east_north_m: Floats,
@@ -56,8 +61,9 @@ def kin_of(
     positive_iou: float,
     neither_iou: float,
     same_place: npt.NDArray[np.integer] | None = None,
+    same_picture: Sequence[npt.NDArray[np.integer]] = (),
 ) -> Kin:
-    """Kin by the overlap of the ground squares, and by name.
+    """Kin by the overlap of the ground squares, by name, and by what they show.
 
     Two squares with sides to the east and north have the IoU (intersection over union) a /
     (s1^2 + s2^2 - a) with a the common ground. Time and memory grow with the number of pairs that
@@ -69,10 +75,12 @@ def kin_of(
         positive_iou: so much overlap makes a pair positive; squares that only touch never are.
         neither_iou: below it, two places are negatives of each other.
         same_place: [N] numbers; places of one number are positive wherever they lie.
+        same_picture: for every view [N] numbers; places of one number share a picture, and may well
+            differ in others: they are neither.
     """
     count = len(east_north_m)
     low = min(positive_iou, neither_iou)
-    positive, neither = [_same(same_place)], [np.empty(0, np.int64)]
+    positive, neither = [_same(same_place)], [_same(numbers) for numbers in same_picture]
     for a, b in _near(east_north_m, footprint_m, low):
         iou = _iou(east_north_m, footprint_m, a, b)
         keys = np.minimum(a, b) * count + np.maximum(a, b)
@@ -80,8 +88,18 @@ def kin_of(
         positive.append(keys[is_positive])
         neither.append(keys[(iou > 0) & (iou >= neither_iou) & ~is_positive])
     ones = np.unique(np.concatenate(positive))
-    others = np.setdiff1d(np.concatenate(neither), ones)
+    others = np.setdiff1d(np.concatenate([np.empty(0, np.int64), *neither]), ones)
     return Kin(_lists(ones, count), _lists(others, count))
+
+
+def with_pairs(kin: Kin, positive: Ints, neither: Ints) -> Kin:
+    """Kin, and the [P, 2] pairs of numbers that are positive or no negatives besides."""
+    keys = [_keys(kin.positive), _pair_keys(positive, kin.places)]
+    ones = np.unique(np.concatenate(keys))
+    others = [_keys(kin.neither), _pair_keys(neither, kin.places)]
+    return Kin(
+        _lists(ones, kin.places), _lists(np.setdiff1d(np.concatenate(others), ones), kin.places)
+    )
 
 
 def relation(
@@ -171,6 +189,17 @@ def _same(group: npt.NDArray[np.integer] | None) -> Ints:
     last = np.searchsorted(group[order], group[order], side="right")
     row, at = _spread(np.arange(1, len(group) + 1), last)
     return order[row] * len(group) + order[at]
+
+
+def _keys(lists: Lists) -> Ints:
+    """Of all pairs in lists, each once."""
+    row = np.repeat(np.arange(len(lists.offsets) - 1), np.diff(lists.offsets))
+    keep = row < lists.items
+    return np.asarray(row[keep] * len(np.diff(lists.offsets)) + lists.items[keep])
+
+
+def _pair_keys(pairs: Ints, count: int) -> Ints:
+    return np.asarray(pairs.min(axis=1) * count + pairs.max(axis=1))
 
 
 def _lists(keys: Ints, count: int) -> Lists:

@@ -65,6 +65,9 @@ def _size_of_jpeg(data: bytes) -> tuple[int, int] | None:
     """
     size, at = None, 2  # over the segments, whose thumbnails have an end of their own
     while at + 9 <= len(data) and data[at] == _MARKER and data[at + 1] != _SCAN:
+        if data[at + 1] == _MARKER:  # any number of them may precede a segment
+            at += 1
+            continue
         if data[at + 1] in _FRAMES:
             size = (
                 int.from_bytes(data[at + 5 : at + 7], "big"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from geobridge.onboard.errors import DataError
 from geobridge.onboard.views import View
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+END_BYTES = 512
 TEXTS, METADATA = "text.jsonl", "metadata.jsonl"
 
 Line = tuple[bytes, str]
@@ -33,8 +35,19 @@ class Store(Protocol):
             OSError: it cannot be read.
         """
 
+    def end(self, view: View, name: str) -> tuple[int, bytes]:
+        """The size of a picture and its last `END_BYTES`.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+
     def lines(self, name: str) -> Iterator[Line]:
-        """Of `TEXTS` or `METADATA`; none if there is no such file."""
+        """Of `TEXTS` or `METADATA`; none if there is no such file.
+
+        Raises:
+            DataError: it is empty.
+        """
 
 
 class FolderStore:
@@ -60,14 +73,34 @@ class FolderStore:
         """The whole file."""
         return self._path(view, name).read_bytes()
 
+    def end(self, view: View, name: str) -> tuple[int, bytes]:
+        """Of the file."""
+        return end_of(self._path(view, name))
+
     def lines(self, name: str) -> Iterator[Line]:
-        """The lines of a file, which are counted from 1."""
+        """The lines of a file, which are counted from 1.
+
+        Raises:
+            DataError: it has none.
+        """
         path = self.folder / name
-        if path.exists():
-            yield from numbered(path.read_bytes(), str(path))
+        if not path.exists():
+            return
+        data = path.read_bytes()
+        if not data.strip():
+            raise DataError(f"{path}: is empty; expected a line for every place, or no such file")
+        yield from numbered(data, str(path))
 
     def _path(self, view: View, name: str) -> Path:
         return self.folder / view.value / (name + self.suffixes[view][name])
+
+
+def end_of(path: Path) -> tuple[int, bytes]:
+    """The size of a file and its last `END_BYTES`."""
+    with path.open("rb", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - END_BYTES))
+        return size, file.read(END_BYTES)
 
 
 def numbered(data: bytes, where: str) -> Iterator[Line]:

@@ -23,7 +23,7 @@ from typing import Any
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.views import View
 
-from .folder import METADATA, TEXTS, Line, numbered
+from .folder import END_BYTES, METADATA, TEXTS, Line, numbered
 
 FORMAT = 1
 CATALOGUE = "shards.json"
@@ -91,6 +91,16 @@ class ShardStore:
         """
         suffix, place = self._places[view][name]
         return self._member(f"{name}.{view}{suffix}", place)
+
+    def end(self, view: View, name: str) -> tuple[int, bytes]:
+        """Of a picture where the index has it.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        _, (shard, offset, size) = self._places[view][name]
+        count = min(size, END_BYTES)
+        return size, os.pread(self._descriptor(shard), count, offset + size - count)
 
     def lines(self, name: str) -> Iterator[Line]:
         """Of all shards in order."""

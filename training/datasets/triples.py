@@ -5,8 +5,9 @@
     <folder>/train/metadata.jsonl   {"id": "<id>", "east_m": x, "north_m": y, "footprint_m": side}
                                     a line; optional, tells which places overlap
 
-A split may be sharded instead, see `shards`. A place is an id; it may lack any view or its text. A
-place with one of them alone is left out: there is nothing to compare it with.
+A split may be sharded instead, see `shards`, and a public data set may stand in a layout of its
+own, see `layouts`. A place is an id; it may lack any view or its text. A place with one of them
+alone is left out: there is nothing to compare it with.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +27,17 @@ from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
+from ..batches.kin import Kin, with_pairs
 from ..batches.sampling import kin_of, plan_epoch, relation
 from ..config_data import AugmentConfig, BatchesConfig
 from ..config_model import PreprocessConfig
 from .batch import TEXT, Batch
+from .copies import same_pictures
 from .decode import UnreadableError, decode
-from .folder import METADATA, TEXTS, FolderStore, Store
-from .look import UNCHANGED, Look, look
-from .shards import ShardStore, is_sharded
+from .folder import METADATA, TEXTS, Store
+from .layouts.rows import RowStore
+from .look import ALL_EDGES, UNCHANGED, Edges, Look, look
+from .stores import open_store
 from .told import positions_of, texts_of
 
 Numbers = npt.NDArray[np.int32]
@@ -53,6 +58,8 @@ class TriplesSource:
         batches: which places meet in a batch.
         augment: changes of the pictures and texts of batches; None for none.
         neighbours: [N, K] numbers of places that are hard to tell apart, nearest first, or -1.
+        edges: pairs of sides that are compared; a place is never left without one that it has.
+        variant: of a public data set, as `layouts` has them.
 
     Raises:
         DataError: names the folder or file that is missing or broken.
@@ -70,6 +77,8 @@ class TriplesSource:
         batches: BatchesConfig | None = None,
         augment: AugmentConfig | None = None,
         neighbours: Numbers | None = None,
+        edges: Edges = ALL_EDGES,
+        variant: str = "",
     ) -> None:
         self.folder = folder / split
         self.preprocess = preprocess
@@ -78,11 +87,8 @@ class TriplesSource:
         self.batches = batches or BatchesConfig()
         self.augment = augment or UNCHANGED
         self.neighbours = neighbours
-        self.store: Store = (
-            ShardStore(self.folder, views)
-            if is_sharded(self.folder)
-            else FolderStore(self.folder, views)
-        )
+        self.edges = edges
+        self.store: Store = open_store(folder, split, views, variant)
         self.pictures = {view: frozenset(self.store.names(view)) for view in views}
         pictured = frozenset[str]().union(*self.pictures.values())
         self.texts = texts_of(self.store.lines(TEXTS), pictured) if with_texts else {}
@@ -92,12 +98,6 @@ class TriplesSource:
         self.names = tuple(sorted(name for name in pictured if sides[name] > 1))
         self._check_count(1)
         self.east_north_m, self.footprint_m = positions_of(self.store.lines(METADATA), self.names)
-        self.kin = kin_of(
-            self.east_north_m,
-            self.footprint_m,
-            self.batches.positive_iou,
-            self.batches.neither_iou,
-        )
         self._plan: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None
 
     @property
@@ -109,6 +109,25 @@ class TriplesSource:
     def has_positions(self) -> bool:
         """Whether it is known of any place where it lies."""
         return bool(np.isfinite(self.east_north_m).any())
+
+    @cached_property
+    def kin(self) -> Kin:
+        """Who is no negative of whom: by overlap on the ground, by the pictures
+        themselves, and as a public data set tells.
+
+        Raises:
+            DataError: very many places have one and the same picture.
+        """
+        told = self.store if isinstance(self.store, RowStore) else None
+        kin = kin_of(
+            self.east_north_m,
+            self.footprint_m,
+            self.batches.positive_iou,
+            self.batches.neither_iou,
+            told.groups(self.names) if told else None,
+            same_pictures(self.store, tuple(self.pictures), self.names),
+        )
+        return with_pairs(kin, *told.pairs(self.names)) if told else kin
 
     def with_neighbours(self, neighbours: Numbers | None) -> TriplesSource:
         """The same source with other neighbours; batches differ from here on."""
@@ -182,6 +201,7 @@ class TriplesSource:
             self.preprocess,
             self.augment,
             np.random.default_rng([self.seed, _LOOK, step, row]),
+            self.edges,
         )
 
     def _stacked(self, view: View, looks: Sequence[Look]) -> Image:
@@ -216,7 +236,7 @@ class TriplesSource:
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_plan": None}
+        return self.__dict__ | {"kin": self.kin, "_plan": None}
 
 
 _LOOK = 31

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from geobridge.onboard.config import validate
-from geobridge.onboard.errors import DataError
+from geobridge.onboard.errors import ConfigError, DataError
 from geobridge.onboard.views import View
 
 from ..checkpoint import save_weights
@@ -44,6 +44,7 @@ def import_weights(
     normalisation: Normalisation = "clip",
     footprint_m: float = 150.0,
     gsd_m: float = 1.0,
+    leave: Sequence[str] = (),
 ) -> Path:
     """Find the towers in weights files and write them as a checkpoint; its folder.
 
@@ -58,6 +59,7 @@ def import_weights(
         shared: image towers under several names are one and the same, and stay one.
         normalisation: of pixels, as the weights were trained.
         footprint_m, gsd_m: ground that a reference shows, and its sampling, as trained.
+        leave: tensors whose names begin so are no part of a tower, and are meant to be left.
 
     Raises:
         DataError: names the file or the tower that cannot be used, or what is in doubt.
@@ -67,11 +69,12 @@ def import_weights(
         raise DataError(f"{out}: exists; choose another folder")
     gelu, told = activation(model, quick_gelu), parse_map(sides)
     tensors = read_tensors(weights)
-    towers = find_towers(tensors)
+    towers = find_towers(_without(tensors, leave))
     images = [tower for tower in towers if tower.kind == "image"]
     if not images:
         begins = sorted({name.partition(".")[0] for name in tensors})
         raise DataError(f"{weights[0]}: no CLIP image tower; names begin with {_some(begins)}")
+    _check_nothing_is_left(tensors, towers, leave)
     by_view = towers_by_view(images, told, [View(view) for view in views], all_views)
     text = text_tower([tower for tower in towers if tower.kind == "text"], told)
     _check_they_differ(by_view, shared)
@@ -84,7 +87,7 @@ def import_weights(
     network = build_model(config.model, config.preprocess)
     _fill(network, by_view, text, config.model.name)
     _take_scale(network, tensors)
-    _tell(by_view, text, tensors, towers)
+    _tell(by_view, text, towers)
     _verify(network)
     return save_weights(config, network, out)
 
@@ -140,9 +143,27 @@ def _take_scale(network: GeoBridge, tensors: Mapping[str, Tensor]) -> None:
     log.info("logit_scale %.4g from %s", math.exp(values[0]), names[0])
 
 
-def _tell(
-    by_view: Towers, text: Tower | None, tensors: Mapping[str, Tensor], towers: list[Tower]
+def _without(tensors: Mapping[str, Tensor], leave: Sequence[str]) -> dict[str, Tensor]:
+    """The tensors but for those that are meant to be left."""
+    for prefix in leave:
+        if not any(name.startswith(prefix) for name in tensors):
+            raise ConfigError(f"--leave {prefix}: no tensor begins so")
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(leave))}
+
+
+def _check_nothing_is_left(
+    tensors: Mapping[str, Tensor], towers: list[Tower], leave: Sequence[str]
 ) -> None:
+    """What belongs to no tower may stand between one and its descriptor; nobody would notice."""
+    unused = left_over(_without(tensors, leave), towers)
+    if unused:
+        raise DataError(
+            f"{len(unused)} tensors belong to no tower; if none of them stands between a tower and"
+            f" its descriptor, say --leave PREFIX: {_some(unused)}"
+        )
+
+
+def _tell(by_view: Towers, text: Tower | None, towers: list[Tower]) -> None:
     sides: dict[str, Tower] = {view.value: tower for view, tower in by_view.items()}
     if text is not None:
         sides["text"] = text
@@ -150,15 +171,9 @@ def _tell(
         log.info("%-9s from %s: %d tensors", side, tower.title, len(tower.names))
     if text is None:
         log.info("no text tower")
-    taken = [tower for tower in towers if any(tower.same(other) for other in sides.values())]
-    unused = left_over(tensors, taken)
-    if unused:
-        log.warning(
-            "%d tensors are left over; the import is wrong if one of them belongs between a tower"
-            " and its descriptor: %s",
-            len(unused),
-            _some(unused),
-        )
+    others = [t.title for t in towers if not any(t.same(other) for other in sides.values())]
+    if others:
+        log.warning("left out, as no view asked for: %s", _some(others))
 
 
 @torch.no_grad()

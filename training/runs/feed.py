@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,17 +20,10 @@ from ..config import TrainConfig
 from ..datasets.batch import BatchSource
 from ..datasets.triples import TriplesSource
 from ..learner import Learner
+from .mined import Mined
 from .pipeline import TensorBatch, batches
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Mined:
-    """[N, K] neighbours by similarity of every place, and the step before which they were found."""
-
-    step: int
-    neighbours: npt.NDArray[np.int32]
 
 
 class Feed:

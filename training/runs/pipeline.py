@@ -26,6 +26,7 @@ from ..datasets.area import AreaSource
 from ..datasets.batch import Batch, BatchSource
 from ..datasets.triples import TriplesSource
 from ..model import tokenizer
+from .plan import edges_of
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def open_source(settings: TrainConfig) -> BatchSource:
         with_texts=settings.model.text_tower,
         batches=settings.batches,
         augment=settings.augment,
+        edges=edges_of(settings),
+        variant=data.variant,
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import get_args
 
 from geobridge.onboard.errors import ConfigError, DataError
 
 from ..config import Edge, TrainConfig
+from ..config_data import AreaConfig, TriplesConfig
 from ..datasets.batch import TEXT, BatchSource
+from ..datasets.triples import TriplesSource
 
 VOCABULARY = 49_408
 """Tokens of CLIP's tokenizer."""
@@ -28,13 +31,39 @@ def check(settings: TrainConfig) -> None:
     for edge in objective.edge_weights:
         if not sides >= set(edge.split("-")):
             raise ConfigError(f"objective.edge_weights.{edge}: the model lacks a tower of it")
+    if not edges_of(settings):
+        named = ", ".join(sorted(sides))
+        raise ConfigError(f"objective: no edge between {named} has a weight; nothing to learn from")
+
+
+def edges_of(settings: TrainConfig) -> list[tuple[str, str]]:
+    """The pairs of sides that have towers and a weight."""
+    objective = settings.objective
+    sides = {*settings.model.views, *([TEXT] if settings.model.text_tower else [])}
+    found = []
     for edge in get_args(Edge):
         kind = objective.text_weight if edge.startswith(TEXT) else objective.image_weight
-        if sides >= set(edge.split("-")) and kind * objective.edge_weights.get(edge, 1.0) > 0:
-            return
-    raise ConfigError(
-        f"objective: no edge between {', '.join(sorted(sides))} has a weight; nothing to learn from"
-    )
+        a, b = edge.split("-")
+        if {a, b} <= sides and kind * objective.edge_weights.get(edge, 1.0) > 0:
+            found.append((a, b))
+    return found
+
+
+def check_paths(settings: TrainConfig) -> None:
+    """Refuse what is to be read and is not there.
+
+    Raises:
+        DataError: names the key and the path.
+    """
+    data = settings.data
+    named = {"data.folder": data.folder} if isinstance(data, TriplesConfig) else {}
+    if isinstance(data, AreaConfig):
+        named = {"data.raster": data.raster}
+    named["model.start_from"] = settings.model.start_from
+    named["distill.teacher"] = settings.distill.teacher
+    for key, path in named.items():
+        if path and not Path(path).exists():
+            raise DataError(f"{key}: {path}: no such file or folder")
 
 
 def check_words(settings: TrainConfig) -> None:
@@ -49,7 +78,7 @@ def check_words(settings: TrainConfig) -> None:
 
 
 def check_places(settings: TrainConfig, source: BatchSource, processes: int) -> None:
-    """Refuse batches that are larger than the data.
+    """Refuse batches that are larger than the data, and data without negatives.
 
     Raises:
         DataError: says how many places there are.
@@ -59,6 +88,11 @@ def check_places(settings: TrainConfig, source: BatchSource, processes: int) -> 
         raise DataError(
             f"optim.batch_size: {size} for each of {processes} processes, and there are"
             f" {source.places} places"
+        )
+    if isinstance(source, TriplesSource) and source.kin.counts.min() == source.places - 1:
+        raise DataError(
+            f"{source.folder}: all {source.places} places overlap or show the same picture; there"
+            " is nothing to tell apart"
         )
 
 

@@ -7,10 +7,8 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from geobridge.onboard.errors import DataError, GeobridgeError
 
@@ -23,7 +21,7 @@ from ..evaluation.selection import validate
 from ..learner import Learner, NotFiniteError, Step
 from . import evidence
 from .agreement import on_first
-from .feed import Feed, Mined
+from .feed import Feed
 from .journal import Journal, figures_of, is_due
 from .pipeline import TensorBatch
 from .run_folder import Unreadable, patiently
@@ -86,7 +84,7 @@ class Run:
     def save(self) -> Path:
         """Write a checkpoint of this moment."""
         learner, weights = self.learner, self.learner.weights()
-        state = {**learner.state(), **_tensors_of(self.feed.mined)}
+        state = learner.state(self.feed.mined)
         standing = checkpoints.Standing(learner.step, learner.steps, self.world.size, self.best)
         self.write(lambda: checkpoints.save(self.settings, standing, weights, state))
         return checkpoints.path_of(self.folder, learner.step)
@@ -166,22 +164,5 @@ class Run:
             r1 = on_first(self.world, lambda: validate(model, self.settings, step))
         if self.journal and r1 is not None:
             self.journal.write(step, {"validation_r1": r1})
-        elif self.journal and step <= self.settings.evaluation.every_steps:
-            split = self.settings.evaluation.split
-            log.warning("the data have no split %s; the last checkpoint is the one to use", split)
         own = torch.tensor([math.nan if r1 is None else r1], dtype=torch.float64)
         return float(gather(own.to(self.world.device), self.world)[0])
-
-
-def mined_of(state: dict[str, Tensor]) -> Mined | None:
-    """The lists that a checkpoint holds."""
-    if "mined.neighbours" not in state:
-        return None
-    return Mined(int(state["mined.step"]), state["mined.neighbours"].numpy())
-
-
-def _tensors_of(mined: Mined | None) -> dict[str, Any]:
-    if mined is None:
-        return {}
-    lists = torch.from_numpy(mined.neighbours)
-    return {"mined.step": torch.tensor(mined.step), "mined.neighbours": lists}
