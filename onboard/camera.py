@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from . import fisheye
 from .records import Attitude, Image
 
 Matrix = npt.NDArray[np.float64]
+Lens = Literal["pinhole", "fisheye"]
+"""What `distortion` bends: a pinhole's picture, or the angles of an equidistant lens."""
 
+_STEPS, _EXACT_PX = 60, 1e-6
+"""Towards the direction that a lens bends into a pixel, and how near is near enough."""
 _NED_FROM_ENU: Matrix = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 _BODY_FROM_FORWARD_CAMERA: Matrix = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
@@ -48,13 +55,26 @@ def enu_from_body(attitude: Attitude) -> Matrix:
     return np.asarray(_NED_FROM_ENU.T @ ned_from_body)
 
 
+def enu_from_gimbal(gimbal: Attitude) -> Matrix:
+    """[3, 3] rotation from camera axes to east, north, up, by the camera's own attitude."""
+    return np.asarray(enu_from_body(gimbal) @ _BODY_FROM_FORWARD_CAMERA)
+
+
 @dataclass(frozen=True)
 class Mount:
-    """How the camera sits on the vehicle: angles as a gimbal reports them, -90 pitch looks down."""
+    """How the camera sits on the vehicle: angles as a gimbal reports them, -90 pitch looks down.
+
+    `forward_m`, `right_m`, `down_m` lead from the point whose position the autopilot estimates to
+    the camera, in body axes. On a `gimbal` the angles come with the telemetry instead.
+    """
 
     roll_deg: float = 0.0
     pitch_deg: float = -90.0
     yaw_deg: float = 0.0
+    forward_m: float = 0.0
+    right_m: float = 0.0
+    down_m: float = 0.0
+    gimbal: bool = False
 
     @property
     def body_from_camera(self) -> Matrix:
@@ -62,10 +82,19 @@ class Mount:
         turn = rotation(self.roll_deg, self.pitch_deg, self.yaw_deg)
         return np.asarray(turn @ _BODY_FROM_FORWARD_CAMERA)
 
+    @property
+    def lever_m(self) -> Matrix:
+        """[3] metres forward, right and down from the autopilot's point to the camera."""
+        return np.array([self.forward_m, self.right_m, self.down_m])
+
 
 @dataclass(frozen=True)
 class Camera:
-    """Intrinsics in pixels, distortion in OpenCV's order (k1 k2 p1 p2 k3), and the mount."""
+    """Intrinsics in pixels, distortion, and the mount.
+
+    Distortion is in OpenCV's order: k1 k2 p1 p2 k3 and so on for a pinhole, k1 k2 k3 k4 for a
+    fisheye lens.
+    """
 
     width_px: int
     height_px: int
@@ -75,6 +104,7 @@ class Camera:
     cy_px: float
     distortion: tuple[float, ...] = ()
     mount: Mount = Mount()
+    lens: Lens = "pinhole"
 
     @classmethod
     def from_hfov(
@@ -97,7 +127,7 @@ class Camera:
         )
 
     def enu_from_camera(self, attitude: Attitude) -> Matrix:
-        """[3, 3] rotation from camera axes to east, north, up."""
+        """[3, 3] rotation from camera axes to east, north, up, of a camera that is fixed."""
         return np.asarray(enu_from_body(attitude) @ self.mount.body_from_camera)
 
     def pixel_from_ground(self, attitude: Attitude, height_agl_m: float) -> Matrix:
@@ -109,29 +139,95 @@ class Camera:
         ground = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -height_agl_m]])
         return np.asarray(self.matrix @ camera_from_enu @ ground)
 
+    @property
+    def is_straight(self) -> bool:
+        """Whether straight lines stay straight: a pinhole without distortion."""
+        return self.lens == "pinhole" and not self.distortion
+
     def rays(self, pixels: npt.ArrayLike) -> Matrix:
-        """[N, 2] distorted pixels to [N, 3] unit directions in camera axes."""
-        points = np.asarray(pixels, float).reshape(-1, 1, 2)
+        """[N, 2] pixels of the picture to [N, 3] unit directions in camera axes."""
+        points = np.asarray(pixels, float).reshape(-1, 2)
+        flat = (points - [self.cx_px, self.cy_px]) / [self.fx_px, self.fy_px]
+        if self.lens == "fisheye":
+            return fisheye.rays(flat, self.distortion)
         if self.distortion:
-            flat = cv2.undistortPoints(points, self.matrix, np.asarray(self.distortion))
-            flat = np.asarray(flat, float).reshape(-1, 2)
-        else:
-            flat = (points.reshape(-1, 2) - [self.cx_px, self.cy_px]) / [self.fx_px, self.fy_px]
+            flat = _straightened(points, self.matrix, np.asarray(self.distortion))
         directions = np.column_stack([flat, np.ones(len(flat))])
         return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
 
     def pixels(self, rays: npt.ArrayLike) -> Matrix:
-        """[N, 3] directions in front of the camera to [N, 2] distorted pixels."""
-        points = np.asarray(rays, float).reshape(-1, 1, 3)
+        """[N, 3] directions in front of the camera to [N, 2] pixels of the picture."""
+        points = np.asarray(rays, float).reshape(-1, 3)
+        if self.lens == "fisheye":
+            flat = fisheye.flat(points, self.distortion)
+            return np.asarray(flat * [self.fx_px, self.fy_px] + [self.cx_px, self.cy_px])
         none = np.zeros(3)
         found, _ = cv2.projectPoints(
-            points, none, none, self.matrix, np.asarray(self.distortion or (0.0,) * 4)
+            points[:, None], none, none, self.matrix, np.asarray(self.distortion or (0.0,) * 4)
         )
         return np.asarray(found, float).reshape(-1, 2)
 
+    def seen_px(self, rays: npt.ArrayLike) -> Matrix:
+        """[N, 3] any directions to [N, 2] pixels, NaN where the lens does not look.
+
+        Behind the camera, and beyond the outermost ray of the picture, where the polynomials of a
+        lens would fold back into it. A pixel may lie outside of the picture.
+        """
+        points = np.asarray(rays, float).reshape(-1, 3)
+        found = np.full((len(points), 2), np.nan)
+        along = points[:, 2] / np.maximum(np.linalg.norm(points, axis=1), 1e-12)
+        seen = along > _outermost(self)
+        if seen.any():
+            found[seen] = self.pixels(points[seen])
+        return found
+
     def undistort(self, image: Image) -> Image:
         """The picture as the same camera without distortion would have taken it."""
-        if not self.distortion:
+        if self.is_straight:
             return image
-        straight = cv2.undistort(image, self.matrix, np.asarray(self.distortion))
+        straight = cv2.remap(image, *_straight_from(self), cv2.INTER_LINEAR)
         return np.asarray(straight, np.uint8)
+
+
+def _straightened(points: Matrix, matrix: Matrix, distortion: Matrix) -> Matrix:
+    """[N, 2] pixels to [N, 2] on the plane at distance 1, without distortion.
+
+    OpenCV's own five steps leave a tenth of a pixel at the corners of a wide lens.
+    """
+    flat = np.asarray(cv2.undistortPoints(points[:, None], matrix, distortion), float)
+    flat = flat.reshape(-1, 2)
+    none, focal_px = np.zeros(3), np.diag(matrix)[:2]
+    for _ in range(_STEPS):
+        directions = np.column_stack([flat, np.ones(len(flat))])
+        found, _ = cv2.projectPoints(directions[:, None], none, none, matrix, distortion)
+        off_px = points - np.asarray(found, float).reshape(-1, 2)
+        flat = flat + off_px / focal_px
+        if not np.abs(off_px).max(initial=0.0) > _EXACT_PX:
+            break
+    return flat
+
+
+@lru_cache(maxsize=8)
+def _outermost(camera: Camera) -> float:
+    """Cosine off the optical axis that no ray of the picture exceeds."""
+    if camera.is_straight:
+        return 1e-6
+    across, down = range(camera.width_px), range(camera.height_px)
+    border = [(column, row) for row in (0, camera.height_px - 1) for column in across]
+    border += [(column, row) for column in (0, camera.width_px - 1) for row in down]
+    angle = math.acos(max(-1.0, float(camera.rays(border)[:, 2].min())))
+    most = math.pi if camera.lens == "fisheye" else math.pi / 2.0 - 1e-3
+    return math.cos(min(1.02 * angle, most))
+
+
+@lru_cache(maxsize=8)
+def _straight_from(camera: Camera) -> tuple[cv2.typing.MatLike, cv2.typing.MatLike]:
+    """Where in its picture each pixel of the undistorted one lies, as OpenCV is fastest with it."""
+    pinhole = Camera(
+        camera.width_px, camera.height_px, camera.fx_px, camera.fy_px, camera.cx_px, camera.cy_px
+    )
+    columns, rows = np.meshgrid(np.arange(camera.width_px), np.arange(camera.height_px))
+    rays = pinhole.rays(np.column_stack([columns.ravel(), rows.ravel()]))
+    found = camera.seen_px(rays).reshape(camera.height_px, camera.width_px, 2)
+    column, row = np.moveaxis(np.nan_to_num(found, nan=-1e4).astype(np.float32), 2, 0)
+    return cv2.convertMaps(column, row, cv2.CV_16SC2)

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .camera import Camera, Mount
+from .calibration.intrinsics import COUNTS
+from .calibration.read import read_calibration
+from .camera import Camera, Lens, Mount
 from .engines.engine import EngineName, EngineSettings
 from .errors import ConfigError
 
@@ -25,6 +27,10 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Degrees = Annotated[float, Field(ge=-360, le=360)]
+Side = Annotated[int, Field(ge=16, le=16_384)]
+Lever = Annotated[float, Field(ge=-50, le=50)]
+MAX_HEIGHT_RATIO = 3.0
+"""Of the heights that are searched at once: so many patches as a frame has time for."""
 KeyPaths = Annotated[
     tuple[Annotated[Path, Field(strict=False)], ...], Field(strict=False, min_length=1)
 ]
@@ -42,6 +48,21 @@ class MountConfig(Section):
     roll_deg: Degrees = 0.0
     pitch_deg: Degrees = -90.0
     yaw_deg: Degrees = 0.0
+    forward_m: Lever = 0.0
+    """With `right_m`, `down_m`: where the camera is from the point whose position is estimated."""
+    right_m: Lever = 0.0
+    down_m: Lever = 0.0
+    gimbal: bool = False
+    """The camera hangs on a gimbal, whose attitude comes with the telemetry."""
+
+    @model_validator(mode="after")
+    def _fixed_or_not(self) -> MountConfig:
+        fixed = {"roll_deg", "pitch_deg", "yaw_deg"} & self.model_fields_set
+        if self.gimbal and fixed:
+            raise ValueError(
+                f"{min(fixed)} is of a camera that is fixed, and this one is on a gimbal"
+            )
+        return self
 
 
 class IntrinsicsConfig(Section):
@@ -54,56 +75,100 @@ class IntrinsicsConfig(Section):
     cx_px: float
     cy_px: float
     distortion: tuple[float, ...] = Field(default=(), strict=False)
+    lens: Lens = "pinhole"
+    """`fisheye` has the four coefficients of an equidistant lens."""
 
     @model_validator(mode="after")
     def _opencv_takes_these(self) -> IntrinsicsConfig:
-        if len(self.distortion) not in (0, 4, 5, 8):
-            raise ValueError("distortion takes 4, 5 or 8 coefficients in OpenCV's order")
+        counts = COUNTS[self.lens]
+        if len(self.distortion) not in counts:
+            raise ValueError(
+                f"distortion of a {self.lens} takes {_either(counts[1:])} coefficients in OpenCV's"
+                " order"
+            )
         return self
 
 
 class CameraConfig(Section):
-    """Either a horizontal field of view, for an undistorted picture, or full intrinsics."""
+    """A horizontal field of view, for an undistorted picture, or full intrinsics, here or in a
+    file."""
 
     hfov_deg: Annotated[float, Field(gt=1, lt=170)] | None = None
     intrinsics: IntrinsicsConfig | None = None
+    calibration: str | None = None
+    """A file of OpenCV, Kalibr or ROS."""
+    calibrated: str | None = None
+    """Which camera of a Kalibr chain."""
     mount: MountConfig = MountConfig()
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> CameraConfig:
-        if (self.hfov_deg is None) == (self.intrinsics is None):
-            raise ValueError("needs either hfov_deg or an [intrinsics] table")
+        ways = (self.hfov_deg, self.intrinsics, self.calibration)
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError("needs one of hfov_deg, an [intrinsics] table, or a calibration file")
+        if self.calibrated is not None and self.calibration is None:
+            raise ValueError("calibrated names a camera of a calibration file, which is missing")
         return self
 
     def camera(self, width_px: int, height_px: int) -> Camera:
         """The camera of pictures of this size.
 
         Raises:
-            ConfigError: the intrinsics were given for another size.
+            ConfigError: the intrinsics were given for another size, or their file is none.
         """
-        mount = Mount(self.mount.roll_deg, self.mount.pitch_deg, self.mount.yaw_deg)
+        mount = Mount(**self.mount.model_dump())
         if self.hfov_deg is not None:
             return Camera.from_hfov(width_px, height_px, self.hfov_deg, mount)
-        assert self.intrinsics is not None
-        if (self.intrinsics.width_px, self.intrinsics.height_px) != (width_px, height_px):
+        if self.calibration is not None:
+            where = self.calibration
+            known = vars(read_calibration(Path(where), self.calibrated))
+        else:
+            assert self.intrinsics is not None
+            where, known = "camera.intrinsics", self.intrinsics.model_dump()
+        if (known["width_px"], known["height_px"]) != (width_px, height_px):
             raise ConfigError(
-                f"camera.intrinsics: for {self.intrinsics.width_px}x{self.intrinsics.height_px} px,"
+                f"{where}: for {known['width_px']}x{known['height_px']} px,"
                 f" the pictures have {width_px}x{height_px} px"
             )
-        return Camera(**self.intrinsics.model_dump(), mount=mount)
+        return Camera(**known, mount=mount)
+
+
+def _either(counts: Sequence[int]) -> str:
+    *others, last = map(str, counts)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 class PrepareConfig(Section):
     """What a frame must offer before it is looked at."""
 
     max_tilt_deg: Positive = 35.0
-    min_contrast: NonNegative = 6.0
+    min_contrast: NonNegative = 2.5
     """Standard deviation of the grey levels below which a picture says nothing."""
     min_valid_fraction: Fraction = 0.5
     """Part of the reference footprint that the frame must cover."""
     max_telemetry_age_s: Positive = 0.5
     attitude_accuracy_deg: Positive = 1.0
     """1-sigma error of roll and pitch; it moves the seen ground by height x tan(error)."""
+    heading_accuracy_deg: Positive = 3.0
+    """1-sigma where telemetry does not say; what verification would not find is searched."""
+    height_accuracy: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """1-sigma share of the height where telemetry does not say; searched in the same way."""
+    level_accuracy_deg: Annotated[float, Field(gt=0, le=45)] | None = None
+    """1-sigma tilt of a vehicle that tells no attitude: taken as level, any heading is searched.
+    None: without attitude there is no fix."""
+    height_range_agl_m: tuple[Positive, Positive] | None = Field(default=None, strict=False)
+    """Lowest and highest that a vehicle without a height is searched at. None: there is no fix."""
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> PrepareConfig:
+        if self.height_range_agl_m is not None:
+            low_m, high_m = self.height_range_agl_m
+            if not low_m < high_m <= MAX_HEIGHT_RATIO * low_m:
+                raise ValueError(
+                    "height_range_agl_m: expected the lower height, and a higher one of at most"
+                    f" {MAX_HEIGHT_RATIO:g} times as much"
+                )
+        return self
 
 
 class RetrieveConfig(Section):
@@ -187,32 +252,85 @@ class LocalizerConfig(Section):
     gate: GateConfig = GateConfig()
 
 
+OutputName = Literal[
+    "auto",
+    "gps_input",
+    "odometry",
+    "vision_position_estimate",
+    "external_position_estimate",
+    "global_position_sensor",
+]
+
+
 class LinkConfig(Section):
-    """Where the autopilot is, in pymavlink's words, and who we are to it."""
+    """Where the autopilot is, who we are to it, and what it is told."""
 
     address: str = "udpout:127.0.0.1:14550"
+    """`udpout:HOST:PORT`, `udpin:HOST:PORT`, `tcp:HOST:PORT` or the path of a serial device."""
     baud: Annotated[int, Field(gt=0)] = 921_600
+    allow_remote: bool = False
+    """Let the address lie beyond this computer; needs a key."""
+    signing_key: Annotated[Path, Field(strict=False)] | None = None
+    """A file, its owner's alone: 32 bytes, 64 hexadecimal digits, or `passphrase: WORDS`."""
+    signing_state: str = "~/.local/state/geobridge/signing"
+    """Where timestamps are kept that must not be used again."""
+    signing_link_id: Annotated[int, Field(ge=1, le=255)] = 1
     source_system: Annotated[int, Field(ge=1, le=255)] = 1
     source_component: Annotated[int, Field(ge=1, le=255)] = 197
     """197 is MAV_COMP_ID_VISUAL_INERTIAL_ODOMETRY."""
+    autopilot_system: Annotated[int, Field(ge=1, le=255)] = 1
+    autopilot_component: Annotated[int, Field(ge=1, le=255)] = 1
+    """The one autopilot that is believed; everybody else is passed over."""
+    ground_system: Annotated[int, Field(ge=1, le=255)] = 255
+    """The ground station whose commands are obeyed."""
+    output: OutputName = "auto"
+    """What the autopilot is told; `auto` chooses by its kind and version."""
     gps_id: Annotated[int, Field(ge=0, le=7)] = 0
+    """Of GPS_INPUT: the receiver whose GPSn_TYPE is 14, counted from 0."""
+    sensor_id: Annotated[int, Field(ge=1, le=255)] = 1
+    """Of GLOBAL_POSITION_SENSOR: what EKF2_AGPi_ID says; 0 there is a slot that is off."""
     rate_hz: Annotated[float, Field(ge=5, le=50)] = 8.0
     """ArduPilot calls a GPS unhealthy when messages are more than 215 ms apart on average."""
     max_fix_age_s: Annotated[float, Field(gt=0, le=10)] = 2.0
     """A fix is propagated by velocity for so long; then one explicit no-fix, then silence."""
+
+    @model_validator(mode="after")
+    def _not_the_autopilot_itself(self) -> LinkConfig:
+        ours = self.source_system, self.source_component
+        if ours == (self.autopilot_system, self.autopilot_component):
+            raise ValueError("source_component must differ from the autopilot's")
+        return self
 
 
 class SourceConfig(Section):
     """Where frames and telemetry come from."""
 
     frames: str
-    """A video file, a folder of pictures, or `camera:N` for the Nth capture device."""
+    """A video file, a folder of pictures, or a camera: `camera:0`, `v4l2:/dev/video0`, `csi:0`,
+    `gst:PIPELINE`, `rtsp://...`, or `stream:SOCKET` of a capture program."""
     telemetry: str = "mavlink"
     """A telemetry CSV, or `mavlink` for the autopilot on the link."""
     rate_hz: Positive | None = None
     """Pictures per second of a folder whose telemetry does not name them."""
     process_rate_hz: Positive = 5.0
     """Frames are taken at most so often; the newest wins."""
+    size_px: tuple[Side, Side] = Field(default=(1280, 720), strict=False)
+    """Width and height that a `v4l2:` or `csi:` camera is asked for."""
+    camera_rate_hz: Positive = 30.0
+    """Pictures per second that it is asked for."""
+    exposure_offset_ms: Annotated[float, Field(ge=-2000, le=2000)] = 0.0
+    """From the time that a camera, kernel or stream gives to mid-exposure, by calibration."""
+
+
+class RecordConfig(Section):
+    """What is kept of a flight."""
+
+    folder: str | None = None
+    """Where each flight gets a file of its own; None keeps no record."""
+    frames: Literal["none", "thumbnails", "every"] = "none"
+    """`every` keeps each frame that was looked at to the last bit, for `geobridge replay`."""
+    quota_mb: Annotated[int, Field(ge=10)] = 4096
+    """The oldest records make room for a new one when they take more than half of this."""
 
 
 class ReplayConfig(Section):
@@ -238,21 +356,27 @@ class RunConfig(Section):
     source: SourceConfig
     localizer: LocalizerConfig = LocalizerConfig()
     link: LinkConfig = LinkConfig()
-    record: str | None = None
-    """A new file for what became of every frame; None keeps no record."""
+    record: RecordConfig = RecordConfig()
 
 
 S = TypeVar("S", bound=Section)
 
 
-def load(model: type[S], path: Path | None = None, overrides: Sequence[str] = ()) -> S:
+def load(
+    model: type[S],
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> S:
     """A configuration from a TOML file and `table.key=value` overrides; later overrides win.
+
+    Tables of the file take the place of those of `base`, whole; overrides change single keys.
 
     Raises:
         ConfigError: names the file and the full key, in one line.
     """
     where = str(path) if path else "configuration"
-    tree = _read_toml(path) if path else {}
+    tree = {**(base or {}), **(read_toml(path) if path else {})}
     for override in overrides:
         _override(tree, override)
     return validate(model, tree, where)
@@ -281,7 +405,12 @@ def first_problem(error: ValidationError) -> str:
     return f"{key}: {text}{more}" if key else f"{text}{more}"
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is no TOML.
+    """
     try:
         with path.open("rb") as file:
             return tomllib.load(file)

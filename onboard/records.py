@@ -50,7 +50,12 @@ class Prior:
 
 @dataclass(frozen=True)
 class Telemetry:
-    """What the autopilot knows, interpolated to the exposure of a frame."""
+    """What the autopilot knows, interpolated to the exposure of a frame.
+
+    `gimbal` is the attitude of the camera itself against north-east-down, not against the vehicle:
+    pitch -90 looks straight down, heading is from true north (with pitch -90, that of the picture's
+    top). Accuracies are 1-sigma, None where the autopilot does not say and the configuration does.
+    """
 
     t_ns: int
     attitude: Attitude | None = None
@@ -59,6 +64,9 @@ class Telemetry:
     velocity_north_m_s: float | None = None
     velocity_east_m_s: float | None = None
     prior: Prior | None = None
+    gimbal: Attitude | None = None
+    heading_accuracy_deg: float | None = None
+    height_accuracy_m: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,11 @@ class Reason(str, Enum):
     """Why a frame gave no fix."""
 
     BAD_IMAGE = "bad_image"
+    WRONG_SIZE = "wrong_size"
+    BLACK = "black"
+    OVEREXPOSED = "overexposed"
+    BLURRED = "blurred"
+    TORN = "torn"
     FROZEN = "frozen"
     NO_ATTITUDE = "no_attitude"
     NO_HEIGHT = "no_height"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ from .errors import BundleError
 from .manifest import TerrainEntry
 
 LOWEST_M, HIGHEST_M = -500.0, 9000.0
+
+
+Floats = npt.NDArray[np.float64]
 
 
 class Terrain:
@@ -28,6 +32,7 @@ class Terrain:
             raise BundleError(f"{entry.path}: heights above all mountains")
         self.entry = entry
         self._heights_m = heights_m
+        self._lowest_m, self._highest_m = float(heights_m.min()), float(heights_m.max())
 
     @classmethod
     def open(cls, bundle: Bundle) -> Terrain | None:
@@ -47,3 +52,42 @@ class Terrain:
         (a, b), (c, d) = self._heights_m[top : top + 2, left : left + 2].tolist()
         upper, lower = a + (b - a) * right, c + (d - c) * right
         return float(upper + (lower - upper) * down)
+
+    def heights_amsl_m(self, points_m: Floats) -> Floats:
+        """[N, 2] points of the local plane to [N] heights, beyond the nodes as at their border."""
+        entry, heights_m = self.entry, self._heights_m
+        column = np.clip((points_m[:, 0] - entry.west_m) / entry.spacing_m, 0, entry.columns - 1)
+        row = np.clip((entry.north_m - points_m[:, 1]) / entry.spacing_m, 0, entry.rows - 1)
+        left = np.minimum(column.astype(int), entry.columns - 2)
+        top = np.minimum(row.astype(int), entry.rows - 2)
+        right, down = column - left, row - top
+        upper = heights_m[top, left] * (1.0 - right) + heights_m[top, left + 1] * right
+        lower = heights_m[top + 1, left] * (1.0 - right) + heights_m[top + 1, left + 1] * right
+        return np.asarray(upper + (lower - upper) * down, np.float64)
+
+    def span_m(self) -> tuple[float, float]:
+        """The lowest and the highest height."""
+        return self._lowest_m, self._highest_m
+
+    def around(self, east_m: float, north_m: float) -> Relief | None:
+        """The heights around a point, against the height there; None beyond the nodes."""
+        here_m = self.height_amsl_m(east_m, north_m)
+        return None if here_m is None else Relief(self, np.array([east_m, north_m]), here_m)
+
+
+@dataclass(frozen=True, eq=False)
+class Relief:
+    """The surface around a place [2], whose own height AMSL is the zero of the others."""
+
+    terrain: Terrain
+    place_m: Floats
+    height_amsl_m: float
+
+    @property
+    def lowest_m(self) -> float:
+        """The lowest surface of the terrain."""
+        return self.terrain.span_m()[0] - self.height_amsl_m
+
+    def up_m(self, ground_m: Floats) -> Floats:
+        """[N, 2] metres east and north of the place to [N] metres above it."""
+        return self.terrain.heights_amsl_m(self.place_m + ground_m) - self.height_amsl_m

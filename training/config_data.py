@@ -57,6 +57,8 @@ class TriplesConfig(Section):
 
     source: Literal["triples"]
     folder: str
+    variant: str = ""
+    """Of a public data set in a layout of its own: "same" or "cross" area, a height."""
     footprint_m: Positive = 150.0
     gsd_m: Positive = 1.0
     max_unreadable: Annotated[int, Field(ge=0)] = 100

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..records import Attitude, Prior, Telemetry
 
 
@@ -41,7 +43,16 @@ def between(earlier: Telemetry, later: Telemetry, t_ns: int) -> Telemetry:
         velocity_north_m_s=line(earlier.velocity_north_m_s, later.velocity_north_m_s),
         velocity_east_m_s=line(earlier.velocity_east_m_s, later.velocity_east_m_s),
         prior=_prior(earlier.prior, later.prior, weight),
+        gimbal=_attitude(earlier.gimbal, later.gimbal, weight),
+        heading_accuracy_deg=worse(earlier.heading_accuracy_deg, later.heading_accuracy_deg),
+        height_accuracy_m=worse(earlier.height_accuracy_m, later.height_accuracy_m),
     )
+
+
+def worse(a: float | None, b: float | None) -> float | None:
+    """The larger of two accuracies; NaN, which is no accuracy, is worse than any."""
+    stated = [value for value in (a, b) if value is not None]
+    return float(np.max(stated)) if stated else None
 
 
 def turn(a_deg: float, b_deg: float, weight: float) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..records import Frame
-from .device import CAMERA_PREFIX, open_camera
+from .device import PREFIXES, Shooting, open_camera
 from .folder import FolderSource
 from .stream import STREAM_PREFIX, StreamSource
 from .video import VideoSource
@@ -26,21 +26,31 @@ class FrameSource(Protocol):
         """End the iteration, from any thread, and let go of the file or device."""
 
 
+def is_live(frames: str) -> bool:
+    """Whether pictures come as they are taken, and not from a recording."""
+    return frames.startswith((*PREFIXES, STREAM_PREFIX))
+
+
 def open_source(
-    frames: str, *, rate_hz: float | None = None, times_ns: Mapping[str, int] | None = None
+    frames: str,
+    *,
+    rate_hz: float | None = None,
+    times_ns: Mapping[str, int] | None = None,
+    shooting: Shooting | None = None,
 ) -> FrameSource:
-    """Open a video file, a folder of pictures, `camera:N`, or `stream:SOCKET`.
+    """Open a video file, a folder of pictures, a camera (`frames.device`), or `stream:SOCKET`.
 
     Args:
-        frames: the path, the number of the capture device, or the socket of a capture program.
+        frames: the path, the camera, or the socket of a capture program.
         rate_hz: pictures per second of a folder without `times_ns`.
         times_ns: when each picture of a folder was taken, by file name.
+        shooting: what is asked of a camera.
 
     Raises:
         DataError: names what cannot be opened, and why.
     """
-    if frames.startswith(CAMERA_PREFIX):
-        return open_camera(frames)
+    if frames.startswith(PREFIXES):
+        return open_camera(frames, shooting)
     if frames.startswith(STREAM_PREFIX):
         return StreamSource(frames)
     path = Path(frames)

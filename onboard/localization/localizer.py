@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
@@ -22,11 +20,14 @@ from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
 from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
+from ..terrain import Terrain
 from ..views import View
+from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
 from .gate import Evidence, gate, looks_alike
 from .measure import fix_of, measured_position
-from .prepare import Prepared, ground, prepare, trusted
+from .moment import Moment
+from .prepare import Below, Prepared, ground, prepare, trusted
 from .rectify import Patch
 from .search import Believed, Search, believed
 from .verify import Alignment, Imagery, verify
@@ -51,6 +52,16 @@ class Retrieved:
     patch: Patch
     footprint_m: float
     hints: list[Candidate]
+    hypothesis: Hypothesis = AS_TOLD
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a frame shows under a hypothesis: the patch to align, and its middle to encode."""
+
+    hypothesis: Hypothesis
+    patch: Patch
+    query: Patch
 
 
 class Localizer:
@@ -66,6 +77,7 @@ class Localizer:
         config: LocalizerConfig,
         on_stage: Callable[[str], None] = lambda stage: None,
         prior: Prior | None = None,
+        terrain: Terrain | None = None,
     ) -> None:
         """`prior`: where the vehicle may be, for telemetry that does not say."""
         self.coverage: CoverageEntry = manifest.coverage
@@ -77,22 +89,30 @@ class Localizer:
         self.filter = MotionFilter(config.filter)
         self._search = Search(index, config)
         self._on_stage = on_stage
-        self._prior = prior
-        self._last: Frame | None = None
+        self._prior, self._terrain = prior, terrain
+        self._settled = AS_TOLD
+        self._last: Moment | None = None
+
+    def reset(self) -> None:
+        """Forget the track; the next fix is earned as the first one was."""
+        self.filter, self._last = MotionFilter(self.config.filter), None
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
         t_ns = frame.t_capture_ns
         last = self._last
-        if last is not None and t_ns <= last.t_capture_ns:
+        if last is not None and t_ns <= last.frame.t_capture_ns:
             return Rejection(t_ns, Reason.OUT_OF_ORDER, "frame is not newer than the last one")
         telemetry = trusted(telemetry)
-        prepared = prepare(frame, telemetry, self.camera, self.config.prepare)
+        below = self._below(t_ns)
+        prepared = prepare(frame, telemetry, self.camera, self.config.prepare, below)
         if isinstance(prepared, Rejection):
             return prepared
-        self._last = frame
-        if last is not None and np.array_equal(frame.image, last.image):
-            return Rejection(t_ns, Reason.FROZEN, "the same picture to the last bit as before")
+        moment = Moment(frame, telemetry, prepared)
+        self._last = moment
+        problem = moment.problem_after(last) if last else None
+        if problem is not None:
+            return Rejection(t_ns, *problem)
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
         prior = believed(telemetry.prior or self._prior, self.local)
@@ -116,33 +136,56 @@ class Localizer:
         Where the vehicle is said to be (`prior`) is looked at as well and confines nothing:
         whoever says so may be deceived, and a twin of that place must show as a rival.
         """
-        footprint_m, shown = self._ground(t_ns, prepared)
+        footprint_m, shown = self._ground(t_ns, prepared, self._supposed(prepared, expected))
         if isinstance(shown, Rejection):
             return shown
-        patch, query = shown
-        pixels = self.encoder.prepare(query.image, query.valid)
+        pixels = [self.encoder.prepare(each.query.image, each.query.valid) for each in shown]
         self._on_stage("prepare")
         try:
-            descriptor = self.encoder.encode([pixels])[0]
+            descriptors = self.encoder.encode(pixels)
         except EngineError as error:
             return Rejection(t_ns, Reason.BAD_DESCRIPTOR, str(error))
         self._on_stage("encode")
-        candidates, hints = self._search.look(descriptor, patch, footprint_m, expected, prior)
+        found = []
+        for each, descriptor in zip(shown, descriptors, strict=True):
+            looked = self._search.look(descriptor, each.patch, footprint_m, expected, prior)
+            found.append(Retrieved(looked[0], each.patch, footprint_m, looked[1], each.hypothesis))
         self._on_stage("search")
-        if not candidates:
+        best = max(found, key=lambda each: max((c.score for c in each.candidates), default=-2.0))
+        if not best.candidates:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
-        return Retrieved(candidates, patch, footprint_m, hints)
+        return best
+
+    def _supposed(self, prepared: Prepared, expected: Position | None) -> tuple[Hypothesis, ...]:
+        """What is tried about heading and height: on a confirmed track what it was before."""
+        several = len(prepared.hypotheses) > 1
+        return (self._settled,) if several and expected is not None else prepared.hypotheses
+
+    def _below(self, t_ns: int) -> Below | None:
+        """The heights of the bundle, and where on them the vehicle is expected."""
+        if self._terrain is None:
+            return None
+        expected = self.filter.predict(t_ns) if self.filter.confirmed else None
+        return Below(self._terrain, (expected.east_m, expected.north_m) if expected else None)
 
     def _ground(
-        self, t_ns: int, prepared: Prepared
-    ) -> tuple[float, tuple[Patch, Patch] | Rejection]:
-        """The patch of the largest footprint that the frame shows well, else of the smallest."""
+        self, t_ns: int, prepared: Prepared, supposed: Sequence[Hypothesis]
+    ) -> tuple[float, list[Shown] | Rejection]:
+        """The patches of the largest footprint that the frame shows well, else of the smallest."""
         *larger, smallest_m = self._search.footprints_m
         for footprint_m in larger:
-            shown = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config)
+            shown = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, supposed[0])
             if not isinstance(shown, Rejection) and shown[1].valid_fraction >= WELL_SEEN:
-                return footprint_m, shown
-        return smallest_m, ground(t_ns, prepared, smallest_m, self.gsd_m, self.config)
+                break
+        else:
+            footprint_m = smallest_m
+        tried = [
+            (each, ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, each))
+            for each in supposed
+        ]
+        seen = [Shown(each, *shown) for each, shown in tried if not isinstance(shown, Rejection)]
+        first = tried[0][1]
+        return footprint_m, seen if seen or not isinstance(first, Rejection) else first
 
     def _verify(self, prepared: Prepared, found: Retrieved) -> Alignment | None:
         """The patch, and as it would be under other headings and heights, against the imagery."""
@@ -151,7 +194,10 @@ class Localizer:
         def rectify(heading_error_deg: float, scale: float) -> Patch | None:
             if (heading_error_deg, scale) == (0.0, 0.0):
                 return found.patch
-            return prepared.rectify(footprint_m, self.gsd_m, heading_error_deg, scale)
+            further = found.hypothesis.further(heading_error_deg, scale)
+            return prepared.rectify(
+                footprint_m, self.gsd_m, further.heading_offset_deg, further.scale
+            )
 
         centres_m = self._search.centres_m(found.candidates)
         hints_m = self._search.centres_m(found.hints)
@@ -191,6 +237,7 @@ class Localizer:
             self._on_stage("decide")
             return Rejection(t_ns, *refusal)
         confirmed = self.filter.agree(measured)
+        self._settled = found.hypothesis.further(aligned.heading_error_deg, aligned.scale_error)
         self._on_stage("decide")
         if not confirmed:
             return Rejection(t_ns, Reason.UNCONFIRMED, "not yet confirmed by later frames")
@@ -222,4 +269,7 @@ def open_localizer(
         bundle, View.DRONE, retrieve.engine, retrieve.precision, retrieve.engine_settings
     )
     index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
-    return Localizer(bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior)
+    terrain = Terrain.open(bundle)
+    return Localizer(
+        bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior, terrain
+    )

@@ -28,7 +28,9 @@ def measured_position(
         t_ns,
         aligned.east_m,
         aligned.north_m,
-        math.hypot(accuracy.registration_m, accuracy.alignment_m, lever_m),
+        math.hypot(
+            accuracy.registration_m, accuracy.alignment_m, lever_m, prepared.added_accuracy_m
+        ),
         telemetry.velocity_east_m_s,
         telemetry.velocity_north_m_s,
     )

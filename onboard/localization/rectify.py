@@ -1,12 +1,12 @@
-"""A frame of any attitude to a north-up ground patch at the references' scale.
+"""A frame of any attitude to a north-up ground patch at the references' scale, and back.
 
-Flat ground is assumed at the height the autopilot states; `heading` and scale errors remain and are
-left to verification.
+Ground is a plane or what a height model says, at the height above ground that the autopilot states.
+Errors of heading and scale remain and are left to verification.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,8 +14,15 @@ import numpy.typing as npt
 
 from ..camera import Camera
 from ..records import Attitude, Image, Mask
+from .sight import Sight
 
 Matrix = npt.NDArray[np.float64]
+Plane = npt.NDArray[np.float32]
+
+NODE_PX = 8
+"""Where a lens or a relief bends the ground, it is followed exactly at every so many pixels and
+straight between; on a pinhole's plane every pixel is exact."""
+_NOWHERE_PX = -1e4
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Patch:
     """A square of ground, north up, and where its centre lies from the vehicle.
 
     `image` [S, S, 3], `valid` [S, S]; `east_m`, `north_m` of the patch centre against the point of
-    the ground below the vehicle.
+    the ground below the vehicle. `sight` leads from its ground to the frame it was cut from.
     """
 
     image: Image
@@ -31,11 +38,30 @@ class Patch:
     gsd_m: float
     east_m: float
     north_m: float
+    sight: Sight | None = None
 
     @property
     def valid_fraction(self) -> float:
         """Part of the square that the frame shows."""
         return float(self.valid.mean())
+
+    def ground_m(self, patch_px: npt.ArrayLike) -> Matrix:
+        """[N, 2] columns and rows of the patch to [N, 2] metres east and north of the vehicle."""
+        points = np.asarray(patch_px, float).reshape(-1, 2)
+        middle = (len(self.image) - 1) / 2.0
+        centre_m = np.array([self.east_m, self.north_m])
+        return np.asarray(centre_m + (points - middle) * [self.gsd_m, -self.gsd_m])
+
+    def frame_px(self, patch_px: npt.ArrayLike) -> Matrix:
+        """[N, 2] columns and rows of the patch to [N, 2] of the frame as the camera gave it; NaN
+        where the camera does not look.
+
+        Raises:
+            ValueError: the patch was not cut from a frame.
+        """
+        if self.sight is None:
+            raise ValueError("the patch was not cut from a frame")
+        return self.sight.frame_px(self.ground_m(patch_px))
 
 
 def rectify(
@@ -46,18 +72,28 @@ def rectify(
     footprint_m: float,
     gsd_m: float,
 ) -> Patch | None:
-    """Warp the ground around the middle of an undistorted picture; None above the horizon."""
-    pixel_from_ground = camera.pixel_from_ground(attitude, height_agl_m)
-    centre = ground_point(camera, attitude, height_agl_m)
+    """The flat ground in the middle of a picture; None where it shows no ground."""
+    return lay(image, Sight.above(camera, attitude, height_agl_m), footprint_m, gsd_m)
+
+
+def lay(image: Image, sight: Sight, footprint_m: float, gsd_m: float) -> Patch | None:
+    """Warp the ground around the middle of a frame; None where it shows nothing of that square.
+
+    `image` is the frame as the camera gave it, not undistorted.
+    """
+    centre = sight.centre_m()
     if centre is None:
         return None
     size_px = max(8, round(footprint_m / gsd_m))
     ground_from_patch = north_up_grid(*centre, size_px, gsd_m)
-    pixel_from_patch = pixel_from_ground @ ground_from_patch
-    if not _all_in_front(pixel_from_patch, size_px):
+    from_ground = sight.homography()
+    if from_ground is None:
+        picture, valid = _follow(image, sight, ground_from_patch, size_px)
+    else:
+        picture, valid = _plane(image, from_ground @ ground_from_patch, size_px)
+    if not valid.any():
         return None
-    picture, valid = warp(image, pixel_from_patch, size_px)
-    return Patch(picture, valid, gsd_m, *centre)
+    return Patch(picture, valid, gsd_m, *centre, sight)
 
 
 def ground_point(
@@ -84,6 +120,64 @@ def north_up_grid(east_m: float, north_m: float, size_px: int, gsd_m: float) -> 
     )
 
 
+def _plane(image: Image, pixel_from_patch: Matrix, size_px: int) -> tuple[Image, Mask]:
+    """The picture of a pinhole over a plane; ground behind the camera is not valid."""
+    picture, valid = warp(image, pixel_from_patch, size_px)
+    last = size_px - 1.0
+    corners = np.array([[0, 0, 1], [last, 0, 1], [0, last, 1], [last, last, 1.0]])
+    if np.all(corners @ pixel_from_patch[2] > 1e-9):
+        return picture, valid
+    per_column, per_row, rest = pixel_from_patch[2]
+    along = np.arange(size_px)
+    behind = along * per_column + (along * per_row)[:, None] + rest <= 1e-9
+    picture[behind], valid[behind] = 0, 0
+    return picture, valid
+
+
+def _follow(
+    image: Image, sight: Sight, ground_from_patch: Matrix, size_px: int
+) -> tuple[Image, Mask]:
+    """The picture through any lens over any relief, followed at the nodes of a grid."""
+    count = -(-size_px // NODE_PX) + 2
+    nodes = (np.arange(count) - 0.5) * NODE_PX - 0.5  # one before the first pixel, one behind
+    columns, rows = np.meshgrid(nodes, nodes)
+    at = np.column_stack([columns.ravel(), rows.ravel(), np.ones(count * count)])
+    found = sight.frame_px((at @ ground_from_patch.T)[:, :2]).reshape(count, count, 2)
+    seen = np.isfinite(found[..., 0]).astype(np.float32)
+    exact = np.nan_to_num(found, nan=_NOWHERE_PX).astype(np.float32)
+    column, row = (_between(exact[..., axis], size_px) for axis in (0, 1))
+    return _sample(image, column, row, _between(seen, size_px) >= 1.0)
+
+
+def _between(at_nodes: Plane, size_px: int) -> Plane:
+    """[C, C] at the nodes to [S, S] at the pixels, bilinear."""
+    side_px = len(at_nodes) * NODE_PX
+    whole = cv2.resize(at_nodes, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
+    inner = slice(NODE_PX, NODE_PX + size_px)
+    return np.asarray(whole[inner, inner], np.float32)
+
+
+def _sample(
+    image: Image, column: Plane, row: Plane, sure: npt.NDArray[np.bool_]
+) -> tuple[Image, Mask]:
+    """The picture at [S, S] columns and rows of it, valid where that is sure and inside."""
+    height, width = image.shape[:2]
+    inside = (column >= 0) & (column <= width - 1) & (row >= 0) & (row <= height - 1)
+    valid = (sure & inside).astype(np.uint8)
+    at = len(column) // 2
+    steps = [
+        [float(v[i, j] - v[at, at]) for v in (column, row)] for i, j in ((at, at + 1), (at + 1, at))
+    ]
+    image, factor = _shrunk(image, np.array(steps))
+    if factor > 1:
+        column, row = (
+            (v + np.float32(0.5)) / np.float32(factor) - np.float32(0.5) for v in (column, row)
+        )
+    edge = cv2.BORDER_REPLICATE  # a pixel is valid up to its middle, and its outer half is nowhere
+    picture = cv2.remap(image, column, row, cv2.INTER_LINEAR, borderMode=edge)
+    return np.asarray(picture * valid[..., None], np.uint8), valid
+
+
 def warp(image: Image, pixel_from_patch: Matrix, size_px: int) -> tuple[Image, Mask]:
     """[S, S, 3] picture and [S, S] mask; shrinks the picture first where it is much finer."""
     image, pixel_from_patch = _shrink(image, pixel_from_patch, size_px)
@@ -100,23 +194,25 @@ def _shrink(image: Image, pixel_from_patch: Matrix, size_px: int) -> tuple[Image
     steps = middle + np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     at = np.column_stack([steps, np.ones(3)]) @ pixel_from_patch.T
     at = at[:, :2] / at[:, 2:]
-    factor = int(np.sqrt(abs(np.linalg.det(at[1:] - at[0]))))
-    if factor < 2:
+    small, factor = _shrunk(image, at[1:] - at[0])
+    if factor == 1:
         return image, pixel_from_patch
-    height, width = image.shape[0] // factor, image.shape[1] // factor
-    if not (height and width):
-        return image, pixel_from_patch
-    cropped = image[: height * factor, : width * factor]
-    small = cv2.resize(cropped, (width, height), interpolation=cv2.INTER_AREA)
     offset = 0.5 / factor - 0.5
     small_from_full = np.array([[1 / factor, 0, offset], [0, 1 / factor, offset], [0, 0, 1]])
-    return np.asarray(small, np.uint8), small_from_full @ pixel_from_patch
+    return small, small_from_full @ pixel_from_patch
 
 
-def _all_in_front(pixel_from_patch: Matrix, size_px: int) -> bool:
-    last = size_px - 1.0
-    corners = np.array([[0, 0, 1], [last, 0, 1], [0, last, 1], [last, last, 1.0]])
-    return bool(np.all(corners @ pixel_from_patch[2] > 1e-9))
+def _shrunk(image: Image, steps_px: Matrix) -> tuple[Image, int]:
+    """The picture smaller by a whole factor, as [2, 2] steps of one patch pixel in it allow."""
+    factor = int(np.sqrt(abs(np.linalg.det(steps_px))))
+    if factor < 2:
+        return image, 1
+    height, width = image.shape[0] // factor, image.shape[1] // factor
+    if not (height and width):
+        return image, 1
+    cropped = image[: height * factor, : width * factor]
+    small = cv2.resize(cropped, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), factor
 
 
 def crop_centre(patch: Patch, footprint_m: float) -> Patch:
@@ -125,5 +221,4 @@ def crop_centre(patch: Patch, footprint_m: float) -> Patch:
     side_px = min(size_px, round(footprint_m / patch.gsd_m))
     margin = (size_px - side_px) // 2
     inner = slice(margin, size_px - margin)
-    image, valid = patch.image[inner, inner], patch.valid[inner, inner]
-    return Patch(image, valid, patch.gsd_m, patch.east_m, patch.north_m)
+    return replace(patch, image=patch.image[inner, inner], valid=patch.valid[inner, inner])

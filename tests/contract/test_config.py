@@ -93,7 +93,10 @@ def test_a_wrong_value_names_the_file_and_the_full_key(
         ("", "camera: Field required"),
         ("camera = 3", "camera: "),
         ("[camera]\nhfov_deg = 400", "camera.hfov_deg: "),
-        ("[camera]\nmount = {}", "camera: needs either hfov_deg or an [intrinsics] table"),
+        (
+            "[camera]\nmount = {}",
+            "camera: needs one of hfov_deg, an [intrinsics] table, or a calibration file",
+        ),
         ("[camera.intrinsics]\nwidth_px = 4", "camera.intrinsics.height_px: Field required"),
     ],
 )
@@ -107,7 +110,7 @@ def test_a_camera_must_be_said(text: str, complaint: str, tmp_path: Path) -> Non
 def test_both_ways_to_say_the_camera_are_one_too_many(tmp_path: Path) -> None:
     intrinsics = "{width_px=4, height_px=4, fx_px=1.0, fy_px=1.0, cx_px=1.0, cy_px=1.0}"
     path = written(tmp_path, f"[camera]\nhfov_deg = 60\nintrinsics = {intrinsics}")
-    with pytest.raises(ConfigError, match="needs either hfov_deg or an"):
+    with pytest.raises(ConfigError, match="needs one of hfov_deg, an"):
         load(ReplayConfig, path)
 
 
@@ -192,10 +195,12 @@ def test_the_camera_of_a_configuration() -> None:
         config.camera(1280, 960)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 6, 14])
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 15])
 def test_distortion_opencv_does_not_take(count: int) -> None:
     coefficients = ", ".join(["0.0"] * count)
     settings = "width_px=4, height_px=4, fx_px=1.0, fy_px=1.0, cx_px=1.0, cy_px=1.0"
     override = f"camera.intrinsics={{{settings}, distortion=[{coefficients}]}}"
-    with pytest.raises(ConfigError, match=r"camera\.intrinsics: distortion takes 4, 5 or 8"):
+    with pytest.raises(
+        ConfigError, match=r"camera\.intrinsics: distortion of a pinhole takes 4, 5, 8, 12 or 14"
+    ):
         load(ReplayConfig, overrides=[override])

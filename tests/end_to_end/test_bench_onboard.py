@@ -50,7 +50,10 @@ def test_a_flight_of_any_camera_is_measured(flight: list[object], tmp_path: Path
     ("toml", "line"),
     [
         (None, "flight.mp4: expected the camera that took them, as --config flight.toml or"),
-        ("[camera]\n", "flight.toml: camera: needs either hfov_deg or an [intrinsics] table"),
+        (
+            "[camera]\n",
+            "flight.toml: camera: needs one of hfov_deg, an [intrinsics] table, or a calibration",
+        ),
         ("[camera]\nhfov_deg = 7e1\nzoom = 2\n", "flight.toml: camera.zoom: unknown key"),
         (
             "[camera]\nhfov_deg = 70.0\n[localizer.prepare]\nmin_contrast = 999.0\n",

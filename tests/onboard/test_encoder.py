@@ -97,7 +97,7 @@ def test_a_corrupt_model(model: Path, tmp_path: Path, content: bytes | None) -> 
     path.write_bytes(model.read_bytes()[:4000] if content is None else content)
     with pytest.raises(EngineError) as error:
         open_engine("onnxruntime", path)
-    assert line_of(error).startswith(f"{path}: onnxruntime refuses it: ")
+    assert line_of(error).startswith(f"{path}: not an ONNX file, ")
 
 
 def test_a_missing_model(tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ def test_a_camera_gives_the_newest_frame_stamped_on_the_monotonic_clock(video: P
 def test_closing_a_camera_wakes_who_waits_for_it(video: Path) -> None:
     class Stalling:
         read, release = cv2.VideoCapture(str(video)).read, staticmethod(lambda: None)
+        get = staticmethod(lambda _: 0.0)
 
         def grab(self) -> bool:
             time.sleep(0.2)
@@ -221,7 +222,7 @@ def test_a_camera_that_is_no_number_is_refused(name: str) -> None:
 
 
 def test_a_camera_that_is_not_there_is_named() -> None:
-    with pytest.raises(DataError, match="camera:97: no such capture device"):
+    with pytest.raises(DataError, match="camera:97: no such camera"):
         open_source("camera:97")
 
 

@@ -112,16 +112,24 @@ def test_ground_outside_the_picture_is_not_valid() -> None:
     assert not patch.image[patch.valid == 0].all(axis=1).any()
 
 
-@pytest.mark.parametrize(
-    ("pitch_deg", "footprint_m"), [(60.0, 600.0), (90.0, 100.0), (120.0, 100.0), (180.0, 100.0)]
-)
-def test_ground_behind_or_above_the_camera_gives_nothing(
-    pitch_deg: float, footprint_m: float
-) -> None:
+@pytest.mark.parametrize(("pitch_deg", "footprint_m"), [(60.0, 600.0), (75.0, 900.0)])
+def test_beyond_the_horizon_nothing_is_valid(pitch_deg: float, footprint_m: float) -> None:
+    camera = Camera.from_hfov(WIDTH_PX, HEIGHT_PX, 70.0)
+    white = np.full((HEIGHT_PX, WIDTH_PX, 3), 255, np.uint8)
+    patch = rectify(white, camera, Attitude(0.0, pitch_deg, 0.0), 100.0, footprint_m, 1.0)
+    assert patch is not None
+    behind = (np.indices(patch.valid.shape)[0] - (len(patch.valid) - 1) / 2.0) > patch.north_m
+    assert behind.any()
+    assert not patch.valid[behind].any()
+    assert not patch.image[behind].any()
+    assert 0.05 < patch.valid_fraction < 0.9
+
+
+@pytest.mark.parametrize("pitch_deg", [140.0, 180.0])
+def test_a_camera_that_sees_no_ground_gives_nothing(pitch_deg: float) -> None:
     camera = Camera.from_hfov(WIDTH_PX, HEIGHT_PX, 70.0)
     grey = np.full((HEIGHT_PX, WIDTH_PX, 3), 128, np.uint8)
-    attitude = Attitude(0.0, pitch_deg, 0.0)
-    assert rectify(grey, camera, attitude, 100.0, footprint_m, 1.0) is None
+    assert rectify(grey, camera, Attitude(0.0, pitch_deg, 0.0), 100.0, 100.0, 1.0) is None
 
 
 @given(size_px=st.integers(8, 300), share=st.floats(0.1, 1.2), gsd_m=st.sampled_from([0.5, 1, 2]))

@@ -179,14 +179,17 @@ def test_one_flipped_byte(
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda tree: tree.update(format_version=2), "format_version 2, this version reads 1"),
+        (lambda tree: tree.update(format_version=3), "format_version 3, this version reads 2"),
         (lambda tree: tree.update(required_features=["teleport"]), "requires teleport"),
         (lambda tree: tree.update(surprise=1), "surprise: unknown key"),
         (
             lambda tree: tree["descriptor"].update(dimension=32),
-            "drone.descriptors.npy: expected (6, 32) float32",
+            "drone.fp32.onnx: dimension differs: the file says 64, the manifest 32",
         ),
-        (lambda tree: tree["descriptor"].update(count=7), "places.npy: expected (7,) place rows"),
+        (
+            lambda tree: tree["descriptor"].update(count=7),
+            "layers hold 1000 places, descriptor.count",
+        ),
     ],
 )
 def test_a_manifest_that_promises_something_else(

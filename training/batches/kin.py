@@ -92,6 +92,16 @@ def kin_of(
     return Kin(_lists(ones, count), _lists(others, count))
 
 
+def with_pairs(kin: Kin, positive: Ints, neither: Ints) -> Kin:
+    """Kin, and the [P, 2] pairs of numbers that are positive or no negatives besides."""
+    keys = [_keys(kin.positive), _pair_keys(positive, kin.places)]
+    ones = np.unique(np.concatenate(keys))
+    others = [_keys(kin.neither), _pair_keys(neither, kin.places)]
+    return Kin(
+        _lists(ones, kin.places), _lists(np.setdiff1d(np.concatenate(others), ones), kin.places)
+    )
+
+
 def relation(
     kin: Kin, rows: npt.NDArray[np.integer], columns: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.int8]:
@@ -179,6 +189,17 @@ def _same(group: npt.NDArray[np.integer] | None) -> Ints:
     last = np.searchsorted(group[order], group[order], side="right")
     row, at = _spread(np.arange(1, len(group) + 1), last)
     return order[row] * len(group) + order[at]
+
+
+def _keys(lists: Lists) -> Ints:
+    """Of all pairs in lists, each once."""
+    row = np.repeat(np.arange(len(lists.offsets) - 1), np.diff(lists.offsets))
+    keep = row < lists.items
+    return np.asarray(row[keep] * len(np.diff(lists.offsets)) + lists.items[keep])
+
+
+def _pair_keys(pairs: Ints, count: int) -> Ints:
+    return np.asarray(pairs.min(axis=1) * count + pairs.max(axis=1))
 
 
 def _lists(keys: Ints, count: int) -> Lists:

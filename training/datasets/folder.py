@@ -75,10 +75,7 @@ class FolderStore:
 
     def end(self, view: View, name: str) -> tuple[int, bytes]:
         """Of the file."""
-        with self._path(view, name).open("rb", buffering=0) as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - END_BYTES))
-            return size, file.read(END_BYTES)
+        return end_of(self._path(view, name))
 
     def lines(self, name: str) -> Iterator[Line]:
         """The lines of a file, which are counted from 1.
@@ -96,6 +93,14 @@ class FolderStore:
 
     def _path(self, view: View, name: str) -> Path:
         return self.folder / view.value / (name + self.suffixes[view][name])
+
+
+def end_of(path: Path) -> tuple[int, bytes]:
+    """The size of a file and its last `END_BYTES`."""
+    with path.open("rb", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - END_BYTES))
+        return size, file.read(END_BYTES)
 
 
 def numbered(data: bytes, where: str) -> Iterator[Line]:

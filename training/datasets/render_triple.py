@@ -202,7 +202,7 @@ class _Scene:
         )
         height_agl_m = state.alt_amsl_m - self.middle_m[2]
         height_agl_m *= 1.0 + float(self._rng.normal(0.0, stretch))
-        seen = Prepared(camera.undistort(image), camera, attitude, height_agl_m)
+        seen = Prepared(image, camera, attitude, height_agl_m)
         footprint_m = self._spot.footprint_m
         patch = seen.rectify(footprint_m, footprint_m / self._style.size_px)
         return np.zeros_like(image) if patch is None else patch.image

@@ -5,8 +5,9 @@
     <folder>/train/metadata.jsonl   {"id": "<id>", "east_m": x, "north_m": y, "footprint_m": side}
                                     a line; optional, tells which places overlap
 
-A split may be sharded instead, see `shards`. A place is an id; it may lack any view or its text. A
-place with one of them alone is left out: there is nothing to compare it with.
+A split may be sharded instead, see `shards`, and a public data set may stand in a layout of its
+own, see `layouts`. A place is an id; it may lack any view or its text. A place with one of them
+alone is left out: there is nothing to compare it with.
 """
 
 from __future__ import annotations
@@ -26,15 +27,17 @@ from geobridge.onboard.preprocess import apply
 from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
-from ..batches.sampling import Kin, kin_of, plan_epoch, relation
+from ..batches.kin import Kin, with_pairs
+from ..batches.sampling import kin_of, plan_epoch, relation
 from ..config_data import AugmentConfig, BatchesConfig
 from ..config_model import PreprocessConfig
 from .batch import TEXT, Batch
 from .copies import same_pictures
 from .decode import UnreadableError, decode
-from .folder import METADATA, TEXTS, FolderStore, Store
+from .folder import METADATA, TEXTS, Store
+from .layouts.rows import RowStore
 from .look import ALL_EDGES, UNCHANGED, Edges, Look, look
-from .shards import ShardStore, is_sharded
+from .stores import open_store
 from .told import positions_of, texts_of
 
 Numbers = npt.NDArray[np.int32]
@@ -56,6 +59,7 @@ class TriplesSource:
         augment: changes of the pictures and texts of batches; None for none.
         neighbours: [N, K] numbers of places that are hard to tell apart, nearest first, or -1.
         edges: pairs of sides that are compared; a place is never left without one that it has.
+        variant: of a public data set, as `layouts` has them.
 
     Raises:
         DataError: names the folder or file that is missing or broken.
@@ -74,6 +78,7 @@ class TriplesSource:
         augment: AugmentConfig | None = None,
         neighbours: Numbers | None = None,
         edges: Edges = ALL_EDGES,
+        variant: str = "",
     ) -> None:
         self.folder = folder / split
         self.preprocess = preprocess
@@ -83,11 +88,7 @@ class TriplesSource:
         self.augment = augment or UNCHANGED
         self.neighbours = neighbours
         self.edges = edges
-        self.store: Store = (
-            ShardStore(self.folder, views)
-            if is_sharded(self.folder)
-            else FolderStore(self.folder, views)
-        )
+        self.store: Store = open_store(folder, split, views, variant)
         self.pictures = {view: frozenset(self.store.names(view)) for view in views}
         pictured = frozenset[str]().union(*self.pictures.values())
         self.texts = texts_of(self.store.lines(TEXTS), pictured) if with_texts else {}
@@ -111,18 +112,22 @@ class TriplesSource:
 
     @cached_property
     def kin(self) -> Kin:
-        """Who is no negative of whom: by overlap on the ground, and by the pictures themselves.
+        """Who is no negative of whom: by overlap on the ground, by the pictures
+        themselves, and as a public data set tells.
 
         Raises:
             DataError: very many places have one and the same picture.
         """
-        return kin_of(
+        told = self.store if isinstance(self.store, RowStore) else None
+        kin = kin_of(
             self.east_north_m,
             self.footprint_m,
             self.batches.positive_iou,
             self.batches.neither_iou,
-            same_picture=same_pictures(self.store, tuple(self.pictures), self.names),
+            told.groups(self.names) if told else None,
+            same_pictures(self.store, tuple(self.pictures), self.names),
         )
+        return with_pairs(kin, *told.pairs(self.names)) if told else kin
 
     def with_neighbours(self, neighbours: Numbers | None) -> TriplesSource:
         """The same source with other neighbours; batches differ from here on."""

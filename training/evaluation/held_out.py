@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,7 +15,8 @@ from geobridge.onboard.views import View
 from ..config import OptimConfig, TrainConfig
 from ..config_data import TriplesConfig
 from ..datasets.batch import TEXT
-from ..datasets.shards import CATALOGUE, is_sharded
+from ..datasets.shards import CATALOGUE
+from ..datasets.stores import has_split, views_of
 from ..datasets.triples import TriplesSource
 from ..model import GeoBridge
 from .directions import Table, six_directions
@@ -29,7 +29,7 @@ _PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def folder_of(settings: TrainConfig, split: str) -> Path | None:
     """The folder with a split of the configured data; None where there is none."""
     data = settings.data
-    if not isinstance(data, TriplesConfig) or not (Path(data.folder) / split).is_dir():
+    if not isinstance(data, TriplesConfig) or not has_split(Path(data.folder), split, data.variant):
         return None
     return Path(data.folder)
 
@@ -41,9 +41,9 @@ def open_split(settings: TrainConfig, folder: Path, split: str) -> TriplesSource
         DataError: there is no such split, it cannot be used, or there is nothing to compare.
     """
     where = folder / split
-    if not where.is_dir():
+    if not has_split(folder, split, _variant(settings)):
         raise DataError(f"{folder}: no split {split!r} there, {_instead(folder)}")
-    known, offered = settings.model.view_list, _offered(where)
+    known, offered = settings.model.view_list, views_of(folder, split, _variant(settings))
     shared = [view for view in known if view in offered]
     towers = [*map(str, known), *([TEXT] if settings.model.text_tower else [])]
     if not shared or (len(shared) == 1 and not settings.model.text_tower):
@@ -59,12 +59,14 @@ def open_split(settings: TrainConfig, folder: Path, split: str) -> TriplesSource
         seed=0,
         split=split,
         with_texts=settings.model.text_tower,
+        variant=_variant(settings),
     )
 
 
 def tell_left_out(settings: TrainConfig, where: Path) -> None:
     """Warn of views that either the split or the model lacks."""
-    known, offered = settings.model.view_list, _offered(where)
+    known = settings.model.view_list
+    offered = views_of(where.parent, where.name, _variant(settings))
     for view in offered:
         if view not in known:
             log.warning("%s: left out, the model has no tower for it", where / view.value)
@@ -96,15 +98,8 @@ def precision(optim: OptimConfig, device: torch.device) -> AbstractContextManage
     return torch.autocast(device.type, kind if usable else torch.bfloat16, enabled=usable)
 
 
-def _offered(split: Path) -> list[View]:
-    """As folders, or as the shards tell."""
-    if not is_sharded(split):
-        return [view for view in View if (split / view.value).is_dir()]
-    try:
-        named = json.loads((split / CATALOGUE).read_bytes())["views"]
-        return [view for view in View if view.value in named]
-    except (ValueError, LookupError, TypeError):
-        raise DataError(f"{split / CATALOGUE}: not a catalogue of shards") from None
+def _variant(settings: TrainConfig) -> str:
+    return settings.data.variant if isinstance(settings.data, TriplesConfig) else ""
 
 
 def _instead(folder: Path) -> str:

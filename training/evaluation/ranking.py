@@ -39,7 +39,7 @@ def ranks(
     """
     count = len(queries)
     found = np.empty(count, np.int64)
-    with _exact_products():
+    with exact_products():
         for start in range(0, count, CHUNK):
             asked = torch.from_numpy(queries[start : start + CHUNK]).to(device)
             ranked = _ranks_of(asked, start, references)
@@ -72,7 +72,7 @@ def figures(found: Ranks) -> dict[str, float]:
 
 
 @contextmanager
-def _exact_products() -> Iterator[None]:
+def exact_products() -> Iterator[None]:
     """float32 throughout: neither autocast nor TF32, which would round what is near into ties."""
     usual = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

@@ -102,6 +102,7 @@ def open_source(settings: TrainConfig) -> BatchSource:
         batches=settings.batches,
         augment=settings.augment,
         edges=edges_of(settings),
+        variant=data.variant,
     )
 
 

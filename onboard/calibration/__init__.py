@@ -1,0 +1,1 @@
+"""Intrinsics that OpenCV, Kalibr and ROS wrote, as one record."""

@@ -1,0 +1,1 @@
+"""How each benchmark counts: one file for every family of protocols."""
