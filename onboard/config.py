@@ -333,6 +333,17 @@ class SourceConfig(Section):
     """From the time that a camera, kernel or stream gives to mid-exposure, by calibration."""
 
 
+class RecordConfig(Section):
+    """What is kept of a flight."""
+
+    folder: str | None = None
+    """Where each flight gets a file of its own; None keeps no record."""
+    frames: Literal["none", "thumbnails", "every"] = "none"
+    """`every` keeps each frame that was looked at to the last bit, for `geobridge replay`."""
+    quota_mb: Annotated[int, Field(ge=10)] = 4096
+    """The oldest records make room for a new one when they take more than half of this."""
+
+
 class ReplayConfig(Section):
     """`geobridge replay --config` or overrides."""
 
@@ -356,21 +367,27 @@ class RunConfig(Section):
     source: SourceConfig
     localizer: LocalizerConfig = LocalizerConfig()
     link: LinkConfig = LinkConfig()
-    record: str | None = None
-    """A new file for what became of every frame; None keeps no record."""
+    record: RecordConfig = RecordConfig()
 
 
 S = TypeVar("S", bound=Section)
 
 
-def load(model: type[S], path: Path | None = None, overrides: Sequence[str] = ()) -> S:
+def load(
+    model: type[S],
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> S:
     """A configuration from a TOML file and `table.key=value` overrides; later overrides win.
+
+    Tables of the file take the place of those of `base`, whole; overrides change single keys.
 
     Raises:
         ConfigError: names the file and the full key, in one line.
     """
     where = str(path) if path else "configuration"
-    tree = _read_toml(path) if path else {}
+    tree = {**(base or {}), **(read_toml(path) if path else {})}
     for override in overrides:
         _override(tree, override)
     return validate(model, tree, where)
@@ -399,7 +416,12 @@ def first_problem(error: ValidationError) -> str:
     return f"{key}: {text}{more}" if key else f"{text}{more}"
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is no TOML.
+    """
     try:
         with path.open("rb") as file:
             return tomllib.load(file)

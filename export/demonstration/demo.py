@@ -211,7 +211,7 @@ def _page(out: Path, summary: dict[str, Any]) -> dict[str, Any]:
         "the signed bundle": "bundle/",
         "what the pilot's configuration says": "flight/onboard.toml",
         "what the daemon said": "flight/daemon.log",
-        "what became of every frame": "flight/record.jsonl",
+        "what became of every frame": "flight/record/",
         "the triples": "triples/",
         "all figures": "summary.json",
     }

@@ -47,8 +47,8 @@ class Remembers(Protocol):
     def handled(self, frame: Frame, telemetry: Telemetry, outcome: Fix | Rejection) -> None:
         """A frame, what the localizer was told beside it, and what became of both."""
 
-    def reset(self) -> None:
-        """The localizer has forgotten its track."""
+    def reset(self, t_capture_ns: int) -> None:
+        """The localizer forgot its track before the frame that was taken then."""
 
 
 @dataclass
@@ -79,13 +79,9 @@ class Eyes:
         """
         for frame in self._frames(stopped):
             self.board.frame_ns, self.board.camera = frame.t_capture_ns, None
-            if self._wants_reset.is_set():
-                self._wants_reset.clear()
-                localizer.reset()
-                if self.record:
-                    self.record.reset()
             if self._is_due(frame):
                 self.on_look(True)
+                self._obey_reset(localizer, frame)
                 self._handle(localizer, frame)
                 self.on_look(False)
 
@@ -93,6 +89,13 @@ class Eyes:
         """Have the localizer forget its track before the next frame; from any thread."""
         self.publisher.withdraw()
         self._wants_reset.set()
+
+    def _obey_reset(self, localizer: Localizes, frame: Frame) -> None:
+        if self._wants_reset.is_set():
+            self._wants_reset.clear()
+            localizer.reset()
+            if self.record:
+                self.record.reset(frame.t_capture_ns)
 
     def _frames(self, stopped: threading.Event) -> Iterator[Frame]:
         failures = 0

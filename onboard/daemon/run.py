@@ -27,6 +27,7 @@ from .daemon import Daemon
 from .eyes import Eyes, TelemetryAt
 from .preflight import compared, listed
 from .radio import Radio
+from .record import begun
 from .states import State
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,13 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
         config.source.process_rate_hz,
         reopen=open_ if live else None,
     )
-    return wired(config.link, link, clock, autopilot, eyes)
+    daemon = wired(config.link, link, clock, autopilot, eyes)
+    if config.record.folder is not None:
+        recorder = begun(config)
+        opened.callback(recorder.close)
+        eyes.record = daemon.radio.record = recorder
+        daemon.on_state = lambda state, reason, now_ns: recorder.event(str(state), reason, now_ns)
+    return daemon
 
 
 def _shooting(source: SourceConfig) -> Shooting:
