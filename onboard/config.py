@@ -110,27 +110,38 @@ class CameraConfig(Section):
             raise ValueError("calibrated names a camera of a calibration file, which is missing")
         return self
 
+    def size_px(self) -> tuple[int, int] | None:
+        """Width and height of the pictures that the intrinsics are for; None for a field of view.
+
+        Raises:
+            ConfigError: the calibration file is none.
+        """
+        known = self._known()
+        return (known["width_px"], known["height_px"]) if known else None
+
     def camera(self, width_px: int, height_px: int) -> Camera:
         """The camera of pictures of this size.
 
         Raises:
             ConfigError: the intrinsics were given for another size, or their file is none.
         """
-        mount = Mount(**self.mount.model_dump())
-        if self.hfov_deg is not None:
+        mount, known = Mount(**self.mount.model_dump()), self._known()
+        if known is None:
+            assert self.hfov_deg is not None
             return Camera.from_hfov(width_px, height_px, self.hfov_deg, mount)
-        if self.calibration is not None:
-            where = self.calibration
-            known = vars(read_calibration(Path(where), self.calibrated))
-        else:
-            assert self.intrinsics is not None
-            where, known = "camera.intrinsics", self.intrinsics.model_dump()
         if (known["width_px"], known["height_px"]) != (width_px, height_px):
             raise ConfigError(
-                f"{where}: for {known['width_px']}x{known['height_px']} px,"
+                f"{self.calibration or 'camera.intrinsics'}: for"
+                f" {known['width_px']}x{known['height_px']} px,"
                 f" the pictures have {width_px}x{height_px} px"
             )
         return Camera(**known, mount=mount)
+
+    def _known(self) -> dict[str, Any] | None:
+        """Full intrinsics by `Camera`'s names, where there are any."""
+        if self.calibration is not None:
+            return vars(read_calibration(Path(self.calibration), self.calibrated))
+        return self.intrinsics.model_dump() if self.intrinsics else None
 
 
 def _either(counts: Sequence[int]) -> str:
@@ -333,6 +344,13 @@ class RecordConfig(Section):
     """The oldest records make room for a new one when they take more than half of this."""
 
 
+class StatusConfig(Section):
+    """The page for a browser on this computer."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """On 127.0.0.1 alone: `/`, `/healthz`, `/metrics`; None serves nothing, 0 takes a free one."""
+
+
 class ReplayConfig(Section):
     """`geobridge replay --config` or overrides."""
 
@@ -357,6 +375,7 @@ class RunConfig(Section):
     localizer: LocalizerConfig = LocalizerConfig()
     link: LinkConfig = LinkConfig()
     record: RecordConfig = RecordConfig()
+    status: StatusConfig = StatusConfig()
 
 
 S = TypeVar("S", bound=Section)

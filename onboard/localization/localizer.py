@@ -34,7 +34,7 @@ from .verify import Alignment, Imagery, verify
 
 log = logging.getLogger(__name__)
 
-STAGES = ("prepare", "encode", "search", "verify", "decide")
+STAGES = ("prepare", "rectify", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
 WELL_SEEN = 0.85
 """Part of a footprint that a frame must show for a smaller one not to be better."""
@@ -113,6 +113,7 @@ class Localizer:
         problem = moment.problem_after(last) if last else None
         if problem is not None:
             return Rejection(t_ns, *problem)
+        self._on_stage("prepare")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
         prior = believed(telemetry.prior or self._prior, self.local)
@@ -140,7 +141,7 @@ class Localizer:
         if isinstance(shown, Rejection):
             return shown
         pixels = [self.encoder.prepare(each.query.image, each.query.valid) for each in shown]
-        self._on_stage("prepare")
+        self._on_stage("rectify")
         try:
             descriptors = self.encoder.encode(pixels)
         except EngineError as error:

@@ -207,6 +207,16 @@ def _ground_below(below: Below) -> tuple[float, float]:
     return (low_m + high_m) / 2.0, (high_m - low_m) / 4.0
 
 
+def upright(frame: Frame, camera: Camera, config: PrepareConfig) -> Image | Rejection:
+    """The undistorted picture itself, where there is nothing to flatten: of a camera that looks
+    ahead, as street pictures do."""
+    size_px = camera.width_px, camera.height_px
+    problem = picture_problem(frame.image, *size_px, config.min_contrast)
+    if problem is not None:
+        return Rejection(frame.t_capture_ns, *problem)
+    return camera.undistort(frame.image)
+
+
 def ground(
     t_ns: int,
     prepared: Prepared,
