@@ -344,6 +344,13 @@ class RecordConfig(Section):
     """The oldest records make room for a new one when they take more than half of this."""
 
 
+class StatusConfig(Section):
+    """The page for a browser on this computer."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """On 127.0.0.1 alone: `/`, `/healthz`, `/metrics`; None serves nothing, 0 takes a free one."""
+
+
 class ReplayConfig(Section):
     """`geobridge replay --config` or overrides."""
 
@@ -368,6 +375,7 @@ class RunConfig(Section):
     localizer: LocalizerConfig = LocalizerConfig()
     link: LinkConfig = LinkConfig()
     record: RecordConfig = RecordConfig()
+    status: StatusConfig = StatusConfig()
 
 
 S = TypeVar("S", bound=Section)

@@ -14,6 +14,7 @@ from ..frames.source import FrameSource
 from ..mavlink.outputs.publisher import Publisher
 from ..records import Fix, Frame, Reason, Rejection, Telemetry
 from .board import Board
+from .continuity import Continuity
 
 NS_PER_S = 1_000_000_000
 MAX_AHEAD_NS = NS_PER_S // 5
@@ -64,6 +65,7 @@ class Eyes:
     publisher: Publisher
     board: Board
     process_rate_hz: float
+    continuity: Continuity
     reopen: Callable[[], FrameSource] | None = None
     record: Remembers | None = None
     on_look: Callable[[bool], None] = lambda is_looking: None
@@ -93,6 +95,7 @@ class Eyes:
     def _obey_reset(self, localizer: Localizes, frame: Frame) -> None:
         if self._wants_reset.is_set():
             self._wants_reset.clear()
+            self.continuity.forget()
             localizer.reset()
             if self.record:
                 self.record.reset(frame.t_capture_ns)
@@ -149,11 +152,16 @@ class Eyes:
         start_ns = time.monotonic_ns()
         outcome = localizer.handle(frame, telemetry)
         took_ms = (time.monotonic_ns() - start_ns) / 1e6
+        self.continuity.moved(frame.t_capture_ns, telemetry)
         if isinstance(outcome, Rejection):
             kind = str(outcome.reason)
             log.debug("no fix: %s: %s", outcome.reason, outcome.detail)
             if outcome.reason is Reason.INCONSISTENT:
                 self.publisher.withdraw()  # this frame or the last fix is wrong; nobody knows which
+                self.continuity.contradicted(frame.t_capture_ns)
+        elif not self.continuity.accepts(outcome):
+            kind = "fix elsewhere"
+            self.publisher.withdraw()
         elif self._wants_reset.is_set():
             kind = "fix before a reset"
         else:

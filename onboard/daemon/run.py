@@ -22,7 +22,11 @@ from ..mavlink.link import Link
 from ..mavlink.outputs.publisher import Publisher
 from ..mavlink.telemetry import AutopilotTelemetry
 from ..mavlink.timesync import Timesync
+from ..status.ground import Ground
+from ..status.server import StatusServer
+from ..status.view import View
 from .board import Board
+from .continuity import Continuity
 from .daemon import Daemon
 from .eyes import Eyes, TelemetryAt
 from .preflight import compared, listed
@@ -69,6 +73,11 @@ def run(
 
 def _fly(config: RunConfig, opened: ExitStack) -> None:
     daemon = _assemble(config, opened)
+    page = View(daemon)
+    if config.status.port is not None:
+        server = StatusServer(page, config.status.port)
+        opened.callback(server.close)
+        log.info("status page: http://127.0.0.1:%d", server.port)
     daemon.talk()
     try:
         localizer = open_localizer(
@@ -78,6 +87,8 @@ def _fly(config: RunConfig, opened: ExitStack) -> None:
             trusted_keys=config.trusted_keys,
             prior=read_prior(Path(config.prior)) if config.prior else None,
         )
+        if config.status.port is not None:
+            page.ground = Ground(localizer.coverage, localizer.imagery, localizer.gsd_m)
     except BaseException as error:  # an interrupt as well
         daemon.board.fault = str(error) or "stopped"
         daemon.end(daemon.board.fault)
@@ -125,6 +136,7 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
         publisher,
         board,
         config.source.process_rate_hz,
+        Continuity(config.localizer.filter.velocity_accuracy_m_s),
         reopen=open_ if live else None,
     )
     daemon = wired(config.link, link, clock, autopilot, eyes)

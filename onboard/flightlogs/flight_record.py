@@ -96,6 +96,10 @@ class FlightRecord:
         """What the localizer was told beside the frame that was taken then, to the last bit."""
         return self._telemetry.get(t_ns, Telemetry(t_ns))
 
+    def entries(self) -> Iterator[tuple[str, Any]]:
+        """Topic and content of everything, in the order of writing."""
+        return _entries(self)
+
     def was_reset(self, t_ns: int) -> bool:
         """Whether the track was forgotten before the frame that was taken then."""
         return t_ns in self._resets_ns
