@@ -200,7 +200,7 @@ def _height(telemetry: Telemetry, config: PrepareConfig, below: Below | None) ->
 
 def _ground_below(below: Below) -> tuple[float, float]:
     """Height AMSL of the ground below the vehicle, and what it may be off by, 1-sigma."""
-    here_m = below.terrain.height_amsl_m(*below.at_m) if below.at_m else None
+    here_m = below.terrain.ground_amsl_m(*below.at_m) if below.at_m else None
     if here_m is not None:
         return here_m, 0.0
     low_m, high_m = below.terrain.span_m()
