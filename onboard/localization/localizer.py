@@ -96,6 +96,7 @@ class Localizer:
     def reset(self) -> None:
         """Forget the track; the next fix is earned as the first one was."""
         self.filter, self._last = MotionFilter(self.config.filter), None
+        self._settled = AS_TOLD
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
