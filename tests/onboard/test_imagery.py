@@ -77,7 +77,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         sizes.append(len(content))
         return decode(content, flags)
 
-    monkeypatch.setattr(imagery_module.cv2, "imdecode", counting)
+    monkeypatch.setattr(cv2, "imdecode", counting)
     return sizes
 
 
