@@ -311,7 +311,7 @@ COMMANDS = {
     "build": Command(
         "make TensorRT plans of a bundle, where it flies",
         encoders.build,
-        "geobridge.export.tensorrt:build",
+        "geobridge.export.tensorrt.build:build",
     ),
     "bench": Command(
         "time encoders on this machine", encoders.bench, "geobridge.onboard.bench.bench:bench"
