@@ -264,8 +264,8 @@ examples:
 
 def _replay(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("frames", metavar="FRAMES", help="video file or folder of pictures")
-    add("--telemetry", type=existing, required=True, metavar="CSV", help="of the autopilot")
+    add("frames", metavar="FRAMES", help="video file, folder of pictures, or flight record (.mcap)")
+    add("--telemetry", type=existing, metavar="CSV", help="of the autopilot; a record has its own")
     add("--bundle", type=existing, required=True, metavar="BUNDLE", help="folder")
     add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the report")
     add("--truth", type=existing, metavar="CSV", help="positions to compare with")
@@ -276,7 +276,13 @@ def _replay(parser: ArgumentParser) -> None:
 
 
 def _run(parser: ArgumentParser) -> None:
-    parser.add_argument("config_path", type=existing, metavar="CONFIG", help="TOML file")
+    add = parser.add_argument
+    add("config_path", type=existing, metavar="CONFIG", help="TOML file")
+    one = parser.add_mutually_exclusive_group()
+    text = "print what the autopilot must have set, and do not fly"
+    one.add_argument("--params", action="store_true", help=text)
+    text = "read the autopilot's parameters and print what differs, and do not fly"
+    one.add_argument("--check-params", action="store_true", help=text)
     overrides(parser)
 
 
@@ -344,7 +350,7 @@ COMMANDS = {
     ),
     "replay": Command("localize a recorded flight", _replay, "geobridge.onboard.replay:replay"),
     "fly": Command("simulate a flight", fly, "geobridge.export.flights.fly:fly"),
-    "run": Command("localize in flight", _run, "geobridge.onboard.daemon:run"),
+    "run": Command("localize in flight", _run, "geobridge.onboard.daemon.run:run"),
     "doctor": Command("what works on this machine", as_json, "geobridge.onboard.doctor:doctor"),
 }
 """Every command of `geobridge`, in the order in which they are used."""

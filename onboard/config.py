@@ -110,27 +110,38 @@ class CameraConfig(Section):
             raise ValueError("calibrated names a camera of a calibration file, which is missing")
         return self
 
+    def size_px(self) -> tuple[int, int] | None:
+        """Width and height of the pictures that the intrinsics are for; None for a field of view.
+
+        Raises:
+            ConfigError: the calibration file is none.
+        """
+        known = self._known()
+        return (known["width_px"], known["height_px"]) if known else None
+
     def camera(self, width_px: int, height_px: int) -> Camera:
         """The camera of pictures of this size.
 
         Raises:
             ConfigError: the intrinsics were given for another size, or their file is none.
         """
-        mount = Mount(**self.mount.model_dump())
-        if self.hfov_deg is not None:
+        mount, known = Mount(**self.mount.model_dump()), self._known()
+        if known is None:
+            assert self.hfov_deg is not None
             return Camera.from_hfov(width_px, height_px, self.hfov_deg, mount)
-        if self.calibration is not None:
-            where = self.calibration
-            known = vars(read_calibration(Path(where), self.calibrated))
-        else:
-            assert self.intrinsics is not None
-            where, known = "camera.intrinsics", self.intrinsics.model_dump()
         if (known["width_px"], known["height_px"]) != (width_px, height_px):
             raise ConfigError(
-                f"{where}: for {known['width_px']}x{known['height_px']} px,"
+                f"{self.calibration or 'camera.intrinsics'}: for"
+                f" {known['width_px']}x{known['height_px']} px,"
                 f" the pictures have {width_px}x{height_px} px"
             )
         return Camera(**known, mount=mount)
+
+    def _known(self) -> dict[str, Any] | None:
+        """Full intrinsics by `Camera`'s names, where there are any."""
+        if self.calibration is not None:
+            return vars(read_calibration(Path(self.calibration), self.calibrated))
+        return self.intrinsics.model_dump() if self.intrinsics else None
 
 
 def _either(counts: Sequence[int]) -> str:
@@ -142,7 +153,7 @@ class PrepareConfig(Section):
     """What a frame must offer before it is looked at."""
 
     max_tilt_deg: Positive = 35.0
-    min_contrast: NonNegative = 6.0
+    min_contrast: NonNegative = 2.5
     """Standard deviation of the grey levels below which a picture says nothing."""
     min_valid_fraction: Fraction = 0.5
     """Part of the reference footprint that the frame must cover."""
@@ -252,19 +263,54 @@ class LocalizerConfig(Section):
     gate: GateConfig = GateConfig()
 
 
+OutputName = Literal[
+    "auto",
+    "gps_input",
+    "odometry",
+    "vision_position_estimate",
+    "external_position_estimate",
+    "global_position_sensor",
+]
+
+
 class LinkConfig(Section):
-    """Where the autopilot is, in pymavlink's words, and who we are to it."""
+    """Where the autopilot is, who we are to it, and what it is told."""
 
     address: str = "udpout:127.0.0.1:14550"
+    """`udpout:HOST:PORT`, `udpin:HOST:PORT`, `tcp:HOST:PORT` or the path of a serial device."""
     baud: Annotated[int, Field(gt=0)] = 921_600
+    allow_remote: bool = False
+    """Let the address lie beyond this computer; needs a key."""
+    signing_key: Annotated[Path, Field(strict=False)] | None = None
+    """A file, its owner's alone: 32 bytes, 64 hexadecimal digits, or `passphrase: WORDS`."""
+    signing_state: str = "~/.local/state/geobridge/signing"
+    """Where timestamps are kept that must not be used again."""
+    signing_link_id: Annotated[int, Field(ge=1, le=255)] = 1
     source_system: Annotated[int, Field(ge=1, le=255)] = 1
     source_component: Annotated[int, Field(ge=1, le=255)] = 197
     """197 is MAV_COMP_ID_VISUAL_INERTIAL_ODOMETRY."""
+    autopilot_system: Annotated[int, Field(ge=1, le=255)] = 1
+    autopilot_component: Annotated[int, Field(ge=1, le=255)] = 1
+    """The one autopilot that is believed; everybody else is passed over."""
+    ground_system: Annotated[int, Field(ge=1, le=255)] = 255
+    """The ground station whose commands are obeyed."""
+    output: OutputName = "auto"
+    """What the autopilot is told; `auto` chooses by its kind and version."""
     gps_id: Annotated[int, Field(ge=0, le=7)] = 0
+    """Of GPS_INPUT: the receiver whose GPSn_TYPE is 14, counted from 0."""
+    sensor_id: Annotated[int, Field(ge=1, le=255)] = 1
+    """Of GLOBAL_POSITION_SENSOR: what EKF2_AGPi_ID says; 0 there is a slot that is off."""
     rate_hz: Annotated[float, Field(ge=5, le=50)] = 8.0
     """ArduPilot calls a GPS unhealthy when messages are more than 215 ms apart on average."""
     max_fix_age_s: Annotated[float, Field(gt=0, le=10)] = 2.0
     """A fix is propagated by velocity for so long; then one explicit no-fix, then silence."""
+
+    @model_validator(mode="after")
+    def _not_the_autopilot_itself(self) -> LinkConfig:
+        ours = self.source_system, self.source_component
+        if ours == (self.autopilot_system, self.autopilot_component):
+            raise ValueError("source_component must differ from the autopilot's")
+        return self
 
 
 class SourceConfig(Section):
@@ -285,6 +331,24 @@ class SourceConfig(Section):
     """Pictures per second that it is asked for."""
     exposure_offset_ms: Annotated[float, Field(ge=-2000, le=2000)] = 0.0
     """From the time that a camera, kernel or stream gives to mid-exposure, by calibration."""
+
+
+class RecordConfig(Section):
+    """What is kept of a flight."""
+
+    folder: str | None = None
+    """Where each flight gets a file of its own; None keeps no record."""
+    frames: Literal["none", "thumbnails", "every"] = "none"
+    """`every` keeps each frame that was looked at to the last bit, for `geobridge replay`."""
+    quota_mb: Annotated[int, Field(ge=10)] = 4096
+    """The oldest records make room for a new one when they take more than half of this."""
+
+
+class StatusConfig(Section):
+    """The page for a browser on this computer."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """On 127.0.0.1 alone: `/`, `/healthz`, `/metrics`; None serves nothing, 0 takes a free one."""
 
 
 class ReplayConfig(Section):
@@ -310,21 +374,28 @@ class RunConfig(Section):
     source: SourceConfig
     localizer: LocalizerConfig = LocalizerConfig()
     link: LinkConfig = LinkConfig()
-    record: str | None = None
-    """A new file for what became of every frame; None keeps no record."""
+    record: RecordConfig = RecordConfig()
+    status: StatusConfig = StatusConfig()
 
 
 S = TypeVar("S", bound=Section)
 
 
-def load(model: type[S], path: Path | None = None, overrides: Sequence[str] = ()) -> S:
+def load(
+    model: type[S],
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> S:
     """A configuration from a TOML file and `table.key=value` overrides; later overrides win.
+
+    Tables of the file take the place of those of `base`, whole; overrides change single keys.
 
     Raises:
         ConfigError: names the file and the full key, in one line.
     """
     where = str(path) if path else "configuration"
-    tree = read_toml(path) if path else {}
+    tree = {**(base or {}), **(read_toml(path) if path else {})}
     for override in overrides:
         _override(tree, override)
     return validate(model, tree, where)

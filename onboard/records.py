@@ -85,6 +85,11 @@ class Reason(str, Enum):
     """Why a frame gave no fix."""
 
     BAD_IMAGE = "bad_image"
+    WRONG_SIZE = "wrong_size"
+    BLACK = "black"
+    OVEREXPOSED = "overexposed"
+    BLURRED = "blurred"
+    TORN = "torn"
     FROZEN = "frozen"
     NO_ATTITUDE = "no_attitude"
     NO_HEIGHT = "no_height"

@@ -25,6 +25,11 @@ WORTH = (
 STEADY_FROM, SILENT_BELOW = 0.8, 0.5
 WHY = {
     Reason.BAD_IMAGE: "the picture shows too little contrast",
+    Reason.WRONG_SIZE: "the picture is of another size than the camera's",
+    Reason.BLACK: "the picture is black",
+    Reason.OVEREXPOSED: "the picture is overexposed",
+    Reason.BLURRED: "the picture is blurred",
+    Reason.TORN: "the picture is torn",
     Reason.FROZEN: "the picture stands still",
     Reason.NO_ATTITUDE: "no attitude",
     Reason.NO_HEIGHT: "no height above ground",

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
@@ -28,6 +26,7 @@ from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
 from .gate import Evidence, gate, looks_alike
 from .measure import fix_of, measured_position
+from .moment import Moment
 from .prepare import Below, Prepared, ground, prepare, trusted
 from .rectify import Patch
 from .search import Believed, Search, believed
@@ -35,7 +34,7 @@ from .verify import Alignment, Imagery, verify
 
 log = logging.getLogger(__name__)
 
-STAGES = ("prepare", "encode", "search", "verify", "decide")
+STAGES = ("prepare", "rectify", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
 WELL_SEEN = 0.85
 """Part of a footprint that a frame must show for a smaller one not to be better."""
@@ -92,22 +91,30 @@ class Localizer:
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
         self._settled = AS_TOLD
-        self._last: Frame | None = None
+        self._last: Moment | None = None
+
+    def reset(self) -> None:
+        """Forget the track; the next fix is earned as the first one was."""
+        self.filter, self._last = MotionFilter(self.config.filter), None
+        self._settled = AS_TOLD
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
         t_ns = frame.t_capture_ns
         last = self._last
-        if last is not None and t_ns <= last.t_capture_ns:
+        if last is not None and t_ns <= last.frame.t_capture_ns:
             return Rejection(t_ns, Reason.OUT_OF_ORDER, "frame is not newer than the last one")
         telemetry = trusted(telemetry)
         below = self._below(t_ns)
         prepared = prepare(frame, telemetry, self.camera, self.config.prepare, below)
         if isinstance(prepared, Rejection):
             return prepared
-        self._last = frame
-        if last is not None and np.array_equal(frame.image, last.image):
-            return Rejection(t_ns, Reason.FROZEN, "the same picture to the last bit as before")
+        moment = Moment(frame, telemetry, prepared)
+        self._last = moment
+        problem = moment.problem_after(last) if last else None
+        if problem is not None:
+            return Rejection(t_ns, *problem)
+        self._on_stage("prepare")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
         prior = believed(telemetry.prior or self._prior, self.local)
@@ -135,7 +142,7 @@ class Localizer:
         if isinstance(shown, Rejection):
             return shown
         pixels = [self.encoder.prepare(each.query.image, each.query.valid) for each in shown]
-        self._on_stage("prepare")
+        self._on_stage("rectify")
         try:
             descriptors = self.encoder.encode(pixels)
         except EngineError as error:

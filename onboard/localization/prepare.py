@@ -12,10 +12,10 @@ from ..config import MAX_HEIGHT_RATIO, LocalizerConfig, PrepareConfig
 from ..records import Attitude, Frame, Image, Prior, Reason, Rejection, Telemetry
 from ..terrain import Relief, Terrain
 from .doubt import AS_TOLD, Hypothesis, height_ratio, hypotheses
+from .health import picture_problem
 from .rectify import Matrix, Patch, crop_centre, lay
 from .sight import Sight
 
-_HEALTH_STEP_PX = 8
 MIN_HEIGHT_AGL_M, MAX_HEIGHT_AGL_M = 0.1, 20_000.0
 """Heights outside are nonsense of a sensor, and would leave the range of the arithmetic."""
 ANY_HEADING_DEG = 90.0
@@ -105,9 +105,10 @@ def prepare(
     def reject(reason: Reason, detail: str) -> Rejection:
         return Rejection(frame.t_capture_ns, reason, detail)
 
-    problem = picture_problem(frame.image, camera, config.min_contrast)
-    if problem:
-        return reject(Reason.BAD_IMAGE, problem)
+    size_px = camera.width_px, camera.height_px
+    problem = picture_problem(frame.image, *size_px, config.min_contrast)
+    if problem is not None:
+        return reject(*problem)
     age_s = abs(frame.t_capture_ns - telemetry.t_ns) * 1e-9
     if not age_s <= config.max_telemetry_age_s:
         return reject(Reason.STALE_TELEMETRY, f"telemetry is {age_s:.2f} s off the exposure")
@@ -199,11 +200,21 @@ def _height(telemetry: Telemetry, config: PrepareConfig, below: Below | None) ->
 
 def _ground_below(below: Below) -> tuple[float, float]:
     """Height AMSL of the ground below the vehicle, and what it may be off by, 1-sigma."""
-    here_m = below.terrain.height_amsl_m(*below.at_m) if below.at_m else None
+    here_m = below.terrain.ground_amsl_m(*below.at_m) if below.at_m else None
     if here_m is not None:
         return here_m, 0.0
     low_m, high_m = below.terrain.span_m()
     return (low_m + high_m) / 2.0, (high_m - low_m) / 4.0
+
+
+def upright(frame: Frame, camera: Camera, config: PrepareConfig) -> Image | Rejection:
+    """The undistorted picture itself, where there is nothing to flatten: of a camera that looks
+    ahead, as street pictures do."""
+    size_px = camera.width_px, camera.height_px
+    problem = picture_problem(frame.image, *size_px, config.min_contrast)
+    if problem is not None:
+        return Rejection(frame.t_capture_ns, *problem)
+    return camera.undistort(frame.image)
 
 
 def ground(
@@ -225,16 +236,6 @@ def ground(
         detail = f"{seen:.0%} of the footprint seen, {needed:.0%} needed"
         return Rejection(t_ns, Reason.TOO_LITTLE_GROUND, detail)
     return patch, middle
-
-
-def picture_problem(image: Image, camera: Camera, min_contrast: float) -> str | None:
-    """What is wrong with a picture, or None."""
-    if image.dtype != np.uint8 or image.shape != (camera.height_px, camera.width_px, 3):
-        return f"picture is {image.shape}, the camera gives {camera.width_px}x{camera.height_px}"
-    contrast = float(image[::_HEALTH_STEP_PX, ::_HEALTH_STEP_PX].mean(axis=2).std())
-    if not contrast >= min_contrast:
-        return f"contrast {contrast:.1f} grey levels, {min_contrast:g} needed"
-    return None
 
 
 def off_nadir_deg(enu_from_camera: Matrix) -> float:

@@ -6,23 +6,25 @@ serial port hides a dead line, and its TCP port prints and sleeps.
 
 from __future__ import annotations
 
-import math
+import ipaddress
 import os
 import re
 import socket
 import termios
 import time
 import tty
-from contextlib import suppress
 from typing import Any, Protocol
 
 from ..errors import LinkError
 
 MAX_READ_BYTES = 65_535
 MAX_PORT = 65_535
-CONNECT_S = 5.0
+CONNECT_S, UNANSWERED_MS = 5.0, 5000
 PEER_SILENCE_S = 5.0
 """A listening port keeps to its peer until that one has been silent for so long."""
+
+
+_NETWORK = r"(udpout|udpin|tcp):([^\s:]+):(\d{1,5})"
 
 
 class Port(Protocol):
@@ -34,8 +36,15 @@ class Port(Protocol):
     def read(self) -> bytes:
         """What has arrived, at most `MAX_READ_BYTES`, maybe nothing."""
 
-    def write(self, message: bytes) -> None:
+    def write(self, message: bytes) -> bool:
         """Send a whole message, or drop it where there is no room: a newer one follows."""
+
+    def believe(self) -> None:
+        """What was last read came from whom we want to hear."""
+
+    @property
+    def is_datagram(self) -> bool:
+        """Whether what is read at once stands alone."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -47,7 +56,7 @@ def open_port(address: str, baud: int) -> Port:
     Raises:
         LinkError: the address is none of these, or cannot be opened.
     """
-    network = re.fullmatch(r"(udpout|udpin|tcp):([^\s:]+):(\d{1,5})", address)
+    network = re.fullmatch(_NETWORK, address)
     if not network and not address.startswith("/"):
         raise LinkError(
             f"link.address {address!r}: expected udpout:HOST:PORT, udpin:HOST:PORT,"
@@ -68,13 +77,20 @@ def open_port(address: str, baud: int) -> Port:
 
 
 class UdpPort:
-    """One peer at a time, and nobody else heard: the given one or, listening, who spoke first."""
+    """One peer at a time: the given one, or, listening, the one last believed.
+
+    Until somebody is believed everybody is read, and nobody answered; afterwards nobody else is
+    read until that one has been silent for a while.
+    """
+
+    is_datagram = True
 
     def __init__(self, udp: socket.socket, peer: Any = None) -> None:
         self._socket = udp
         self._peer = peer
-        self._learns = peer is None
-        self._heard_s = -math.inf
+        self._sender: Any = None
+        self._is_fixed = peer is not None
+        self._heard_s = 0.0
 
     def fileno(self) -> int:
         """What `select` waits on."""
@@ -83,22 +99,28 @@ class UdpPort:
     def read(self) -> bytes:
         """One datagram of the peer, or nothing."""
         try:
-            data, sender = self._socket.recvfrom(MAX_READ_BYTES)
-        except BlockingIOError:
+            data, self._sender = self._socket.recvfrom(MAX_READ_BYTES)
+        except (BlockingIOError, ConnectionError):  # the latter: nobody listens there yet
             return b""
-        now_s = time.monotonic()
-        if self._learns and now_s - self._heard_s > PEER_SILENCE_S:
-            self._peer = sender
-        if sender != self._peer:
-            return b""
-        self._heard_s = now_s
-        return data
+        if not self._is_fixed and time.monotonic() - self._heard_s > PEER_SILENCE_S:
+            self._peer = None
+        return data if self._peer in (None, self._sender) else b""
 
-    def write(self, message: bytes) -> None:
+    def write(self, message: bytes) -> bool:
         """One datagram to the peer; a network that is away loses it."""
-        if self._peer is not None:
-            with suppress(OSError):
-                self._socket.sendto(message, self._peer)
+        if self._peer is None:
+            return False
+        try:
+            self._socket.sendto(message, self._peer)
+        except OSError:
+            return False
+        return True
+
+    def believe(self) -> None:
+        """Whoever sent the last datagram is the peer."""
+        self._heard_s = time.monotonic()
+        if not self._is_fixed:
+            self._peer = self._sender
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -111,6 +133,8 @@ class StreamPort:
     Raises:
         LinkError: on read or write, once the other side is gone.
     """
+
+    is_datagram = False
 
     def __init__(self, address: str, descriptor: int) -> None:
         self._address = address
@@ -133,12 +157,17 @@ class StreamPort:
             raise LinkError(f"link.address {self._address}: closed by the other side")
         return data
 
-    def write(self, message: bytes) -> None:
+    def write(self, message: bytes) -> bool:
         """Finish the message begun before, then send this one, or drop it where it cannot begin."""
         self._rest = self._put(self._rest)
-        if not self._rest:
-            rest = self._put(message)
-            self._rest = rest if len(rest) < len(message) else b""
+        if self._rest:
+            return False
+        rest = self._put(message)
+        self._rest = rest if len(rest) < len(message) else b""
+        return len(rest) < len(message)
+
+    def believe(self) -> None:
+        """There is one other side, whoever it is."""
 
     def close(self) -> None:
         """Let go of the line."""
@@ -152,6 +181,17 @@ class StreamPort:
             return data
         except OSError as error:
             raise LinkError(f"link.address {self._address}: lost: {error.strerror}") from None
+
+
+def is_loopback(address: str) -> bool:
+    """Whether nobody outside this computer can reach an address of `open_port`, or be reached."""
+    network = re.fullmatch(_NETWORK, address)
+    if not network:
+        return True
+    try:
+        return ipaddress.ip_address(socket.gethostbyname(network[2])).is_loopback
+    except OSError:
+        return False
 
 
 def _open_udp(host: str, port: int, *, listen: bool) -> UdpPort:
@@ -171,6 +211,8 @@ def _open_udp(host: str, port: int, *, listen: bool) -> UdpPort:
 def _open_tcp(host: str, port: int) -> int:
     connection = socket.create_connection((host, port), timeout=CONNECT_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # a peer that vanished without a word is gone when what we say stays unanswered
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
     connection.setblocking(False)
     return connection.detach()
 

@@ -6,15 +6,13 @@ import math
 import threading
 from typing import Any
 
-from pymavlink.dialects.v20.common import (
-    GPS_FIX_TYPE_3D_FIX,
-    MAV_AUTOPILOT_INVALID,
-    MAV_COMP_ID_AUTOPILOT1,
-)
+from pymavlink.dialects.v20.common import GPS_FIX_TYPE_3D_FIX
 
 from ..flightlogs.interpolation import sample_at
 from ..records import Attitude, Prior, Telemetry
+from .timesync import Timesync
 
+NS_PER_MS = 1_000_000
 KEPT_NS = 5_000_000_000
 MAX_GAP_NS = 500_000_000
 """Across a longer silence nothing is interpolated."""
@@ -27,38 +25,48 @@ PATIENCE_S = 0.1
 class AutopilotTelemetry:
     """The last seconds of ATTITUDE and GLOBAL_POSITION_INT; one thread may feed, another one ask.
 
-    The first autopilot heard (a HEARTBEAT of component 1) is the one believed, nobody else.
-    Messages are dated by their arrival on our monotonic clock, which is late by the age that they
-    have on the wire. While the autopilot's first GNSS receiver has a fix that states its accuracy,
-    that is the prior: where to look, before there is a track. It is read only when `has_own_gnss`,
-    for else that receiver may be us. Height above ground is `relative_alt`, the height above home:
-    true over flat ground. Headings are from true north, as the autopilot's filter has them.
+    Messages are dated by the autopilot's own clock, once TIMESYNC has told how far that is from
+    ours; before, by their arrival, which is late by the age that they have on the wire. While the
+    autopilot's first GNSS receiver has a fix that states its accuracy, that is the prior: where to
+    look, before there is a track. It is read only when `has_own_gnss`, for else that receiver may
+    be us. A `pilot_prior` goes before it. Height above ground is `relative_alt`, the height above
+    home: true over flat ground. Headings are from true north, as the autopilot's filter has them.
     """
 
-    def __init__(self, patience_s: float = PATIENCE_S, has_own_gnss: bool = False) -> None:
-        self.system: int | None = None
-        self._has_own_gnss = has_own_gnss
-        self._priors: list[Telemetry] = []
+    def __init__(
+        self,
+        patience_s: float = PATIENCE_S,
+        has_own_gnss: bool = False,
+        clock: Timesync | None = None,
+    ) -> None:
+        self.pilot_prior: Prior | None = None
+        self._clock = clock or Timesync()
+        self.has_own_gnss = has_own_gnss
         self._patience_s = patience_s
+        self._changed = threading.Condition()
+        self._priors: list[Telemetry] = []
         self._attitudes: list[Telemetry] = []
         self._positions: list[Telemetry] = []
-        self._changed = threading.Condition()
 
     def feed(self, message: Any, t_arrival_ns: int) -> None:
-        """Take a message in, or pass it over."""
-        if message.get_srcComponent() != MAV_COMP_ID_AUTOPILOT1:
-            return
+        """Take a message of the autopilot in, or pass it over."""
         kind = message.get_type()
-        if kind == "HEARTBEAT" and self.system is None:
-            if message.autopilot != MAV_AUTOPILOT_INVALID:
-                self.system = message.get_srcSystem()
-        elif message.get_srcSystem() == self.system:
+        if kind == "GPS_RAW_INT" and self.has_own_gnss:
+            self._keep(self._priors, prior_sample(message, t_arrival_ns))
+        elif kind in ("ATTITUDE", "GLOBAL_POSITION_INT"):
+            t_ns = self._clock.to_local_ns(message.time_boot_ms * NS_PER_MS, t_arrival_ns)
+            if t_ns is None:
+                return
             if kind == "ATTITUDE":
-                self._keep(self._attitudes, attitude_sample(message, t_arrival_ns))
-            elif kind == "GLOBAL_POSITION_INT":
-                self._keep(self._positions, position_sample(message, t_arrival_ns))
-            elif kind == "GPS_RAW_INT" and self._has_own_gnss:
-                self._keep(self._priors, prior_sample(message, t_arrival_ns))
+                self._keep(self._attitudes, attitude_sample(message, t_ns))
+            else:
+                self._keep(self._positions, position_sample(message, t_ns))
+
+    def forget(self) -> None:
+        """The autopilot began anew: what it said before is of another flight."""
+        with self._changed:
+            for samples in (self._priors, self._attitudes, self._positions):
+                samples.clear()
 
     def at(self, t_ns: int) -> Telemetry:
         """Interpolated to `t_ns`; the time is that of the stalest part, None is what was not heard.
@@ -79,15 +87,25 @@ class AutopilotTelemetry:
             alt_amsl_m=position.alt_amsl_m if position else None,
             velocity_north_m_s=position.velocity_north_m_s if position else None,
             velocity_east_m_s=position.velocity_east_m_s if position else None,
-            prior=prior.prior if prior and abs(prior.t_ns - t_ns) <= MAX_GAP_NS else None,
+            prior=self.pilot_prior or self._own_prior(prior, t_ns),
         )
+
+    def attitude_at(self, t_ns: int) -> Attitude | None:
+        """The latest attitude, where it is no older than what is interpolated across."""
+        with self._changed:
+            last = self._attitudes[-1] if self._attitudes else None
+        return last.attitude if last and t_ns - last.t_ns <= MAX_GAP_NS else None
+
+    @staticmethod
+    def _own_prior(heard: Telemetry | None, t_ns: int) -> Prior | None:
+        return heard.prior if heard and abs(heard.t_ns - t_ns) <= MAX_GAP_NS else None
 
     def _keep(self, samples: list[Telemetry], sample: Telemetry | None) -> None:
         if sample is None:
             return
         with self._changed:
-            while samples and samples[-1].t_ns >= sample.t_ns:
-                del samples[-1]
+            if samples and samples[-1].t_ns >= sample.t_ns:
+                return  # overtaken on its way
             samples.append(sample)
             while sample.t_ns - samples[0].t_ns > KEPT_NS:
                 del samples[0]

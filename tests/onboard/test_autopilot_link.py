@@ -17,7 +17,8 @@ from pymavlink.dialects.v20 import ardupilotmega as wire
 from geobridge.onboard.config import FilterConfig, LinkConfig
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.mavlink.link import Link
-from geobridge.onboard.mavlink.outputs import Publisher
+from geobridge.onboard.mavlink.outputs.gps_input import GpsInput
+from geobridge.onboard.mavlink.outputs.publisher import Publisher
 from geobridge.onboard.mavlink.telemetry import AutopilotTelemetry
 from geobridge.onboard.records import Attitude, Fix
 from geobridge.onboard.simulation.autopilot import parameters
@@ -75,25 +76,24 @@ def fix_here() -> Fix:
 
 
 def test_our_own_link_is_heard_as_a_gps_and_hears_the_telemetry() -> None:
-    config = LinkConfig(address=f"udpin:{LOOPBACK}:{free_port()}", gps_id=0)
+    config = LinkConfig(address=f"udpin:{LOOPBACK}:{free_port()}")
     values = {"GPS1_TYPE": 14, "GPS1_DELAY_MS": 10, "SR0_POSITION": 10, "SR0_EXTRA1": 20}
     firmware = ArduCopter(FRAME, {**values, "EK3_SRC1_VELZ": 0}, in_flight=True)
     telemetry = AutopilotTelemetry()
-    publisher = Publisher(config, FilterConfig(), unix_offset_ns=time.time_ns())
+    publisher = Publisher(2.0, FilterConfig(), unix_offset_ns=time.time_ns())
+    publisher.output = GpsInput(gps_id=0, rate_hz=8.0)
     with closing(Link(config)) as link, flying(firmware, config.address.replace("in", "out")):
 
         def meets() -> bool:
             for message in link.receive(0.1):
                 telemetry.feed(message, time.monotonic_ns())
             publisher.offer(fix_here())
-            fields = publisher.tick(time.monotonic_ns())
-            assert fields is not None
-            link.send_gps_input(fields)
+            for message in publisher.tick(time.monotonic_ns()):
+                link.send(message)
             seen = telemetry.at(time.monotonic_ns() - 200_000_000)
             return firmware.estimate.is_valid and seen.height_agl_m is not None
 
         assert wait_for(meets)
-        assert telemetry.system == 1
         seen = telemetry.at(time.monotonic_ns())
     assert seen.attitude is not None
     assert seen.attitude.heading_deg == pytest.approx(45.0, abs=0.1)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,20 @@ import pytest
 from pymavlink import mavutil
 from pymavlink.dialects.v20 import common
 
-from geobridge.onboard import daemon as daemon_module
 from geobridge.onboard.config import FilterConfig, LinkConfig
-from geobridge.onboard.daemon import Daemon, run
+from geobridge.onboard.daemon import daemon as daemon_module
+from geobridge.onboard.daemon.board import Board
+from geobridge.onboard.daemon.continuity import Continuity
+from geobridge.onboard.daemon.daemon import Daemon
+from geobridge.onboard.daemon.eyes import Eyes
+from geobridge.onboard.daemon.run import run, wired
 from geobridge.onboard.errors import ConfigError, DataError, LinkError
 from geobridge.onboard.frames.paced import Paced
 from geobridge.onboard.geodesy import distance_m
 from geobridge.onboard.mavlink.link import Link
-from geobridge.onboard.mavlink.outputs import Publisher
+from geobridge.onboard.mavlink.outputs.publisher import Publisher
 from geobridge.onboard.mavlink.telemetry import AutopilotTelemetry
+from geobridge.onboard.mavlink.timesync import Timesync
 from geobridge.onboard.records import Attitude, Fix, Frame, Reason, Rejection, Telemetry
 
 S, MS = 1_000_000_000, 1_000_000
@@ -47,6 +53,8 @@ class Localizer:
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         self.asked.append((frame, telemetry))
         return self.see(frame)
+
+    def reset(self) -> None: ...
 
 
 class Recording:
@@ -76,18 +84,35 @@ def address_of(peer: Any) -> str:
     return f"udpout:127.0.0.1:{peer.port.getsockname()[1]}"
 
 
-def flying(address: str, localizer: Localizer, times_ns: list[int], **link: Any) -> Daemon:
-    config, autopilot = LinkConfig(address=address, **link), AutopilotTelemetry(patience_s=0.0)
-    return Daemon(
-        localizer=localizer,
-        source=Paced(Recording(times_ns)),
-        telemetry=autopilot,
-        autopilot=autopilot,
-        link=Link(config),
-        publisher=Publisher(config, FilterConfig(), time.time_ns() - time.monotonic_ns()),
-        rate_hz=config.rate_hz,
-        process_rate_hz=10.0,
-    )
+@dataclass
+class Flight:
+    """A daemon and what it looks with."""
+
+    daemon: Daemon
+    localizer: Localizer
+    link: Link
+
+    def run(self) -> None:
+        with closing(self.link):
+            self.daemon.talk()
+            self.daemon.fly(self.localizer)
+
+
+def flying(
+    address: str,
+    localizer: Localizer,
+    times_ns: list[int],
+    output: str = "gps_input",
+    **link: Any,
+) -> Flight:
+    config, clock = LinkConfig(address=address, output=output, **link), Timesync()
+    autopilot = AutopilotTelemetry(patience_s=0.0, clock=clock)
+    unix_offset_ns = time.time_ns() - time.monotonic_ns()
+    publisher = Publisher(config.max_fix_age_s, FilterConfig(), unix_offset_ns)
+    source, continuity = Paced(Recording(times_ns)), Continuity(1.5)
+    eyes = Eyes(source, autopilot, publisher, Board(), 10.0, continuity)
+    connection = Link(config)
+    return Flight(wired(config, connection, clock, autopilot, eyes), localizer, connection)
 
 
 def all_heard(peer: Any) -> list[Any]:
@@ -113,8 +138,7 @@ def test_a_flight_is_a_steady_stream_of_positions_and_one_word_at_the_end(peer: 
     heard: list[tuple[int, Any]] = []
     ear = threading.Thread(target=lambda: heard.extend(listen(peer, ended)))
     ear.start()
-    with closing(daemon.link):
-        daemon.run()
+    daemon.run()
     time.sleep(0.2)
     ended.set()
     ear.join()
@@ -130,9 +154,10 @@ def test_a_flight_is_a_steady_stream_of_positions_and_one_word_at_the_end(peer: 
         assert message.horiz_accuracy >= 3.0 * 2**0.5
     assert 12 <= len(localizer.asked) <= 22  # 20 Hz of frames, 10 Hz wanted
     heartbeats = [m for _, m in heard if m.get_type() == "HEARTBEAT"]
-    assert 2 <= len(heartbeats) <= 3
+    assert 3 <= len(heartbeats) <= 4
     assert heartbeats[-1].get_srcComponent() == 197
-    assert heartbeats[-1].system_status == common.MAV_STATE_ACTIVE
+    assert heartbeats[-2].system_status == common.MAV_STATE_ACTIVE
+    assert heartbeats[-1].system_status == common.MAV_STATE_POWEROFF
     last = positions[-1][1]
     sent_s = 315_964_800 - 18 + last.time_week * 604_800 + last.time_week_ms / 1000
     assert sent_s == pytest.approx(time.time_ns() / S, abs=5.0)
@@ -144,10 +169,11 @@ def test_rejected_frames_send_nothing_but_heartbeats(
     monkeypatch.setattr(daemon_module, "REPORT_NS", 400 * MS)
     localizer = Localizer(lambda frame: Rejection(frame.t_capture_ns, Reason.LOW_SCORE))
     daemon = flying(address_of(peer), localizer, [0, 200 * MS, 600 * MS])
-    with closing(daemon.link), caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO):
         daemon.run()
-    assert {message.get_type() for message in all_heard(peer)} == {"HEARTBEAT"}
-    assert "2 low_score" in caplog.text
+    heard = {message.get_type() for message in all_heard(peer)}
+    assert heard == {"HEARTBEAT", "STATUSTEXT", "NAMED_VALUE_FLOAT"}
+    assert "low_score" in caplog.text
 
 
 def test_a_contradiction_silences_at_once_and_the_next_fix_speaks_again(peer: Any) -> None:
@@ -160,8 +186,7 @@ def test_a_contradiction_silences_at_once_and_the_next_fix_speaks_again(peer: An
     localizer = Localizer(see)
     times_ns = [n * 200 * MS for n in range(13)]
     daemon = flying(address_of(peer), localizer, times_ns, rate_hz=10.0)
-    with closing(daemon.link):
-        daemon.run()
+    daemon.run()
     spoken = fix_types(peer)
     runs = [kind for n, kind in enumerate(spoken) if n == 0 or spoken[n - 1] != kind]
     assert runs == [3, 1, 3, 1]  # positions, one word, positions, the word at the end
@@ -171,17 +196,16 @@ def test_a_contradiction_silences_at_once_and_the_next_fix_speaks_again(peer: An
 def test_the_localizer_is_given_what_the_autopilot_says(peer: Any) -> None:
     localizer = Localizer(lambda frame: Rejection(frame.t_capture_ns, Reason.LOW_SCORE))
     daemon = flying(address_of(peer), localizer, [n * 100 * MS for n in range(10)])
-    with closing(daemon.link):
-        flight = threading.Thread(target=daemon.run)
-        flight.start()
-        assert peer.recv_match(type="HEARTBEAT", blocking=True, timeout=2.0) is not None
-        peer.mav.srcSystem, peer.mav.srcComponent = 7, 1
-        peer.mav.heartbeat_send(common.MAV_TYPE_QUADROTOR, common.MAV_AUTOPILOT_PX4, 0, 0, 4)
-        for _ in range(8):
-            peer.mav.attitude_send(0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0)
-            peer.mav.global_position_int_send(0, 0, 0, 300_000, 80_000, 0, 0, 0, 0)
-            time.sleep(0.1)
-        flight.join()
+    flight = threading.Thread(target=daemon.run)
+    flight.start()
+    assert peer.recv_match(type="HEARTBEAT", blocking=True, timeout=2.0) is not None
+    peer.mav.srcSystem, peer.mav.srcComponent = 1, 1
+    peer.mav.heartbeat_send(common.MAV_TYPE_QUADROTOR, common.MAV_AUTOPILOT_PX4, 0, 0, 4)
+    for _ in range(8):
+        peer.mav.attitude_send(0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0)
+        peer.mav.global_position_int_send(0, 0, 0, 300_000, 80_000, 0, 0, 0, 0)
+        time.sleep(0.1)
+    flight.join()
     told = [telemetry for _, telemetry in localizer.asked if telemetry.attitude is not None]
     assert len(told) >= 5
     frame, telemetry = localizer.asked[-1]
@@ -198,7 +222,7 @@ def test_a_crash_of_the_frame_loop_ends_publishing_with_a_word(peer: Any) -> Non
 
     localizer = Localizer(see)
     daemon = flying(address_of(peer), localizer, [n * 100 * MS for n in range(100)])
-    with closing(daemon.link), pytest.raises(RuntimeError, match="a bug"):
+    with pytest.raises(RuntimeError, match="a bug"):
         daemon.run()
     gps = fix_types(peer)
     assert gps[0] == 3
@@ -215,26 +239,33 @@ def test_a_localizer_that_hangs_is_not_waited_for_with_an_old_fix(peer: Any) -> 
 
     localizer = Localizer(see)
     daemon = flying(address_of(peer), localizer, [0, 100 * MS], max_fix_age_s=0.4)
-    with closing(daemon.link):
-        flight = threading.Thread(target=daemon.run)
-        flight.start()
-        time.sleep(1.0)
-        gps = fix_types(peer)
-        released.set()
-        flight.join()
+    flight = threading.Thread(target=daemon.run)
+    flight.start()
+    time.sleep(1.0)
+    gps = fix_types(peer)
+    released.set()
+    flight.join()
     assert gps == [3] * (len(gps) - 1) + [1]
     assert 2 <= len(gps) <= 6
 
 
-def test_a_link_that_is_lost_ends_the_flight() -> None:
+def test_a_link_that_is_lost_is_opened_anew_and_the_flight_goes_on() -> None:
     localizer = Localizer(lambda frame: fix_at(frame.t_capture_ns))
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         address = f"tcp:127.0.0.1:{server.getsockname()[1]}"
-        daemon = flying(address, localizer, [0, 3600 * S])
-        autopilot_end, _ = server.accept()
-        threading.Timer(0.3, autopilot_end.close).start()
-        with closing(daemon.link), pytest.raises(LinkError, match="tcp:"):
-            daemon.run()
+        daemon = flying(address, localizer, [n * 100 * MS for n in range(600)])
+        first, _ = server.accept()
+        flight = threading.Thread(target=daemon.run)
+        flight.start()
+        time.sleep(0.3)
+        first.close()
+        again, _ = server.accept()
+        with closing(again):
+            again.settimeout(3.0)
+            assert b"\xfd" in again.recv(1000)
+            daemon.daemon.stop()
+            flight.join(10.0)
+    assert not flight.is_alive()
 
 
 @pytest.fixture
@@ -260,8 +291,9 @@ STANDING_IN = """
 import logging, sys
 from pathlib import Path
 from geobridge.onboard.records import Fix
-import geobridge.onboard.daemon as daemon
+import geobridge.onboard.daemon.run as daemon
 class Localizer:
+    def reset(self): pass
     def handle(self, frame, telemetry):
         assert telemetry.t_ns == frame.t_capture_ns
         number = int(frame.name[:3])
@@ -282,7 +314,14 @@ daemon.run(Path(sys.argv[1]), sys.argv[2:])
 
 def started(flight: Path, peer: Any, crash_at: int = -1) -> subprocess.Popen[str]:
     code = STANDING_IN.replace("{crash_at}", str(crash_at))
-    command = [sys.executable, "-c", code, str(flight), f"link.address={address_of(peer)}"]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        str(flight),
+        f"link.address={address_of(peer)}",
+        "link.output=gps_input",
+    ]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 

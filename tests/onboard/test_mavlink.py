@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymavlink.dialects.v20 import common
 
-from geobridge.onboard.config import FilterConfig, LinkConfig
+from geobridge.onboard.config import FilterConfig
 from geobridge.onboard.geodesy import distance_m
-from geobridge.onboard.mavlink.outputs import GpsInput, Publisher, gps_time, is_sound
+from geobridge.onboard.mavlink.outputs.gps_input import GpsInput, gps_time
+from geobridge.onboard.mavlink.outputs.moved import is_sound
+from geobridge.onboard.mavlink.outputs.publisher import Publisher
 from geobridge.onboard.records import Fix
 
 S, MS = 1_000_000_000, 1_000_000
@@ -31,16 +33,30 @@ FIX = Fix(
 )
 
 
-def publisher(**config: Any) -> Publisher:
-    motion = FilterConfig(velocity_accuracy_m_s=1.5, unknown_speed_m_s=15.0)
-    return Publisher(LinkConfig(**config), motion, UNIX_2024_NS)
+class Ours:
+    """A publisher of GPS_INPUT, whose messages come one by one."""
+
+    def __init__(self, gps_id: int = 0, max_fix_age_s: float = 2.0) -> None:
+        motion = FilterConfig(velocity_accuracy_m_s=1.5, unknown_speed_m_s=15.0)
+        self.publisher = Publisher(max_fix_age_s, motion, UNIX_2024_NS)
+        self.publisher.output = GpsInput(gps_id, 8.0)
+        self.offer, self.withdraw = self.publisher.offer, self.publisher.withdraw
+
+    def tick(self, now_ns: int) -> Any:
+        messages = self.publisher.tick(now_ns)
+        assert len(messages) <= 1
+        return messages[0] if messages else None
 
 
-def is_position(fields: GpsInput | None) -> bool:
+def publisher(**config: Any) -> Ours:
+    return Ours(**config)
+
+
+def is_position(fields: Any) -> bool:
     return fields is not None and fields.fix_type == 3
 
 
-def ignores(fields: GpsInput, *names: str) -> bool:
+def ignores(fields: Any, *names: str) -> bool:
     return all(
         fields.ignore_flags & getattr(common, f"GPS_INPUT_IGNORE_FLAG_{name}") for name in names
     )
@@ -111,6 +127,25 @@ def test_a_fix_taken_back_is_followed_by_the_word_at_once() -> None:
     assert ours.tick(100 * S + 2) is None
 
 
+def test_what_holds_it_back_silences_it_and_lets_go_again() -> None:
+    ours = publisher()
+    ours.offer(FIX)
+    assert is_position(ours.tick(100 * S))
+    ours.publisher.hold("the pilot", is_held=True)
+    assert ours.tick(100 * S + 1).fix_type == 1
+    assert ours.tick(100 * S + 2) is None
+    ours.publisher.hold("the pilot", is_held=False)
+    assert is_position(ours.tick(100 * S + 3))
+
+
+def test_a_fix_of_before_it_was_taken_back_does_not_come_again() -> None:
+    ours = publisher()
+    ours.offer(FIX)
+    ours.withdraw()
+    assert not ours.offer(FIX)
+    assert ours.tick(100 * S) is None
+
+
 def test_an_older_fix_does_not_replace_a_newer_one() -> None:
     ours = publisher()
     assert ours.offer(FIX)
@@ -176,15 +211,13 @@ def test_never_a_position_without_accuracy_or_from_an_old_fix_and_one_word_when_
             assert held is not None
             assert 0 <= now_ns - held.t_capture_ns <= max_fix_age_s * S + 1
             assert fields.horiz_accuracy >= held.horiz_accuracy_m * math.sqrt(2) * 0.999
-            assert all(math.isfinite(value) for value in asdict(fields).values())
+            assert all(math.isfinite(getattr(fields, name)) for name in fields.fieldnames)
             assert abs(fields.lat) <= 900_000_000
             assert abs(fields.lon) <= 1_800_000_000
         else:
             assert (fields is not None) == was_position
         if fields is not None:
-            common.MAVLink(None, 1, 197).gps_input_encode(**asdict(fields)).pack(
-                common.MAVLink(None, 1, 197)
-            )
+            fields.pack(common.MAVLink(None, 1, 197))
         was_position = is_position(fields)
 
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from pymavlink import mavutil
 from pymavlink.dialects.v20 import common
 
-from geobridge.onboard import daemon
 from geobridge.onboard.config import CameraConfig, LinkConfig, RunConfig, SourceConfig
+from geobridge.onboard.daemon.run import _assemble
 from geobridge.onboard.mavlink.telemetry import AutopilotTelemetry
+from geobridge.onboard.mavlink.timesync import Timesync
 from geobridge.onboard.records import Prior, Telemetry
 
 S, MS = 1_000_000_000, 1_000_000
@@ -33,12 +34,9 @@ class Autopilot:
         [received] = common.MAVLink(None, 1, 197).parse_buffer(message.pack(self.mav))
         return received
 
-    def heartbeat(self, autopilot: int = common.MAV_AUTOPILOT_ARDUPILOTMEGA) -> Any:
-        return self.heard(self.mav.heartbeat_encode(common.MAV_TYPE_QUADROTOR, autopilot, 0, 0, 4))
-
-    def attitude(self, roll_deg: float = 0.0, yaw_deg: float = 0.0) -> Any:
+    def attitude(self, roll_deg: float = 0.0, yaw_deg: float = 0.0, boot_ms: int = 0) -> Any:
         roll, yaw = math.radians(roll_deg), math.radians(yaw_deg)
-        return self.heard(self.mav.attitude_encode(0, roll, 0.05, yaw, 0.0, 0.0, 0.0))
+        return self.heard(self.mav.attitude_encode(boot_ms, roll, 0.05, yaw, 0.0, 0.0, 0.0))
 
     def gnss(self, fix_type: int = 3, h_acc: int = 20_000) -> Any:
         """GPS_RAW_INT at 47.4 north, 8.5 east; `h_acc` in millimetres, radial."""
@@ -54,10 +52,8 @@ class Autopilot:
         )
 
 
-def listening(system: int = 7, has_own_gnss: bool = False) -> AutopilotTelemetry:
-    ours = AutopilotTelemetry(patience_s=0.0, has_own_gnss=has_own_gnss)
-    ours.feed(Autopilot(system).heartbeat(), 0)
-    return ours
+def listening(has_own_gnss: bool = False) -> AutopilotTelemetry:
+    return AutopilotTelemetry(patience_s=0.0, has_own_gnss=has_own_gnss)
 
 
 def test_attitude_and_position_are_brought_to_the_exposure() -> None:
@@ -100,20 +96,44 @@ def test_what_was_not_heard_is_none() -> None:
     assert ours.at(S).alt_amsl_m == 700.0
 
 
-def test_only_the_first_autopilot_is_believed() -> None:
-    ours = AutopilotTelemetry(patience_s=0.0)
-    ours.feed(Autopilot(system=9).attitude(), S)  # before any heartbeat
-    ours.feed(Autopilot(system=255, component=190).heartbeat(), S)  # a ground station
-    ours.feed(Autopilot(system=3).heartbeat(common.MAV_AUTOPILOT_INVALID), S)
-    assert ours.system is None
-    ours.feed(Autopilot(system=7).heartbeat(), S)
-    ours.feed(Autopilot(system=8).heartbeat(), S)
-    assert ours.system == 7
-    ours.feed(Autopilot(system=8).attitude(), 2 * S)
-    ours.feed(Autopilot(system=7, component=191).attitude(), 2 * S)
-    assert ours.at(2 * S).attitude is None
-    ours.feed(Autopilot(system=7).attitude(5.0), 2 * S)
-    assert ours.at(2 * S).attitude is not None
+def synchronised(boot_ns: int) -> Timesync:
+    """A clock that knows the autopilot's, which began at `boot_ns` of ours."""
+    clock = Timesync()
+    for n in range(10):
+        asked_ns = clock.ask(20 * S + n * 100 * MS)
+        assert clock.take(asked_ns + MS - boot_ns, asked_ns, asked_ns + 2 * MS)
+    return clock
+
+
+def test_a_message_is_dated_by_the_autopilot_s_clock_and_not_by_its_arrival() -> None:
+    ours = AutopilotTelemetry(patience_s=0.0, clock=synchronised(boot_ns=10 * S))
+    theirs = Autopilot()
+    for n, delay_ms in enumerate([5, 90, 20, 140, 5]):
+        taken_ns = 30 * S + n * 50 * MS
+        ours.feed(theirs.attitude(n, boot_ms=(taken_ns - 10 * S) // MS), taken_ns + delay_ms * MS)
+    for n in (1, 2, 3):
+        found = ours.at(30 * S + n * 50 * MS)
+        assert found.attitude is not None
+        assert found.attitude.roll_deg == pytest.approx(n, abs=0.01)
+
+
+def test_what_was_over_a_second_on_its_way_is_not_taken_for_new() -> None:
+    ours = AutopilotTelemetry(patience_s=0.0, clock=synchronised(boot_ns=10 * S))
+    ours.feed(Autopilot().attitude(5.0, boot_ms=20_000), 32 * S)
+    assert ours.at(32 * S).attitude is None
+
+
+def test_after_a_reboot_nothing_of_before_is_told() -> None:
+    ours = listening()
+    ours.feed(Autopilot().attitude(5.0), S)
+    ours.forget()
+    assert ours.at(S).attitude is None
+
+
+def test_the_pilot_s_word_goes_before_the_receiver_s() -> None:
+    ours = listening(has_own_gnss=True)
+    ours.pilot_prior = Prior(1.0, 2.0, 50.0)
+    assert prior_of(ours, Autopilot().gnss()) == Prior(1.0, 2.0, 50.0)
 
 
 @given(st.lists(st.floats(width=32), min_size=3, max_size=3))
@@ -139,7 +159,6 @@ def test_a_few_seconds_are_kept() -> None:
 
 def test_asking_waits_for_the_attitude_after_the_exposure() -> None:
     ours, theirs = AutopilotTelemetry(patience_s=5.0), Autopilot()
-    ours.feed(theirs.heartbeat(), 0)
     ours.feed(theirs.attitude(0), S)
     threading.Timer(0.05, lambda: ours.feed(theirs.attitude(10), S + 40 * MS)).start()
     found = ours.at(S + 20 * MS).attitude
@@ -196,16 +215,10 @@ def test_a_fix_that_is_lost_is_no_prior_at_once() -> None:
     assert ours.at(S + 100 * MS).prior is None
 
 
-def test_another_vehicle_s_receiver_is_no_prior() -> None:
-    assert prior_of(listening(has_own_gnss=True), Autopilot(system=8).gnss()) is None
-    assert prior_of(listening(has_own_gnss=True), Autopilot(component=220).gnss()) is None
-
-
 @pytest.mark.parametrize(("gps_id", "is_used"), [(0, False), (1, True), (3, True)])
 def test_the_daemon_hears_the_first_receiver_only_where_it_is_another(
-    gps_id: int, is_used: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gps_id: int, is_used: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(daemon, "open_localizer", lambda *_, **__: None)
     for number in range(2):
         picture = np.zeros((48, 64, 3), np.uint8)
         assert cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
@@ -216,8 +229,7 @@ def test_the_daemon_hears_the_first_receiver_only_where_it_is_another(
         link=LinkConfig(address="udpout:127.0.0.1:9", gps_id=gps_id),
     )
     with ExitStack() as opened:
-        ours = daemon._assemble(config, opened).autopilot
-        ours.feed(Autopilot().heartbeat(), 0)
+        ours = _assemble(config, opened).radio.conversation.telemetry
         assert (prior_of(ours, Autopilot().gnss()) is not None) == is_used
 
 
@@ -239,7 +251,8 @@ def test_a_real_flight_is_told_as_its_log_has_it(
                 if found.t_ns in poses:  # else the radio was silent for more than half a second
                     interpolated += 1
                     check(found, {name: float(row[name]) for name in list(row)[1:-1]})
-            ours.feed(message, t_ns)
+            if message.get_srcComponent() == common.MAV_COMP_ID_AUTOPILOT1:
+                ours.feed(message, t_ns)
     assert not wanted
     assert interpolated >= 10
 

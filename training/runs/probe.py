@@ -87,4 +87,4 @@ def _tell_what_is_missing(settings: TrainConfig) -> None:
     if is_public(where):
         log.info("%s: its test part is for geobridge evaluate", where)
     elif not has_split(where, "test"):
-        log.warning("%s: no split test; the report will have no table", where)
+        log.info("%s: no split test; the report will have no table", where)

@@ -52,6 +52,8 @@ class AutopilotLink:
             messages = self._mavlink.parse_buffer(self._port.read()) or []
             del self._mavlink.buf[: self._mavlink.buf_index]  # else kept until a message ends
             self._mavlink.buf_index = 0
+            if any(message.get_type() != "BAD_DATA" for message in messages):
+                self._port.believe()
             for message in messages:
                 if message.get_type() != "BAD_DATA":
                     self._send(self._autopilot.receive(message, time.monotonic_ns()))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...geodesy import LocalFrame
-from ...mavlink.outputs import gps_time
+from ...mavlink.outputs.gps_input import gps_time
 from . import logged
 from .exposures import Exposure
 from .logged import Picture, Placed, PlacedGnss

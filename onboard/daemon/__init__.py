@@ -1,0 +1,1 @@
+"""In flight: from power-on to landing, with whatever comes in between."""

@@ -1,0 +1,173 @@
+"""`geobridge run`: from a configuration to a flight."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from ..config import LinkConfig, RunConfig, SourceConfig, load
+from ..errors import ConfigError, GeobridgeError
+from ..flightlogs.telemetry_csv import read_telemetry
+from ..found import read_prior
+from ..frames.device import Shooting
+from ..frames.paced import Paced
+from ..frames.source import FrameSource, is_live, open_source
+from ..localization.localizer import open_localizer
+from ..mavlink.conversation import Conversation
+from ..mavlink.link import Link
+from ..mavlink.outputs.publisher import Publisher
+from ..mavlink.telemetry import AutopilotTelemetry
+from ..mavlink.timesync import Timesync
+from ..status.ground import Ground
+from ..status.server import StatusServer
+from ..status.view import View
+from .board import Board
+from .continuity import Continuity
+from .daemon import Daemon
+from .eyes import Eyes, TelemetryAt
+from .preflight import compared, listed
+from .radio import Radio
+from .record import begun
+from .states import State
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    config_path: Path,
+    overrides: Sequence[str] = (),
+    params: bool = False,
+    check_params: bool = False,
+) -> str | None:
+    """Fly as a configuration says, until the frames end or SIGINT or SIGTERM comes.
+
+    Args:
+        config_path: TOML of a `RunConfig`.
+        overrides: `table.key=value`, over the file's.
+        params: return what the autopilot must have set, and do not fly.
+        check_params: read the autopilot's and return what differs, and do not fly.
+
+    Raises:
+        GeobridgeError: before the start; names what cannot be used.
+        SystemExit: with 1, when frames or a loop fail in flight; with 3 where parameters differ.
+    """
+    config = load(RunConfig, config_path, overrides)
+    if params:
+        return listed(config.link)
+    if check_params:
+        return compared(config.link)
+    with ExitStack() as opened:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.signal(number, signal.default_int_handler)
+            opened.callback(signal.signal, number, before)
+        try:
+            _fly(config, opened)
+        except KeyboardInterrupt:
+            log.info("stopped before the flight")
+    return None
+
+
+def _fly(config: RunConfig, opened: ExitStack) -> None:
+    daemon = _assemble(config, opened)
+    page = View(daemon)
+    if config.status.port is not None:
+        server = StatusServer(page, config.status.port)
+        opened.callback(server.close)
+        log.info("status page: http://127.0.0.1:%d", server.port)
+    daemon.talk()
+    try:
+        localizer = open_localizer(
+            Path(config.bundle),
+            config.localizer,
+            config.camera.camera(*daemon.eyes.source.size_px),
+            trusted_keys=config.trusted_keys,
+            prior=read_prior(Path(config.prior)) if config.prior else None,
+        )
+        if config.status.port is not None:
+            page.ground = Ground(localizer.coverage, localizer.imagery, localizer.gsd_m)
+    except BaseException as error:  # an interrupt as well
+        daemon.board.fault = str(error) or "stopped"
+        daemon.end(daemon.board.fault)
+        raise
+    log.info("flying: %s, fixes to %s", config.source.frames, config.link.address)
+    try:
+        daemon.fly(localizer)
+    except GeobridgeError as error:
+        log.error("%s", error)
+        raise SystemExit(1) from None
+
+
+def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
+    live = is_live(config.source.frames)
+    has_log = config.source.telemetry != "mavlink"
+    if live and has_log:
+        raise ConfigError("source.telemetry: a recording cannot go with a camera; use mavlink")
+    flight_log = read_telemetry(Path(config.source.telemetry)) if has_log else None
+    times_ns = flight_log.times_by_file() if flight_log else None
+
+    def open_() -> FrameSource:
+        return open_source(
+            config.source.frames,
+            rate_hz=config.source.rate_hz,
+            times_ns=times_ns,
+            shooting=_shooting(config.source),
+        )
+
+    link = Link(config.link)
+    opened.callback(link.close)
+    source = open_()
+    opened.callback(source.close)
+    clock, board = Timesync(), Board()
+    autopilot = AutopilotTelemetry(clock=clock, has_own_gnss=config.link.gps_id > 0)
+    telemetry: TelemetryAt = autopilot
+    if not live:
+        source = paced = Paced(source)
+        telemetry = flight_log.shifted(paced.offset_ns) if flight_log else autopilot
+    publisher = Publisher(
+        config.link.max_fix_age_s, config.localizer.filter, time.time_ns() - time.monotonic_ns()
+    )
+    eyes = Eyes(
+        source,
+        telemetry,
+        publisher,
+        board,
+        config.source.process_rate_hz,
+        Continuity(config.localizer.filter.velocity_accuracy_m_s),
+        reopen=open_ if live else None,
+    )
+    daemon = wired(config.link, link, clock, autopilot, eyes)
+    if config.record.folder is not None:
+        recorder = begun(config)
+        opened.callback(recorder.close)
+        eyes.record = daemon.radio.record = recorder
+        daemon.on_state = lambda state, reason, now_ns: recorder.event(str(state), reason, now_ns)
+    return daemon
+
+
+def _shooting(source: SourceConfig) -> Shooting:
+    return Shooting(
+        source.size_px, source.camera_rate_hz, round(source.exposure_offset_ms * 1_000_000)
+    )
+
+
+def wired(
+    config: LinkConfig, link: Link, clock: Timesync, autopilot: AutopilotTelemetry, eyes: Eyes
+) -> Daemon:
+    """A daemon of open parts."""
+    reset: list[Callable[[], None]] = []
+    conversation = Conversation(config, autopilot, clock, lambda: reset[0]())
+    radio = Radio(
+        config,
+        link,
+        conversation,
+        eyes.publisher,
+        eyes.board,
+        state=lambda: (State.BOOT, ""),
+        on_reset=eyes.reset,
+    )
+    reset.append(radio.rebooted)
+    return Daemon(eyes, radio, eyes.board)

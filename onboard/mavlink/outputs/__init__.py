@@ -1,0 +1,1 @@
+"""What the autopilot is told, one class per message that an autopilot accepts."""
