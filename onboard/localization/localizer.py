@@ -176,20 +176,22 @@ class Localizer:
         self, t_ns: int, prepared: Prepared, supposed: Sequence[Hypothesis]
     ) -> tuple[float, list[Shown] | Rejection]:
         """The patches of the largest footprint that the frame shows well, else of the smallest."""
-        *larger, smallest_m = self._search.footprints_m
-        for footprint_m in larger:
-            shown = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, supposed[0])
-            if not isinstance(shown, Rejection) and shown[1].valid_fraction >= WELL_SEEN:
+        likely, *others = supposed
+        for footprint_m in self._search.footprints_m:
+            first = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, likely)
+            if not isinstance(first, Rejection) and first[1].valid_fraction >= WELL_SEEN:
                 break
-        else:
-            footprint_m = smallest_m
-        tried = [
-            (each, ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, each))
-            for each in supposed
+        rest = [
+            ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, each) for each in others
         ]
-        seen = [Shown(each, *shown) for each, shown in tried if not isinstance(shown, Rejection)]
-        first = tried[0][1]
-        return footprint_m, seen if seen or not isinstance(first, Rejection) else first
+        seen = [
+            Shown(each, *shown)
+            for each, shown in zip(supposed, [first, *rest], strict=True)
+            if not isinstance(shown, Rejection)
+        ]
+        if isinstance(first, Rejection) and not seen:
+            return footprint_m, first
+        return footprint_m, seen
 
     def _verify(self, prepared: Prepared, found: Retrieved) -> Alignment | None:
         """The patch, and as it would be under other headings and heights, against the imagery."""
