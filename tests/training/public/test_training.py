@@ -60,7 +60,7 @@ def test_check_train_evaluate(
     tower = "model.vision={layers=1, width=16, head_width=8, patch_size=8}"
     changed = [tower, "optim.epochs=0", "optim.steps=2", "optim.batch_size=4", "optim.workers=0"]
     if name == "own":
-        changed.append('model.views=["drone", "satellite"]')
+        changed += ['model.views=["drone", "satellite"]', "model.text_tower=false"]
     words = ["train", config, f"data.folder={folder}", f"run.folder={run}", *changed, "-q"]
     assert main(words) == 0
     lines = (run / "metrics.jsonl").read_text().splitlines()
