@@ -174,7 +174,7 @@ def _encoded(
     laid: Laid, exported: Exported, work: Path, known: Known, engine: Engine
 ) -> EncodedLayer:
     source = laid.places["source"].min() if len(laid.places) else 0
-    name = f"{laid.view}-{laid.footprint_m:g}-{source}"
+    name = f"{laid.view}-{laid.footprint_m}-{source}"
 
     def encoded(what: str, view: View, squares: Laid, pictures: Pictures) -> Encoded:
         job = Job(f"{name}-{what}", len(squares.places), pictures, exported.encoder(view))

@@ -18,6 +18,7 @@ from geobridge.onboard.engines.cuda import Cuda
 from geobridge.onboard.engines.engine import EngineSettings
 from geobridge.onboard.engines.header import check_header
 from geobridge.onboard.engines.plans import (
+    MAX_BATCH,
     Identity,
     Plan,
     Settings,
@@ -28,7 +29,7 @@ from geobridge.onboard.engines.plans import (
     sidecar_path,
 )
 from geobridge.onboard.engines.tensorrt import load_tensorrt
-from geobridge.onboard.errors import BundleError, EngineError
+from geobridge.onboard.errors import BundleError, ConfigError, EngineError
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.views import View
 
@@ -68,9 +69,12 @@ def build(
         A row for each plan.
 
     Raises:
+        ConfigError: a batch that no plan takes.
         BundleError: the bundle is not whole, not trusted, or a plan answers differently.
         EngineError: no TensorRT or no GPU here, or TensorRT cannot build it.
     """
+    if max_batch > MAX_BATCH:
+        raise ConfigError(f"--max-batch {max_batch}: expected at most {MAX_BATCH}")
     opened, folder = Bundle.open(bundle, trust), plans or default_folder()
     trt, cuda = load_tensorrt(), Cuda()
     free_mb = cuda.free_bytes() / 1e6
