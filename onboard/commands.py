@@ -58,9 +58,32 @@ broken, and how the test part leaks into training. With -o a page with a map and
     as_json(parser)
 
 
+def _dataset_tile(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+RAW has a folder for every map: MAP/satelliteMAP.tif, MAP/MAP.csv with filename, lat, lon, height
+and Phi1 (heading) of every picture, and MAP/drone/. Stopped, the same command goes on.
+"""
+    add = parser.add_argument
+    add("raw", type=existing, metavar="RAW", help="as UAV-VisLoc is released, or one's own maps")
+    add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
+    text = "of the camera, across the flight (default %(default)g)"
+    add("--hfov-deg", type=positive, default=48.44, metavar="DEG", help=text)
+    text = "of the camera, along the flight (default %(default)g)"
+    add("--vfov-deg", type=positive, default=33.48, metavar="DEG", help=text)
+    text = "so many zooms below a map's own are cut (default %(default)s)"
+    add("--zooms", type=count, default=2, metavar="N", help=text)
+    text = "a map that cross-area training does not see; repeatable"
+    add("--test", action=Repeated, default=(), metavar="MAP", help=text)
+    as_json(parser)
+
+
 def _train(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    text = "TOML file, or a recipe: area, area_foundation, distill, finetune_last3, pretrain, tiny"
+    parser.epilog = """\
+recipes: area, area_foundation, distill, finetune_last3, full, pretrain, tiny
+data sets: captions, cvact, cvusa, denseuav, gta-uav, sues200, uav-visloc, university1652, vigor
+"""
+    text = "TOML file or recipe, with +DATASET for what a public data set needs besides"
     add("config", type=_configuration, metavar="CONFIG", help=text)
     overrides(parser)
     add("--dry-run", action="store_true", help="tell what it will cost, and stop there")
@@ -68,8 +91,11 @@ def _train(parser: ArgumentParser) -> None:
 
 
 def _configuration(text: str) -> Path:
-    """A file, or the bare name of a recipe."""
-    return existing(text) if Path(text).suffix else Path(text)
+    """A file or the bare name of a recipe, with a plus and the name of a data set or without."""
+    name = text if Path(text).exists() else text.partition("+")[0]
+    if Path(name).suffix:
+        existing(name)
+    return Path(text)
 
 
 def _import(parser: ArgumentParser) -> None:
@@ -238,8 +264,8 @@ examples:
 
 def _replay(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("frames", metavar="FRAMES", help="video file or folder of pictures")
-    add("--telemetry", type=existing, required=True, metavar="CSV", help="of the autopilot")
+    add("frames", metavar="FRAMES", help="video file, folder of pictures, or flight record (.mcap)")
+    add("--telemetry", type=existing, metavar="CSV", help="of the autopilot; a record has its own")
     add("--bundle", type=existing, required=True, metavar="BUNDLE", help="folder")
     add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the report")
     add("--truth", type=existing, metavar="CSV", help="positions to compare with")
@@ -280,6 +306,11 @@ COMMANDS = {
         "put a data set into a few large files",
         _dataset_shard,
         "geobridge.training.datasets.shard:shard",
+    ),
+    "dataset tile": Command(
+        "cut maps into tiles and pair drone pictures with them",
+        _dataset_tile,
+        "geobridge.training.datasets.tiling.tile:tile",
     ),
     "train": Command("train the encoders", _train, "geobridge.training.command:train"),
     "import": Command(

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from geobridge.onboard.config import load
-
-from .config import TrainConfig
-from .recipes import recipe
+from .recipes import settings_of
 from .runs import plan
 
 
@@ -23,7 +20,7 @@ def train(
         ConfigError: the configuration cannot be used.
         DataError: the data or a checkpoint cannot be used.
     """
-    settings = load(TrainConfig, recipe(config), overrides)
+    settings = settings_of(config, overrides)
     plan.check(settings)
     plan.check_paths(settings)
     if "RANK" in os.environ:  # what its C++ has to say, with a trace, we say in one line

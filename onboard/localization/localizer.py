@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..bundle import Bundle
@@ -22,10 +22,11 @@ from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
 from ..views import View
+from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
-from .gate import Evidence, gate, looks_alike
-from .measure import fix_of, measured_position
+from .gate import Evidence, gate, is_doubtful, looks_alike, may_confirm
+from .measure import fix_of, geometry_sigmas, measured_position
 from .moment import Moment
 from .prepare import Below, Prepared, ground, prepare, trusted
 from .rectify import Patch
@@ -34,7 +35,7 @@ from .verify import Alignment, Imagery, verify
 
 log = logging.getLogger(__name__)
 
-STAGES = ("prepare", "encode", "search", "verify", "decide")
+STAGES = ("prepare", "rectify", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
 WELL_SEEN = 0.85
 """Part of a footprint that a frame must show for a smaller one not to be better."""
@@ -90,12 +91,14 @@ class Localizer:
         self._search = Search(index, config)
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
-        self._settled = AS_TOLD
+        self._settled, self._breaker = AS_TOLD, Breaker()
         self._last: Moment | None = None
 
     def reset(self) -> None:
         """Forget the track; the next fix is earned as the first one was."""
         self.filter, self._last = MotionFilter(self.config.filter), None
+        self._settled = AS_TOLD
+        self._breaker = Breaker()
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
@@ -113,6 +116,7 @@ class Localizer:
         problem = moment.problem_after(last) if last else None
         if problem is not None:
             return Rejection(t_ns, *problem)
+        self._on_stage("prepare")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
         prior = believed(telemetry.prior or self._prior, self.local)
@@ -140,7 +144,7 @@ class Localizer:
         if isinstance(shown, Rejection):
             return shown
         pixels = [self.encoder.prepare(each.query.image, each.query.valid) for each in shown]
-        self._on_stage("prepare")
+        self._on_stage("rectify")
         try:
             descriptors = self.encoder.encode(pixels)
         except EngineError as error:
@@ -172,20 +176,22 @@ class Localizer:
         self, t_ns: int, prepared: Prepared, supposed: Sequence[Hypothesis]
     ) -> tuple[float, list[Shown] | Rejection]:
         """The patches of the largest footprint that the frame shows well, else of the smallest."""
-        *larger, smallest_m = self._search.footprints_m
-        for footprint_m in larger:
-            shown = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, supposed[0])
-            if not isinstance(shown, Rejection) and shown[1].valid_fraction >= WELL_SEEN:
+        likely, *others = supposed
+        for footprint_m in self._search.footprints_m:
+            first = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, likely)
+            if not isinstance(first, Rejection) and first[1].valid_fraction >= WELL_SEEN:
                 break
-        else:
-            footprint_m = smallest_m
-        tried = [
-            (each, ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, each))
-            for each in supposed
+        rest = [
+            ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, each) for each in others
         ]
-        seen = [Shown(each, *shown) for each, shown in tried if not isinstance(shown, Rejection)]
-        first = tried[0][1]
-        return footprint_m, seen if seen or not isinstance(first, Rejection) else first
+        seen = [
+            Shown(each, *shown)
+            for each, shown in zip(supposed, [first, *rest], strict=True)
+            if not isinstance(shown, Rejection)
+        ]
+        if isinstance(first, Rejection) and not seen:
+            return footprint_m, first
+        return footprint_m, seen
 
     def _verify(self, prepared: Prepared, found: Retrieved) -> Alignment | None:
         """The patch, and as it would be under other headings and heights, against the imagery."""
@@ -221,26 +227,43 @@ class Localizer:
         seen_m = aligned.east_m + found.patch.east_m, aligned.north_m + found.patch.north_m
         nearest = self._search.nearest(seen_m, [*found.candidates, *found.hints])
         scores = self._search.layer_of(nearest).scores
+        pose, deviation = (
+            aligned.pose,
+            found.hypothesis.further(aligned.heading_error_deg, aligned.scale_error),
+        )
         evidence = Evidence(
-            nearest.score,
-            aligned.correlation,
-            aligned.peak_ratio,
-            self.filter.innovation(measured),
-            self.filter.confirmed,
-            scores.min_score if scores else None,
-            looks_alike(float(self.index.places["aliasing"][nearest.place]), scores),
+            score=nearest.score,
+            correlation=aligned.correlation,
+            peak_ratio=aligned.peak_ratio,
+            inliers=pose.inliers if pose else 0,
+            agreeing=pose.inliers / pose.of if pose else 0.0,
+            spread=pose.spread if pose else 0.0,
+            geometry_sigmas=geometry_sigmas(deviation, telemetry, config.prepare),
+            innovation_sigmas=self.filter.innovation(measured),
+            tracking=self.filter.confirmed,
+            min_score=scores.min_score if scores else None,
+            looks_alike=looks_alike(float(self.index.places["aliasing"][nearest.place]), scores),
+            flown_m=self.filter.flown_m(measured),
+            disputed=not (telemetry.position_test_ratio or 0.0) <= 1.0,
         )
         refusal = gate(evidence, config.gate)
+        if refusal is None:
+            # only what is believed moves the breaker: what is refused is no part of a track
+            doubtful_s = self._breaker.after(t_ns, is_doubtful(evidence, config.gate))
+            refusal = gate(replace(evidence, doubtful_s=doubtful_s), config.gate)
+        self._on_stage("decide")
         if refusal is not None:
             if refusal[0] is Reason.INCONSISTENT:
                 self.filter.disagree(measured)
-            self._on_stage("decide")
+            elif refusal[0] is Reason.DOUBTFUL:
+                self.filter.reset()
             return Rejection(t_ns, *refusal)
-        confirmed = self.filter.agree(measured)
-        self._settled = found.hypothesis.further(aligned.heading_error_deg, aligned.scale_error)
-        self._on_stage("decide")
+        too_soon = may_confirm(evidence, config.gate)
+        confirmed = self.filter.agree(measured, too_soon is None)
+        self._settled = deviation
         if not confirmed:
-            return Rejection(t_ns, Reason.UNCONFIRMED, "not yet confirmed by later frames")
+            waits = Reason.UNCONFIRMED, "not yet confirmed by later frames"
+            return Rejection(t_ns, *(too_soon or waits))
         return fix_of(measured, evidence, nearest, telemetry, self.local)
 
 

@@ -200,11 +200,21 @@ def _height(telemetry: Telemetry, config: PrepareConfig, below: Below | None) ->
 
 def _ground_below(below: Below) -> tuple[float, float]:
     """Height AMSL of the ground below the vehicle, and what it may be off by, 1-sigma."""
-    here_m = below.terrain.height_amsl_m(*below.at_m) if below.at_m else None
+    here_m = below.terrain.ground_amsl_m(*below.at_m) if below.at_m else None
     if here_m is not None:
         return here_m, 0.0
     low_m, high_m = below.terrain.span_m()
     return (low_m + high_m) / 2.0, (high_m - low_m) / 4.0
+
+
+def upright(frame: Frame, camera: Camera, config: PrepareConfig) -> Image | Rejection:
+    """The undistorted picture itself, where there is nothing to flatten: of a camera that looks
+    ahead, as street pictures do."""
+    size_px = camera.width_px, camera.height_px
+    problem = picture_problem(frame.image, *size_px, config.min_contrast)
+    if problem is not None:
+        return Rejection(frame.t_capture_ns, *problem)
+    return camera.undistort(frame.image)
 
 
 def ground(

@@ -92,7 +92,7 @@ def test_missing_splits_are_told_in_the_beginning(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Learner, "__init__", stop)
-    with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
+    with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt):
         train(triples_config, [*KEYS, "evaluation.every_steps=1"])
     assert "no split val; nothing is chosen on" in caplog.text
     assert "no split test; the report will have no table" in caplog.text
