@@ -27,9 +27,10 @@ from .filter import MotionFilter, Position
 from .gate import Evidence, gate, looks_alike
 from .measure import fix_of, measured_position
 from .moment import Moment
-from .prepare import Below, Prepared, ground, prepare, trusted
+from .prepare import Prepared, ground, prepare
 from .rectify import Patch
 from .search import Believed, Search, believed
+from .told import Below, trusted
 from .verify import Alignment, Imagery, verify
 
 log = logging.getLogger(__name__)
