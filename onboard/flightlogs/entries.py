@@ -130,8 +130,7 @@ def telemetry_of(entry: dict[str, Any]) -> tuple[int, Telemetry]:
     """
     fields = dict(entry)
     t_capture_ns = fields.pop("t_capture_ns")
-    if fields["attitude"] is not None:
-        fields["attitude"] = Attitude(**fields["attitude"])
-    if fields["prior"] is not None:
-        fields["prior"] = Prior(**fields["prior"])
+    for name, kind in (("attitude", Attitude), ("gimbal", Attitude), ("prior", Prior)):
+        if fields[name] is not None:
+            fields[name] = kind(**fields[name])
     return t_capture_ns, Telemetry(**fields)

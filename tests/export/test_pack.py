@@ -15,6 +15,7 @@ pytest.importorskip("rasterio")
 import rasterio
 
 from geobridge.export.encoding import chunks as chunks_module
+from geobridge.export.folders import Folders
 from geobridge.export.measures import graphs as graphs_module
 from geobridge.export.pack import pack
 from geobridge.onboard.bundle import MANIFEST, Bundle
@@ -163,6 +164,21 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert {path.name for path in tmp_path.iterdir()} == {"bundle", "whole"}
 
 
+def test_two_do_not_pack_at_the_same_place(
+    packed: Path, rehearsal: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    """Neither the same plan nor another one, which would clear what the first has done."""
+    folders, out = Folders.beside(tmp_path / "b"), tmp_path / "b"
+    words = ("pack", rehearsal / "map.tif", "--encoders", rehearsal / "encoders", "-o", out)
+    with folders.begun("the plan of the first"):
+        (folders.bundle / "done").write_bytes(b"work of hours")
+        assert f"{out}: another process is packing there" in complaint(*words, "--spacing-m", 25)
+        assert (folders.bundle / "done").exists()
+    again = pack(rehearsal / "map.tif", rehearsal / "encoders", out, **COARSE)
+    assert contents(again) == contents(packed)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
 CRAMPED = """
 import resource, sys
 from geobridge.onboard.cli import main
@@ -249,7 +265,17 @@ def test_a_footprint_larger_than_the_raster(
     words = ("--encoders", rehearsal / "encoders", "-o", tmp_path / "bundle")
     line = complaint("pack", rehearsal / "map.tif", *words, "--footprint-m", "900")
     assert f"{rehearsal / 'map.tif'}: no square of 900 m has enough data" in line
-    assert not (tmp_path / "bundle").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_raster_that_is_found_damaged_on_the_way(
+    rehearsal: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    whole = (rehearsal / "map.tif").read_bytes()
+    (tmp_path / "map.tif").write_bytes(whole[: len(whole) // 2])
+    words = ("--encoders", rehearsal / "encoders", "-o", tmp_path / "bundle")
+    assert f"{tmp_path / 'map.tif'}: " in complaint("pack", tmp_path / "map.tif", *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["map.tif"]
 
 
 @pytest.mark.parametrize("value", [-5.0, 0.0, float("nan"), float("inf")])

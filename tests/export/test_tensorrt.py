@@ -25,7 +25,8 @@ pytest.importorskip("onnxruntime")
 if shutil.which("cc") is None:
     pytest.skip("no C compiler for the stand-in of the CUDA runtime", allow_module_level=True)
 
-from geobridge.export.tensorrt import build, check_size, count_half, expectation, workspace_for
+from geobridge.export.tensorrt.build import build, expectation, workspace_for
+from geobridge.export.tensorrt.evidence import check_size, count_half
 from geobridge.onboard.bundle import Bundle
 from geobridge.onboard.cli import main
 from geobridge.onboard.engines import cuda
@@ -479,7 +480,7 @@ def test_an_interrupted_build_leaves_nothing(
         trt.wait.wait(5)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("geobridge.export.tensorrt.wait", interrupted)
+    monkeypatch.setattr("geobridge.export.tensorrt.progress.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build(bundle, plans=tmp_path)
     assert did(trt, "build") == []

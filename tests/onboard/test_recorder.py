@@ -53,6 +53,9 @@ telemetries = st.builds(
     alt_amsl_m=st.none() | finite,
     velocity_north_m_s=st.none() | finite,
     velocity_east_m_s=st.none() | finite,
+    gimbal=st.none() | st.builds(Attitude, finite, finite, finite),
+    heading_accuracy_deg=st.none() | finite,
+    height_accuracy_m=st.none() | finite,
     prior=st.none() | st.builds(Prior, finite, finite, finite),
 )
 
