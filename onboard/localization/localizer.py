@@ -28,9 +28,10 @@ from .filter import MotionFilter, Position
 from .gate import Evidence, gate, is_doubtful, looks_alike, may_confirm
 from .measure import fix_of, geometry_sigmas, measured_position
 from .moment import Moment
-from .prepare import Below, Prepared, ground, prepare, trusted
+from .prepare import Prepared, ground, prepare
 from .rectify import Patch
 from .search import Believed, Search, believed
+from .told import Below, trusted
 from .verify import Alignment, Imagery, verify
 
 log = logging.getLogger(__name__)
