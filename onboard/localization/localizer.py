@@ -28,6 +28,7 @@ from .gate import Evidence, gate, looks_alike
 from .measure import fix_of, measured_position
 from .moment import Moment
 from .prepare import Below, Prepared, ground, prepare, trusted
+from .reckoning import Reckoning
 from .rectify import Patch
 from .search import Believed, Search, believed
 from .verify import Alignment, Imagery, verify
@@ -91,11 +92,13 @@ class Localizer:
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
         self._settled = AS_TOLD
+        self._reckoning = Reckoning(config.filter.motion)
         self._last: Moment | None = None
 
     def reset(self) -> None:
         """Forget the track; the next fix is earned as the first one was."""
         self.filter, self._last = MotionFilter(self.config.filter), None
+        self._reckoning = Reckoning(self.config.filter.motion)
         self._settled = AS_TOLD
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
@@ -114,6 +117,9 @@ class Localizer:
         problem = moment.problem_after(last) if last else None
         if problem is not None:
             return Rejection(t_ns, *problem)
+        motion = self._reckoning.step(moment)
+        telemetry = self._reckoning.told(telemetry, motion)
+        self.filter.advance(motion)
         self._on_stage("prepare")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
