@@ -253,7 +253,25 @@ class GateConfig(Section):
     """Best correlation of structure against the best one elsewhere in the search."""
     min_peak_ratio_alike: Annotated[float, Field(ge=1)] = 1.5
     """The same before a track is confirmed, where the map has another place that looks alike."""
+    min_inliers: Annotated[int, Field(ge=4, le=25)] = 6
+    """Parts of the picture that agree with each other about the place. Parts of other land are
+    found within 2.5 pixels of anywhere by chance for about one in fifteen."""
+    min_agreeing: Fraction = 0.4
+    """Share of the parts that must agree, for a position that continues a confirmed track."""
+    min_agreeing_untracked: Fraction = 0.5
+    min_spread: Fraction = 0.08
+    """How far they must lie apart, 1-sigma where it is least, in sides of the picture; parts all
+    over it reach 0.28, parts of one row 0."""
+    max_geometry_sigmas: Positive = 4.0
+    """How far the alignment's turn and scale may be from the heading and height that are told."""
     max_innovation_sigmas: Positive = 4.0
+    min_flown_alike_m: NonNegative = 30.0
+    """Over which agreement must reach before a track is confirmed, where the map looks alike."""
+    min_peak_ratio_alone: Annotated[float, Field(ge=1)] = 2.0
+    """From which on it may look alike: nothing fits half as well."""
+    max_doubtful_s: Positive = 5.0
+    """How long a track may live on evidence that would not do for a first position; autopilots
+    take a position for their own after 5 to 10 s of it."""
 
 
 class LocalizerConfig(Section):

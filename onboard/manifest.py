@@ -206,6 +206,9 @@ class AccuracyEntry(Section):
     registration_m: Positive
     """Error of the reference imagery's own georeference, which no matching can see."""
     alignment_m: NonNegative
+    """What all parts of a frame share: shadows, roofs and trees that lean."""
+    fit_factor: Positive = 1.0
+    """How many times the error of a fit is what the spread of its parts says."""
     evidence: str
 
 

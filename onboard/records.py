@@ -67,6 +67,8 @@ class Telemetry:
     gimbal: Attitude | None = None
     heading_accuracy_deg: float | None = None
     height_accuracy_m: float | None = None
+    position_test_ratio: float | None = None
+    """The autopilot's own test of the positions it is sent: above 1 it does not take them."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,11 @@ class Reason(str, Enum):
     OUT_OF_AREA = "out_of_area"
     LOW_SCORE = "low_score"
     NOT_VERIFIED = "not_verified"
+    SCATTERED = "scattered"
     AMBIGUOUS = "ambiguous"
+    IMPLAUSIBLE = "implausible"
     INCONSISTENT = "inconsistent"
+    DOUBTFUL = "doubtful"
     UNCONFIRMED = "unconfirmed"
 
     def __str__(self) -> str:

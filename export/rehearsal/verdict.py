@@ -41,8 +41,11 @@ WHY = {
     Reason.OUT_OF_AREA: "no references there",
     Reason.LOW_SCORE: "the ground looks like no reference",
     Reason.NOT_VERIFIED: "the picture does not fit the map well enough",
+    Reason.SCATTERED: "the parts of the picture do not agree about the place",
     Reason.AMBIGUOUS: "other places look the same",
+    Reason.IMPLAUSIBLE: "the map contradicts heading or height",
     Reason.INCONSISTENT: "what is seen contradicts the motion",
+    Reason.DOUBTFUL: "too long on weak evidence",
     Reason.UNCONFIRMED: "found, but not yet confirmed",
 }
 """The most frequent reason for silence, in words for a pilot."""

@@ -57,12 +57,13 @@ class MotionFilter:
         self._way = _Way(0)
         self._agreed = 0
         self._since_ns = 0
+        self._first_m = 0.0, 0.0
 
     def advance(self, motion: Motion | None) -> None:
         """Take how far the vehicle flew between two frames; None where nobody knows.
 
-        Time that no motion covers is flown on as before, at any speed
-        where the last position came without a velocity.
+        Time that no motion covers is flown on as before, at any speed where the last position
+        came without a velocity.
         """
         if motion is None or not self._steps or motion.t1_ns <= self._way.t_ns:
             return
@@ -99,16 +100,20 @@ class MotionFilter:
         # unlike max, numpy's keeps NaN, and NaN is not consistent with anything
         return float(np.max([_sigmas(measured, oldest), _sigmas(measured, latest)]))
 
-    def agree(self, measured: Position) -> bool:
-        """Take a consistent measurement; True once enough have agreed for long enough."""
-        if self._agreed == 0:
+    def agree(self, measured: Position, may_confirm: bool = True) -> bool:
+        """Take a consistent measurement; True once enough have agreed for long enough, the last
+        of them one that may confirm."""
+        if not self._steps:
             self._since_ns = measured.t_ns
+            self._first_m = measured.east_m, measured.north_m
         self._way = self._travelled(measured.t_ns)
         self._steps.append(_Step(measured, self._way))
         baseline_ns = self.config.baseline_s / _NS
         while measured.t_ns - self._steps[0].position.t_ns > baseline_ns:
             self._steps.popleft()
         self._agreed += 1
+        if not may_confirm:
+            self._agreed = min(self._agreed, self.config.confirmations - 1)
         return self.confirmed
 
     def disagree(self, measured: Position) -> None:
@@ -125,6 +130,13 @@ class MotionFilter:
         span_s = (self._steps[-1].position.t_ns - self._since_ns) * _NS
         enough = self._agreed >= self.config.confirmations
         return enough and span_s >= self.config.confirmation_span_s
+
+    def flown_m(self, measured: Position) -> float:
+        """How far a measurement lies from the first one that it agrees with."""
+        if not self._steps:
+            return 0.0
+        first_east_m, first_north_m = self._first_m
+        return math.hypot(measured.east_m - first_east_m, measured.north_m - first_north_m)
 
     def reset(self) -> None:
         """Forget everything."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..bundle import Bundle
@@ -22,10 +22,11 @@ from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
 from ..views import View
+from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
-from .gate import Evidence, gate, looks_alike
-from .measure import fix_of, measured_position
+from .gate import Evidence, gate, is_doubtful, looks_alike, may_confirm
+from .measure import fix_of, geometry_sigmas, measured_position
 from .moment import Moment
 from .prepare import Below, Prepared, ground, prepare, trusted
 from .reckoning import Reckoning
@@ -91,7 +92,7 @@ class Localizer:
         self._search = Search(index, config)
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
-        self._settled = AS_TOLD
+        self._settled, self._breaker = AS_TOLD, Breaker()
         self._reckoning = Reckoning(config.filter.motion)
         self._last: Moment | None = None
 
@@ -99,7 +100,7 @@ class Localizer:
         """Forget the track; the next fix is earned as the first one was."""
         self.filter, self._last = MotionFilter(self.config.filter), None
         self._reckoning = Reckoning(self.config.filter.motion)
-        self._settled = AS_TOLD
+        self._settled, self._breaker = AS_TOLD, Breaker()
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
@@ -229,26 +230,43 @@ class Localizer:
         seen_m = aligned.east_m + found.patch.east_m, aligned.north_m + found.patch.north_m
         nearest = self._search.nearest(seen_m, [*found.candidates, *found.hints])
         scores = self._search.layer_of(nearest).scores
+        pose, deviation = (
+            aligned.pose,
+            found.hypothesis.further(aligned.heading_error_deg, aligned.scale_error),
+        )
         evidence = Evidence(
-            nearest.score,
-            aligned.correlation,
-            aligned.peak_ratio,
-            self.filter.innovation(measured),
-            self.filter.confirmed,
-            scores.min_score if scores else None,
-            looks_alike(float(self.index.places["aliasing"][nearest.place]), scores),
+            score=nearest.score,
+            correlation=aligned.correlation,
+            peak_ratio=aligned.peak_ratio,
+            inliers=pose.inliers if pose else 0,
+            agreeing=pose.inliers / pose.of if pose else 0.0,
+            spread=pose.spread if pose else 0.0,
+            geometry_sigmas=geometry_sigmas(deviation, telemetry, config.prepare),
+            innovation_sigmas=self.filter.innovation(measured),
+            tracking=self.filter.confirmed,
+            min_score=scores.min_score if scores else None,
+            looks_alike=looks_alike(float(self.index.places["aliasing"][nearest.place]), scores),
+            flown_m=self.filter.flown_m(measured),
+            disputed=not (telemetry.position_test_ratio or 0.0) <= 1.0,
         )
         refusal = gate(evidence, config.gate)
+        if refusal is None:
+            # only what is believed moves the breaker: what is refused is no part of a track
+            doubtful_s = self._breaker.after(t_ns, is_doubtful(evidence, config.gate))
+            refusal = gate(replace(evidence, doubtful_s=doubtful_s), config.gate)
+        self._on_stage("decide")
         if refusal is not None:
             if refusal[0] is Reason.INCONSISTENT:
                 self.filter.disagree(measured)
-            self._on_stage("decide")
+            elif refusal[0] is Reason.DOUBTFUL:
+                self.filter.reset()
             return Rejection(t_ns, *refusal)
-        confirmed = self.filter.agree(measured)
-        self._settled = found.hypothesis.further(aligned.heading_error_deg, aligned.scale_error)
-        self._on_stage("decide")
+        too_soon = may_confirm(evidence, config.gate)
+        confirmed = self.filter.agree(measured, too_soon is None)
+        self._settled = deviation
         if not confirmed:
-            return Rejection(t_ns, Reason.UNCONFIRMED, "not yet confirmed by later frames")
+            waits = Reason.UNCONFIRMED, "not yet confirmed by later frames"
+            return Rejection(t_ns, *(too_soon or waits))
         return fix_of(measured, evidence, nearest, telemetry, self.local)
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
+
 from ..config import PrepareConfig
 from ..geodesy import LocalFrame
 from ..manifest import AccuracyEntry
 from ..records import Candidate, Fix, Telemetry
+from .doubt import Hypothesis
 from .filter import Position
 from .gate import Evidence
-from .prepare import Prepared
+from .prepare import ANY_HEADING_DEG, Prepared
 from .verify import Alignment
+
+Floats = npt.NDArray[np.float64]
 
 
 def measured_position(
@@ -23,17 +29,55 @@ def measured_position(
     config: PrepareConfig,
 ) -> Position:
     """The aligned position with everything that may be wrong about it, independent errors."""
-    lever_m = prepared.height_agl_m * math.tan(math.radians(config.attitude_accuracy_deg))
+    shared_m = math.hypot(accuracy.registration_m, accuracy.alignment_m, prepared.added_accuracy_m)
+    tilted = tilt_covariance_m2(prepared, config.attitude_accuracy_deg)
+    covariance = np.eye(2) * shared_m**2 + tilted + alignment_covariance_m2(aligned, accuracy)
     return Position(
         t_ns,
         aligned.east_m,
         aligned.north_m,
-        math.hypot(
-            accuracy.registration_m, accuracy.alignment_m, lever_m, prepared.added_accuracy_m
-        ),
+        math.sqrt(float(np.linalg.eigvalsh(covariance)[-1])),
         telemetry.velocity_east_m_s,
         telemetry.velocity_north_m_s,
     )
+
+
+def alignment_covariance_m2(aligned: Alignment, accuracy: AccuracyEntry) -> Floats:
+    """[2, 2] of the place by the fit of its parts, as the bundle was found to need it."""
+    if aligned.pose is None:  # what is left is where the whole fits best
+        return np.eye(2) * accuracy.alignment_m**2
+    return aligned.pose.covariance_m2 * accuracy.fit_factor**2
+
+
+def tilt_covariance_m2(prepared: Prepared, accuracy_deg: float) -> Floats:
+    """[2, 2] of the vehicle's place, east first, by what roll and pitch may be wrong by.
+
+    They move the ground in the middle of the frame by the height at nadir, and by more the
+    flatter the camera looks, most of all along its view.
+    """
+    camera = prepared.camera
+    middle = [[(camera.width_px - 1) / 2.0, (camera.height_px - 1) / 2.0]]
+    ray = prepared.enu_from_camera @ camera.rays(middle)[0]
+    turned = ray + np.cross(np.eye(3)[:2], ray) * math.radians(accuracy_deg)
+    down = np.maximum(-np.array([ray[2], *turned[:, 2]]), 1e-3 * float(np.linalg.norm(ray)))
+    ground_m = prepared.height_agl_m * np.vstack([ray, turned])[:, :2] / down[:, None]
+    moved_m = ground_m[1:] - ground_m[0]
+    return np.asarray(moved_m.T @ moved_m)
+
+
+def geometry_sigmas(deviation: Hypothesis, telemetry: Telemetry, config: PrepareConfig) -> float:
+    """How far heading or height are from what trusted telemetry says, the worse of the two in
+    sigmas of what it states. What comes without an accuracy is not judged: a height above home is
+    wrong by whatever the ground does, a compass in steel by anything."""
+    worst, accuracy_deg = 0.0, telemetry.heading_accuracy_deg
+    if accuracy_deg is not None and accuracy_deg < ANY_HEADING_DEG:
+        turn_deg = (deviation.heading_offset_deg + 180.0) % 360.0 - 180.0
+        worst = abs(turn_deg) / accuracy_deg
+    height_m, accuracy_m = telemetry.height_agl_m, telemetry.height_accuracy_m
+    if height_m is not None and accuracy_m is not None:
+        share = max(accuracy_m / height_m, config.height_accuracy)
+        worst = max(worst, abs(math.log1p(deviation.scale)) / share)
+    return worst
 
 
 def fix_of(

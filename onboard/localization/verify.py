@@ -7,8 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+
 from ..config import VerifyConfig
 from ..records import Image, Mask
+from .local_matches import local_matches, reach_px
+from .pose import Pose, fit_pose
 from .rectify import Patch
 from .structure import Field, correlate, peak, second_peak, structure
 
@@ -28,7 +32,8 @@ class Alignment:
 
     `east_m`, `north_m`: the vehicle in the local plane. `heading_error_deg`, `scale_error`: what
     the telemetry's heading and height were off by. `correlation` in -1..1 at the best place,
-    `peak_ratio` against the best other place of any window.
+    `peak_ratio` against the best other place of any window. `pose` is what the parts of the picture
+    say, each for itself, and already in the rest; None where they do not agree.
     """
 
     east_m: float
@@ -37,6 +42,7 @@ class Alignment:
     scale_error: float
     correlation: float
     peak_ratio: float
+    pose: Pose | None = None
 
 
 CLOSE = 1.5
@@ -82,14 +88,15 @@ def verify(
         return None
     best, rival = _best_and_rival(found, config.exclusion_m)
     refined = _refine(rectify, best, config)
+    aligned = _by_parts(rectify, refined, config)
     if rival is None:
-        return refined[0]
+        return aligned
     contrast = _ratio(_correlation(best), _correlation(rival))
     if contrast < CLOSE:  # the telemetry's heading may be wrong for both: refine the rival too
         other = _refine(rectify, rival, config)
         if _apart_m(other, refined) > config.exclusion_m:
             contrast = _ratio(_correlation(refined), _correlation(other))
-    return replace(refined[0], peak_ratio=min(refined[0].peak_ratio, contrast))
+    return replace(aligned, peak_ratio=min(aligned.peak_ratio, contrast))
 
 
 def separate(
@@ -133,6 +140,22 @@ class Window:
         image, valid, (east_m, north_m) = imagery.read(*centre_m, side_px)
         return cls(structure(image, valid)[0], east_m, north_m)
 
+    def around(
+        self, aligned: Alignment, patch: Patch, margin_px: int
+    ) -> tuple[Field, float, float]:
+        """What it shows where a patch was aligned, with a margin that is empty beyond its edge;
+        and where the vehicle is if the patch lies exactly so, at whole pixels."""
+        size_px, gsd_m = len(patch.image), patch.gsd_m
+        middle = (len(self.field) - size_px) / 2.0
+        column = round((aligned.east_m + patch.east_m - self.east_m) / gsd_m + middle)
+        row = round((self.north_m - aligned.north_m - patch.north_m) / gsd_m + middle)
+        wide = np.pad(self.field, ((margin_px, margin_px), (margin_px, margin_px), (0, 0)))
+        side_px = size_px + 2 * margin_px
+        shown = np.asarray(wide[row : row + side_px, column : column + side_px], np.float32)
+        east_m = self.east_m + (column - middle) * gsd_m - patch.east_m
+        north_m = self.north_m - (row - middle) * gsd_m - patch.north_m
+        return shown, east_m, north_m
+
 
 _Found = tuple[Alignment, float, float, Window]
 
@@ -162,6 +185,38 @@ def _refine(rectify: Rectifier, start: _Found, config: VerifyConfig) -> _Found:
         around += [(heading, size + stretch), (heading, size - stretch)]
         best = max([best, *_align_all(rectify, [window], around, config)], key=_correlation)
     return best
+
+
+def _by_parts(rectify: Rectifier, found: _Found, config: VerifyConfig) -> Alignment:
+    """The alignment as the parts of the picture have it, where they agree."""
+    aligned, heading_deg, scale, window = found
+    template = Template.make(rectify, heading_deg, scale)
+    if template is None:
+        return aligned
+    patch = template.patch
+    reach = reach_px(len(template.field))
+    reference, east_m, north_m = window.around(aligned, patch, reach)
+    matches = local_matches(template.field, template.mask, reference)
+    ground_m = patch.ground_m(matches.at_px)
+    pose = fit_pose(
+        ground_m,
+        matches.shift_px * [patch.gsd_m, -patch.gsd_m],
+        matches.of,
+        patch.gsd_m,
+        len(template.field) * patch.gsd_m,
+        config.heading_search_deg / 4,
+        config.scale_search / 2,
+    )
+    if pose is None:
+        return aligned
+    return replace(
+        aligned,
+        east_m=east_m + pose.east_m,
+        north_m=north_m + pose.north_m,
+        heading_error_deg=heading_deg + pose.turn_deg,
+        scale_error=(1.0 + scale) * (1.0 + pose.stretch) - 1.0,
+        pose=pose,
+    )
 
 
 def _ratio(best: float, other: float) -> float:

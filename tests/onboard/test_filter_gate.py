@@ -8,14 +8,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geobridge.onboard.config import FilterConfig, GateConfig
+from geobridge.onboard.localization.breaker import Breaker
 from geobridge.onboard.localization.filter import MotionFilter, Position
-from geobridge.onboard.localization.gate import MAX_COSINE, UNCALIBRATED_MIN_SCORE, Evidence, gate
+from geobridge.onboard.localization.gate import (
+    MAX_COSINE,
+    UNCALIBRATED_MIN_SCORE,
+    Evidence,
+    gate,
+    is_doubtful,
+    looks_alike,
+    may_confirm,
+)
+from geobridge.onboard.manifest import ScoresEntry
 from geobridge.onboard.records import Reason
 
 S = 1_000_000_000
 CONFIG = FilterConfig()
 GATE = GateConfig()
-GOOD = Evidence(0.6, correlation=0.4, peak_ratio=1.8, innovation_sigmas=1.0, tracking=True)
+GOOD = Evidence(
+    score=0.6,
+    correlation=0.4,
+    peak_ratio=1.8,
+    inliers=12,
+    agreeing=0.8,
+    spread=0.2,
+    geometry_sigmas=1.0,
+    innovation_sigmas=1.0,
+    tracking=True,
+)
 
 
 def at(
@@ -34,19 +54,34 @@ def confirmed(until_s: float = 4.0) -> MotionFilter:
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 told = st.none() | numbers
-evidence = st.builds(Evidence, numbers, numbers, numbers, told, st.booleans(), told, st.booleans())
-near = st.floats(-1.0, 6.0)
-cosine = st.floats(-0.5, 1.2)
-likely = st.builds(
-    Evidence,
-    cosine,
-    cosine,
-    near,
-    st.none() | near,
-    st.booleans(),
-    st.none() | cosine,
-    st.booleans(),
-)
+
+
+def evidences(
+    cosine: st.SearchStrategy[float],
+    share: st.SearchStrategy[float],
+    near: st.SearchStrategy[float],
+) -> st.SearchStrategy[Evidence]:
+    return st.builds(
+        Evidence,
+        score=cosine,
+        correlation=cosine,
+        peak_ratio=near,
+        inliers=st.integers(0, 25),
+        agreeing=share,
+        spread=share,
+        geometry_sigmas=near,
+        innovation_sigmas=st.none() | near,
+        tracking=st.booleans(),
+        min_score=st.none() | cosine,
+        looks_alike=st.booleans(),
+        flown_m=near,
+        disputed=st.booleans(),
+        doubtful_s=near,
+    )
+
+
+evidence = evidences(numbers, numbers, numbers)
+likely = evidences(st.floats(-0.5, 1.2), st.floats(0.0, 1.2), st.floats(-1.0, 6.0))
 CONFIGURED = GateConfig(min_score=0.3)
 
 
@@ -60,16 +95,26 @@ def test_the_gate_passes_what_reaches_every_threshold_and_nothing_else(
     contrast = GATE.min_peak_ratio_alike if doubtful else GATE.min_peak_ratio
     innovation = found.innovation_sigmas
     needed = GATE.min_correlation if found.tracking else GATE.min_correlation_untracked
+    agreeing = GATE.min_agreeing if found.tracking else GATE.min_agreeing_untracked
     reaches = (
         least <= found.score <= MAX_COSINE
         and needed <= found.correlation <= MAX_COSINE
+        and found.inliers >= GATE.min_inliers
+        and agreeing <= found.agreeing <= 1.0
+        and found.spread >= GATE.min_spread
         and found.peak_ratio >= contrast
+        and found.geometry_sigmas <= GATE.max_geometry_sigmas
         and (innovation is None or innovation <= GATE.max_innovation_sigmas)
+        and found.doubtful_s <= GATE.max_doubtful_s
     )
     assert (gate(found, config) is None) == reaches
 
 
-@given(evidence, st.sampled_from(["score", "correlation", "peak_ratio", "innovation_sigmas"]))
+FIGURES = ("score", "correlation", "peak_ratio", "agreeing", "spread", "geometry_sigmas")
+FIGURES += ("innovation_sigmas", "doubtful_s")
+
+
+@given(evidence, st.sampled_from(FIGURES))
 def test_nan_anywhere_withholds(found: Evidence, field: str) -> None:
     assert gate(replace(found, **{field: math.nan}), GATE) is not None
 
@@ -93,7 +138,18 @@ def test_nan_anywhere_withholds(found: Evidence, field: str) -> None:
             "peak ratio 1.40 below 1.5, and the map looks alike elsewhere",
         ),
         ({"peak_ratio": 1.2}, Reason.AMBIGUOUS, "peak ratio 1.20 below 1.3"),
+        ({"inliers": 5}, Reason.SCATTERED, "5 parts of the picture agree, 80% of those shown; 6"),
+        ({"agreeing": 0.3}, Reason.SCATTERED, "12 parts of the picture agree, 30% of those shown"),
+        ({"agreeing": 0.45, "tracking": False}, Reason.SCATTERED, "12 parts of the picture agree"),
+        ({"agreeing": 1.1}, Reason.SCATTERED, "12 parts of the picture agree, 110%"),
+        ({"spread": 0.05}, Reason.SCATTERED, "parts that agree are spread by 0.05"),
+        ({"geometry_sigmas": 4.5}, Reason.IMPLAUSIBLE, "heading or height 4.5 sigma from what is"),
         ({"innovation_sigmas": 4.5}, Reason.INCONSISTENT, "4.5 sigma from the predicted position"),
+        (
+            {"doubtful_s": 5.5},
+            Reason.DOUBTFUL,
+            "nothing but doubtful evidence for 5.5 s, 5 allowed",
+        ),
     ],
 )
 def test_every_threshold_has_its_reason(
@@ -106,12 +162,101 @@ def test_every_threshold_has_its_reason(
 
 
 def test_exactly_the_threshold_is_enough() -> None:
-    ratio, sigmas = GATE.min_peak_ratio, GATE.max_innovation_sigmas
-    least = Evidence(UNCALIBRATED_MIN_SCORE, GATE.min_correlation, ratio, sigmas, tracking=True)
+    least = Evidence(
+        score=UNCALIBRATED_MIN_SCORE,
+        correlation=GATE.min_correlation,
+        peak_ratio=GATE.min_peak_ratio,
+        inliers=GATE.min_inliers,
+        agreeing=GATE.min_agreeing,
+        spread=GATE.min_spread,
+        geometry_sigmas=GATE.max_geometry_sigmas,
+        innovation_sigmas=GATE.max_innovation_sigmas,
+        tracking=True,
+        doubtful_s=GATE.max_doubtful_s,
+    )
     assert gate(least, GATE) is None
-    assert gate(replace(least, innovation_sigmas=None), GATE) is None
-    first = replace(least, correlation=GATE.min_correlation_untracked, tracking=False)
+    assert gate(replace(least, innovation_sigmas=None, agreeing=1.0), GATE) is None
+    assert gate(replace(least, correlation=MAX_COSINE, score=MAX_COSINE), GATE) is None
+    first = replace(
+        least,
+        correlation=GATE.min_correlation_untracked,
+        agreeing=GATE.min_agreeing_untracked,
+        tracking=False,
+    )
     assert gate(first, GATE) is None
+    alike = replace(first, looks_alike=True, peak_ratio=GATE.min_peak_ratio_alike)
+    assert gate(alike, GATE) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "doubtful"),
+    [
+        ({}, False),
+        ({"correlation": 0.25}, True),
+        ({"agreeing": 0.45}, True),
+        ({"peak_ratio": 1.4, "looks_alike": True}, True),
+        ({"peak_ratio": 1.4}, False),
+        ({"disputed": True}, True),
+        ({"innovation_sigmas": 3.9, "geometry_sigmas": 3.9}, False),
+    ],
+)
+def test_doubtful_is_what_would_not_do_for_a_first_position(
+    change: dict[str, float], doubtful: bool
+) -> None:
+    found = replace(GOOD, **change)
+    assert gate(found, GATE) is None
+    assert is_doubtful(found, GATE) == doubtful
+
+
+@pytest.mark.parametrize(
+    ("looks", "tracking", "flown_m", "peak_ratio", "may"),
+    [
+        (False, False, 0.0, 1.9, True),
+        (True, True, 0.0, 1.9, True),
+        (True, False, 29.9, 1.9, False),
+        (True, False, 29.9, 2.0, True),
+        (True, False, 30.0, 1.9, True),
+        (True, False, math.nan, math.nan, False),
+    ],
+)
+def test_where_the_map_looks_alike_agreement_has_to_reach_far(
+    looks: bool, tracking: bool, flown_m: float, peak_ratio: float, may: bool
+) -> None:
+    found = replace(
+        GOOD, looks_alike=looks, tracking=tracking, flown_m=flown_m, peak_ratio=peak_ratio
+    )
+    refusal = may_confirm(found, GATE)
+    assert (refusal is None) == may
+    assert refusal is None or (refusal[0] is Reason.UNCONFIRMED and "30 needed" in refusal[1])
+
+
+def scores(alike: float) -> ScoresEntry:
+    shares = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    return ScoresEntry(queries=1, genuine=shares, impostor=shares, alike=alike)
+
+
+def test_a_place_looks_alike_where_a_far_one_does_as_much_as_its_neighbours() -> None:
+    assert not looks_alike(1.0, None)
+    assert looks_alike(0.8, scores(0.8))
+    assert looks_alike(math.nan, scores(0.8))
+    assert not looks_alike(0.79, scores(0.8))
+
+
+def test_doubt_grows_until_something_is_certain() -> None:
+    breaker = Breaker()
+    assert breaker.after(1 * S, doubtful=False) == 0.0
+    assert [breaker.after(t * S, doubtful=True) for t in (2, 3, 9)] == [0.0, 1.0, 7.0]
+    assert breaker.after(10 * S, doubtful=False) == 0.0
+    assert breaker.after(11 * S, doubtful=True) == 0.0
+
+
+def test_what_may_not_confirm_agrees_and_waits() -> None:
+    motion = MotionFilter(CONFIG)
+    assert motion.flown_m(at(0.0, 3.0, 4.0)) == 0.0
+    told = [motion.agree(at(t_s, 3.0 * t_s), may_confirm=False) for t_s in range(12)]
+    assert not any(told)
+    assert motion.flown_m(at(12.0, 36.0, 4.0)) == pytest.approx(math.hypot(36.0, 4.0))
+    assert motion.agree(at(12.0, 36.0))
 
 
 def test_confirmation_needs_the_count() -> None:

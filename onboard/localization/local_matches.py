@@ -1,0 +1,69 @@
+"""Where the parts of an aligned picture lie best, each for itself.
+
+A correlation peak says that the whole fits somewhere. Whether its parts agree, and how closely,
+only they can say: a picture of other land has a peak too, but its parts point anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .structure import Field, correlate, peak
+
+Floats = npt.NDArray[np.float64]
+
+PARTS = 5
+"""Parts along a side of the picture; they do not overlap, so that their errors are their own."""
+MIN_PART_PX = 12
+REACH = 0.2
+"""How far around a part it is looked for, in sides of it: the turn and stretch that are left after
+alignment move the outermost parts by less."""
+MIN_SHOWN, MIN_CORRELATION = 0.6, 0.2
+"""Share of a part that the frame must show; how well it must fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalMatches:
+    """[N, 2] columns and rows of the parts' middles in the picture, and [N, 2] how many pixels to
+    the right and down of there they lie in the reference. `of`: parts that were looked for."""
+
+    at_px: Floats
+    shift_px: Floats
+    of: int
+
+
+def reach_px(side_px: int) -> int:
+    """Margin that the reference must have around a picture of this side."""
+    return max(3, round(side_px / PARTS * REACH))
+
+
+def local_matches(picture: Field, mask: Field, reference: Field) -> LocalMatches:
+    """Find the parts of a picture [S, S, 2] in a reference [S + 2r, S + 2r, 2], r its reach."""
+    side_px = len(picture)
+    part_px, reach = side_px // PARTS, reach_px(side_px)
+    at: list[tuple[float, float]] = []
+    shifts: list[tuple[float, float]] = []
+    looked_for = 0
+    for top, left in _corners(side_px, part_px):
+        part = slice(top, top + part_px), slice(left, left + part_px)
+        if mask[part].mean() < MIN_SHOWN:
+            continue
+        looked_for += 1
+        around = slice(top, top + part_px + 2 * reach), slice(left, left + part_px + 2 * reach)
+        fit, row, column = peak(correlate(picture[part], mask[part], reference[around]))
+        # on the edge of the search it is no peak
+        if fit >= MIN_CORRELATION and 0 < row < 2 * reach and 0 < column < 2 * reach:
+            at.append((left + (part_px - 1) / 2.0, top + (part_px - 1) / 2.0))
+            shifts.append((column - reach, row - reach))
+    return LocalMatches(np.reshape(at, (-1, 2)), np.reshape(shifts, (-1, 2)), looked_for)
+
+
+def _corners(side_px: int, part_px: int) -> list[tuple[int, int]]:
+    if part_px < MIN_PART_PX:
+        return []
+    first = (side_px - PARTS * part_px) // 2
+    along = [first + part_px * part for part in range(PARTS)]
+    return [(top, left) for top in along for left in along]
