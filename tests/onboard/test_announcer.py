@@ -30,7 +30,7 @@ class Ear:
 def announced(states: list[tuple[float, State, str]]) -> Ear:
     """Beats ten times a second, each with the state that began last."""
     ear = Ear()
-    ours = Announcer(Voice(), ear)  # type: ignore[arg-type]
+    ours = Announcer(Voice(), ear)
     end_s = states[-1][0]
     for beat in range(round(end_s * 10)):
         state = [each for each in states if each[0] <= beat / 10][-1]
