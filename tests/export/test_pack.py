@@ -199,6 +199,7 @@ def test_a_disk_that_is_full(rehearsal: Path, packed: Path, tmp_path: Path) -> N
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"geobridge pack: {tmp_path / '.partial-b'}/")
     assert "File too large; what is done is kept, the same command goes on" in done.stderr
     assert not out.exists()
     assert contents(
