@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pymavlink import mavutil
-from pymavlink.dialects.v20 import common
+from pymavlink.dialects.v20 import ardupilotmega, common
 
 from geobridge.onboard.config import CameraConfig, LinkConfig, RunConfig, SourceConfig
 from geobridge.onboard.daemon.run import _assemble
@@ -128,6 +128,15 @@ def test_after_a_reboot_nothing_of_before_is_told() -> None:
     ours.feed(Autopilot().attitude(5.0), S)
     ours.forget()
     assert ours.at(S).attitude is None
+
+
+@pytest.mark.parametrize(("later_ms", "expected"), [(1000, 1.25), (1600, None)])
+def test_the_filter_s_own_test_is_told_while_it_is_fresh(
+    later_ms: int, expected: float | None
+) -> None:
+    ours = listening()
+    ours.feed(ardupilotmega.MAVLink_ekf_status_report_message(0, 0.1, 1.25, 0, 0, 0), S)
+    assert ours.at(S + later_ms * MS).position_test_ratio == expected
 
 
 def test_the_pilot_s_word_goes_before_the_receiver_s() -> None:
