@@ -294,6 +294,20 @@ def test_values_that_make_no_sense(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("shown", ["land", "nothing"])
+def test_a_map_that_shows_little_is_told(
+    rehearsal: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, shown: str
+) -> None:
+    raster = Path(shutil.copy(rehearsal / "map.tif", tmp_path))
+    if shown == "nothing":
+        with rasterio.open(raster, "r+") as dataset:
+            data = dataset.read()
+            data[:3] = 128
+            dataset.write(data)
+    pack(raster, rehearsal / "encoders", tmp_path / "b", registration_m=1.0, spacing_m=100.0)
+    assert ("too little to align with: expect silence" in caplog.text) == (shown == "nothing")
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [
