@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
@@ -28,15 +30,19 @@ from .filter import MotionFilter, Position
 from .gate import Evidence, gate, is_doubtful, looks_alike, may_confirm
 from .measure import fix_of, geometry_sigmas, measured_position
 from .moment import Moment
+from .particles import Particles
 from .prepare import Below, Prepared, ground, prepare, trusted
 from .rectify import Patch
-from .search import Believed, Search, believed
+from .search import Believed, Place, Search, believed
 from .verify import Alignment, Imagery, verify
 
 log = logging.getLogger(__name__)
 
 STAGES = ("prepare", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
+GATHERED = 0.25
+"""How far from the squares that look most like it the ground of a frame lies, 1-sigma, in
+footprints."""
 WELL_SEEN = 0.85
 """Part of a footprint that a frame must show for a smaller one not to be better."""
 
@@ -92,12 +98,16 @@ class Localizer:
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
         self._settled, self._breaker = AS_TOLD, Breaker()
+        self._cloud = Particles(
+            config.filter.velocity_accuracy_m_s, config.filter.unknown_speed_m_s
+        )
         self._last: Moment | None = None
 
     def reset(self) -> None:
         """Forget the track; the next fix is earned as the first one was."""
         self.filter, self._last = MotionFilter(self.config.filter), None
         self._breaker = Breaker()
+        self._cloud.clear()
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
@@ -118,9 +128,14 @@ class Localizer:
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
         prior = believed(telemetry.prior or self._prior, self.local)
-        found = self.retrieve(prepared, t_ns, expected, prior)
+        gathered_m = self._cloud.gathered_m(t_ns) if expected is None else None
+        found = self.retrieve(prepared, t_ns, expected, prior, gathered_m)
         if isinstance(found, Rejection):
             return found
+        if expected is None:
+            self._gather(found, telemetry, t_ns)
+        else:
+            self._cloud.clear()
         aligned = self._verify(prepared, found)
         if aligned is None:
             return Rejection(t_ns, Reason.NOT_VERIFIED, "no reference imagery to compare with")
@@ -132,11 +147,13 @@ class Localizer:
         t_ns: int,
         expected: Position | None = None,
         prior: Believed | None = None,
+        gathered_m: Place | None = None,
     ) -> Retrieved | Rejection:
         """Candidates for the ground a frame shows, near an expected position if there is one.
 
         Where the vehicle is said to be (`prior`) is looked at as well and confines nothing:
-        whoever says so may be deceived, and a twin of that place must show as a rival.
+        whoever says so may be deceived, and a twin of that place must show as a rival. So is where
+        earlier pictures agree that it may be (`gathered_m`).
         """
         footprint_m, shown = self._ground(t_ns, prepared, self._supposed(prepared, expected))
         if isinstance(shown, Rejection):
@@ -150,13 +167,28 @@ class Localizer:
         self._on_stage("encode")
         found = []
         for each, descriptor in zip(shown, descriptors, strict=True):
-            looked = self._search.look(descriptor, each.patch, footprint_m, expected, prior)
+            looked = self._search.look(
+                descriptor, each.patch, footprint_m, expected, prior, gathered_m
+            )
             found.append(Retrieved(looked[0], each.patch, footprint_m, looked[1], each.hypothesis))
         self._on_stage("search")
         best = max(found, key=lambda each: max((c.score for c in each.candidates), default=-2.0))
         if not best.candidates:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
         return best
+
+    def _gather(self, found: Retrieved, telemetry: Telemetry, t_ns: int) -> None:
+        """Let what a picture looks like add to what the pictures before it did."""
+        first = found.candidates[0].view  # the scores of two views do not compare
+        alike = [each for each in found.candidates if each.view is first]
+        centres_m = np.array(self._search.centres_m(alike))
+        places_m = centres_m - [found.patch.east_m, found.patch.north_m]
+        scores = np.array([each.score for each in alike], float)
+        east_m_s, north_m_s = telemetry.velocity_east_m_s, telemetry.velocity_north_m_s
+        velocity_m_s: Place | None = None
+        if east_m_s is not None and north_m_s is not None:
+            velocity_m_s = east_m_s, north_m_s
+        self._cloud.see(t_ns, velocity_m_s, places_m, scores, found.footprint_m * GATHERED)
 
     def _supposed(self, prepared: Prepared, expected: Position | None) -> tuple[Hypothesis, ...]:
         """What is tried about heading and height: on a confirmed track what it was before."""
@@ -252,7 +284,10 @@ class Localizer:
             if refusal[0] is Reason.INCONSISTENT:
                 self.filter.disagree(measured)
             elif refusal[0] is Reason.DOUBTFUL:
+                # what is earned anew begins without doubt: an autopilot that disputes what it was
+                # told stays so until it is told again
                 self.filter.reset()
+                self._breaker = Breaker()
             return Rejection(t_ns, *refusal)
         too_soon = may_confirm(evidence, config.gate)
         confirmed = self.filter.agree(measured, too_soon is None)

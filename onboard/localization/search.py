@@ -66,14 +66,19 @@ class Search:
         footprint_m: float,
         expected: Position | None,
         prior: Believed | None,
+        gathered_m: Place | None = None,
     ) -> tuple[list[Candidate], list[Candidate]]:
         """The best squares for a patch, near an expected position or anywhere, and hints.
 
-        `prior` is where the vehicle is said to be.
+        `prior` is where the vehicle is said to be, `gathered_m` where the pictures so far agree
+        that it may be.
         """
         if expected is None:
             candidates = self._best(descriptor, footprint_m)
             hints = self._of_streets(descriptor, footprint_m)
+            if gathered_m is not None:
+                seen_m = gathered_m[0] + patch.east_m, gathered_m[1] + patch.north_m
+                hints += self._at(descriptor, footprint_m, seen_m)
             if prior is not None:
                 seen_m = prior.at_m[0] + patch.east_m, prior.at_m[1] + patch.north_m
                 hints += self._of_belief(descriptor, footprint_m, seen_m)

@@ -22,6 +22,10 @@ PATIENCE_S = 0.1
 """One period of a 10 Hz stream: an attitude held for so long is wrong by degrees in a turn."""
 
 
+TEST_RATIOS = {"ESTIMATOR_STATUS": "pos_horiz_ratio", "EKF_STATUS_REPORT": "pos_horiz_variance"}
+"""Where PX4 and ArduPilot say how positions fare in their filters' test: innovation over gate."""
+
+
 class AutopilotTelemetry:
     """The last seconds of ATTITUDE and GLOBAL_POSITION_INT; one thread may feed, another one ask.
 
@@ -47,12 +51,16 @@ class AutopilotTelemetry:
         self._priors: list[Telemetry] = []
         self._attitudes: list[Telemetry] = []
         self._positions: list[Telemetry] = []
+        self._tests: list[Telemetry] = []
 
     def feed(self, message: Any, t_arrival_ns: int) -> None:
         """Take a message of the autopilot in, or pass it over."""
         kind = message.get_type()
         if kind == "GPS_RAW_INT" and self.has_own_gnss:
             self._keep(self._priors, prior_sample(message, t_arrival_ns))
+        elif kind in TEST_RATIOS:
+            ratio = float(getattr(message, TEST_RATIOS[kind]))
+            self._keep(self._tests, Telemetry(t_arrival_ns, position_test_ratio=ratio))
         elif kind in ("ATTITUDE", "GLOBAL_POSITION_INT"):
             t_ns = self._clock.to_local_ns(message.time_boot_ms * NS_PER_MS, t_arrival_ns)
             if t_ns is None:
@@ -65,7 +73,7 @@ class AutopilotTelemetry:
     def forget(self) -> None:
         """The autopilot began anew: what it said before is of another flight."""
         with self._changed:
-            for samples in (self._priors, self._attitudes, self._positions):
+            for samples in (self._priors, self._attitudes, self._positions, self._tests):
                 samples.clear()
 
     def at(self, t_ns: int) -> Telemetry:
@@ -79,6 +87,7 @@ class AutopilotTelemetry:
             attitude = sample_at(self._attitudes, t_ns, MAX_GAP_NS) if self._attitudes else None
             position = sample_at(self._positions, t_ns, MAX_GAP_NS) if self._positions else None
             prior = self._priors[-1] if self._priors else None
+            test = self._tests[-1] if self._tests else None
         heard = [sample for sample in (attitude, position) if sample is not None]
         return Telemetry(
             t_ns=max((s.t_ns for s in heard), key=lambda s_ns: abs(s_ns - t_ns), default=t_ns),
@@ -88,6 +97,7 @@ class AutopilotTelemetry:
             velocity_north_m_s=position.velocity_north_m_s if position else None,
             velocity_east_m_s=position.velocity_east_m_s if position else None,
             prior=self.pilot_prior or self._own_prior(prior, t_ns),
+            position_test_ratio=_lately(test, t_ns),
         )
 
     def attitude_at(self, t_ns: int) -> Attitude | None:
@@ -121,6 +131,10 @@ def attitude_sample(message: Any, t_ns: int) -> Telemetry | None:
     if not all(abs(angle_deg) <= 360.0 for angle_deg in (roll_deg, pitch_deg, yaw_deg)):
         return None
     return Telemetry(t_ns, attitude=Attitude(roll_deg, pitch_deg, yaw_deg % 360.0))
+
+
+def _lately(test: Telemetry | None, t_ns: int) -> float | None:
+    return test.position_test_ratio if test and abs(test.t_ns - t_ns) <= MAX_GAP_NS else None
 
 
 def prior_sample(message: Any, t_ns: int) -> Telemetry:
