@@ -28,8 +28,10 @@ EXTRAS = {
     "onnxruntime": "cpu",
     "onnxscript": "export",
     "open_clip": "train",
+    "pyarrow": "train",
     "rasterio": "train",
     "safetensors": "train",
+    "scipy": "train",
     "torch": "train",
     "torchvision": "train",
 }

@@ -40,9 +40,50 @@ behind. Counts to stdout. Stopped, the same command goes on.
     as_json(parser)
 
 
+def _dataset_check(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+examples:
+  geobridge dataset check University-1652 -o runs/check
+
+recognises the data set by its layout, reads every picture, and tells counts, what is missing or
+broken, and how the test part leaks into training. With -o a page with a map and pairs to look at.
+"""
+    add = parser.add_argument
+    add("folder", type=existing, metavar="PATH", help="of the data set, or a table of one's own")
+    add("-o", dest="out", type=Path, metavar="OUT", help="folder of the page")
+    text = "of the data set: same or cross area, a height, a split of triples"
+    add("--variant", default="", metavar="NAME", help=text)
+    text = "tell queries nearer than this to a training picture (default %(default)g)"
+    add("--near-m", type=positive, default=50.0, metavar="M", help=text)
+    as_json(parser)
+
+
+def _dataset_tile(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+RAW has a folder for every map: MAP/satelliteMAP.tif, MAP/MAP.csv with filename, lat, lon, height
+and Phi1 (heading) of every picture, and MAP/drone/. Stopped, the same command goes on.
+"""
+    add = parser.add_argument
+    add("raw", type=existing, metavar="RAW", help="as UAV-VisLoc is released, or one's own maps")
+    add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
+    text = "of the camera, across the flight (default %(default)g)"
+    add("--hfov-deg", type=positive, default=48.44, metavar="DEG", help=text)
+    text = "of the camera, along the flight (default %(default)g)"
+    add("--vfov-deg", type=positive, default=33.48, metavar="DEG", help=text)
+    text = "so many zooms below a map's own are cut (default %(default)s)"
+    add("--zooms", type=count, default=2, metavar="N", help=text)
+    text = "a map that cross-area training does not see; repeatable"
+    add("--test", action=Repeated, default=(), metavar="MAP", help=text)
+    as_json(parser)
+
+
 def _train(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    text = "TOML file, or a recipe: area, area_foundation, distill, finetune_last3, pretrain, tiny"
+    parser.epilog = """\
+recipes: area, area_foundation, distill, finetune_last3, full, pretrain, tiny
+data sets: captions, cvact, cvusa, denseuav, gta-uav, sues200, uav-visloc, university1652, vigor
+"""
+    text = "TOML file or recipe, with +DATASET for what a public data set needs besides"
     add("config", type=_configuration, metavar="CONFIG", help=text)
     overrides(parser)
     add("--dry-run", action="store_true", help="tell what it will cost, and stop there")
@@ -50,8 +91,11 @@ def _train(parser: ArgumentParser) -> None:
 
 
 def _configuration(text: str) -> Path:
-    """A file, or the bare name of a recipe."""
-    return existing(text) if Path(text).suffix else Path(text)
+    """A file or the bare name of a recipe, with a plus and the name of a data set or without."""
+    name = text if Path(text).exists() else text.partition("+")[0]
+    if Path(name).suffix:
+        existing(name)
+    return Path(text)
 
 
 def _import(parser: ArgumentParser) -> None:
@@ -82,12 +126,42 @@ def _import(parser: ArgumentParser) -> None:
 
 
 def _evaluate(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+examples:
+  geobridge evaluate runs/run --dataset University-1652 -o runs/university
+  geobridge evaluate runs/run runs/encoders --dataset VIGOR --protocol vigor-cross --dims 256
+  geobridge evaluate runs/run                             # six directions, on its own test split
+
+Data sets are recognised by their layout; protocols and layouts stand in docs/protocols.md.
+"""
     add = parser.add_argument
-    text = "folder that training or import wrote"
-    add("checkpoint", type=existing, metavar="CHECKPOINT", help=text)
-    text = "triples to look for each other (default: those that it was trained on)"
-    add("--data", type=existing, metavar="FOLDER", help=text)
-    add("--split", default="test", metavar="NAME", help="of these data (default %(default)s)")
+    text = "checkpoint, what export wrote, an ONNX file of it, or a bundle; several are compared"
+    add("models", type=existing, nargs="+", metavar="MODEL", help=text)
+    text = "data set (default: the triples that the checkpoint was trained on)"
+    add("--dataset", "--data", dest="data", type=existing, metavar="PATH", help=text)
+    text = "how to count; repeatable (default: every protocol of the data set)"
+    add("--protocol", dest="protocols", action=Repeated, default=(), metavar="NAME", help=text)
+    text = "of the data set: same or cross area, a height, a split of triples"
+    add("--variant", default="", metavar="NAME", help=text)
+    text = "folder for JSON, CSV, LaTeX, rank lists, pictures and a page; goes on where it stopped"
+    add("-o", dest="out", type=Path, metavar="OUT", help=text)
+    text = "descriptors cut to so many numbers, besides the whole; repeatable"
+    add("--dims", type=count, action=Repeated, default=(), metavar="D", help=text)
+    text = "exact, or hnsw as on board; repeatable (default exact)"
+    add(
+        "--search",
+        dest="searches",
+        action=Repeated,
+        default=("exact",),
+        choices=("exact", "hnsw"),
+        help=text,
+    )
+    text = "add up descriptors of picture and mirror image (default: as the protocol has it)"
+    add("--flips", action=BooleanOptionalAction, default=None, help=text)
+    text = "for ONNX files and bundles (default %(default)s)"
+    add("--engine", default="onnxruntime", choices=encoders.ENGINES, help=text)
+    add = parser.add_argument_group("the six directions of triples").add_argument
+    add("--split", default="test", metavar="NAME", help="of the data (default %(default)s)")
     text = "so many of its places and no more, always the same ones"
     add("--max-places", type=count, metavar="N", help=text)
     as_json(parser)
@@ -190,8 +264,8 @@ examples:
 
 def _replay(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("frames", metavar="FRAMES", help="video file or folder of pictures")
-    add("--telemetry", type=existing, required=True, metavar="CSV", help="of the autopilot")
+    add("frames", metavar="FRAMES", help="video file, folder of pictures, or flight record (.mcap)")
+    add("--telemetry", type=existing, metavar="CSV", help="of the autopilot; a record has its own")
     add("--bundle", type=existing, required=True, metavar="BUNDLE", help="folder")
     add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the report")
     add("--truth", type=existing, metavar="CSV", help="positions to compare with")
@@ -223,10 +297,20 @@ COMMANDS = {
         simulated.dataset_render,
         "geobridge.training.datasets.render:render",
     ),
+    "dataset check": Command(
+        "whether a data set is whole, and what it asks",
+        _dataset_check,
+        "geobridge.training.checks.check:check",
+    ),
     "dataset shard": Command(
         "put a data set into a few large files",
         _dataset_shard,
         "geobridge.training.datasets.shard:shard",
+    ),
+    "dataset tile": Command(
+        "cut maps into tiles and pair drone pictures with them",
+        _dataset_tile,
+        "geobridge.training.datasets.tiling.tile:tile",
     ),
     "train": Command("train the encoders", _train, "geobridge.training.command:train"),
     "import": Command(
@@ -235,9 +319,9 @@ COMMANDS = {
         "geobridge.training.imports.weights:import_weights",
     ),
     "evaluate": Command(
-        "how well a checkpoint finds places",
+        "figures of a benchmark",
         _evaluate,
-        "geobridge.training.evaluation.evaluate_checkpoint:evaluate",
+        "geobridge.export.evaluate:evaluate",
     ),
     "export": Command(
         "write encoders as ONNX", encoders.export, "geobridge.export.encoders:export"
@@ -251,7 +335,7 @@ COMMANDS = {
     "build": Command(
         "make TensorRT plans of a bundle, where it flies",
         encoders.build,
-        "geobridge.export.tensorrt:build",
+        "geobridge.export.tensorrt.build:build",
     ),
     "bench": Command(
         "time encoders on this machine", encoders.bench, "geobridge.onboard.bench.bench:bench"

@@ -110,27 +110,38 @@ class CameraConfig(Section):
             raise ValueError("calibrated names a camera of a calibration file, which is missing")
         return self
 
+    def size_px(self) -> tuple[int, int] | None:
+        """Width and height of the pictures that the intrinsics are for; None for a field of view.
+
+        Raises:
+            ConfigError: the calibration file is none.
+        """
+        known = self._known()
+        return (known["width_px"], known["height_px"]) if known else None
+
     def camera(self, width_px: int, height_px: int) -> Camera:
         """The camera of pictures of this size.
 
         Raises:
             ConfigError: the intrinsics were given for another size, or their file is none.
         """
-        mount = Mount(**self.mount.model_dump())
-        if self.hfov_deg is not None:
+        mount, known = Mount(**self.mount.model_dump()), self._known()
+        if known is None:
+            assert self.hfov_deg is not None
             return Camera.from_hfov(width_px, height_px, self.hfov_deg, mount)
-        if self.calibration is not None:
-            where = self.calibration
-            known = vars(read_calibration(Path(where), self.calibrated))
-        else:
-            assert self.intrinsics is not None
-            where, known = "camera.intrinsics", self.intrinsics.model_dump()
         if (known["width_px"], known["height_px"]) != (width_px, height_px):
             raise ConfigError(
-                f"{where}: for {known['width_px']}x{known['height_px']} px,"
+                f"{self.calibration or 'camera.intrinsics'}: for"
+                f" {known['width_px']}x{known['height_px']} px,"
                 f" the pictures have {width_px}x{height_px} px"
             )
         return Camera(**known, mount=mount)
+
+    def _known(self) -> dict[str, Any] | None:
+        """Full intrinsics by `Camera`'s names, where there are any."""
+        if self.calibration is not None:
+            return vars(read_calibration(Path(self.calibration), self.calibrated))
+        return self.intrinsics.model_dump() if self.intrinsics else None
 
 
 def _either(counts: Sequence[int]) -> str:
@@ -217,6 +228,9 @@ class FilterConfig(Section):
     """Verified positions that must agree before the first fix is published."""
     confirmation_span_s: NonNegative = 0.5
     """Time they must span."""
+    motion: Literal["autopilot", "visual"] = "autopilot"
+    """Whose velocity it goes by. Without GNSS the autopilot makes its own from our fixes, unless it
+    has optical flow or air data: `visual` takes the motion from the pictures instead."""
     velocity_accuracy_m_s: Positive = 1.5
     unknown_speed_m_s: Positive = 25.0
     """What the vehicle may fly where telemetry gives no velocity."""
@@ -340,6 +354,24 @@ class SourceConfig(Section):
     """From the time that a camera, kernel or stream gives to mid-exposure, by calibration."""
 
 
+class RecordConfig(Section):
+    """What is kept of a flight."""
+
+    folder: str | None = None
+    """Where each flight gets a file of its own; None keeps no record."""
+    frames: Literal["none", "thumbnails", "every"] = "none"
+    """`every` keeps each frame that was looked at to the last bit, for `geobridge replay`."""
+    quota_mb: Annotated[int, Field(ge=10)] = 4096
+    """The oldest records make room for a new one when they take more than half of this."""
+
+
+class StatusConfig(Section):
+    """The page for a browser on this computer."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """On 127.0.0.1 alone: `/`, `/healthz`, `/metrics`; None serves nothing, 0 takes a free one."""
+
+
 class ReplayConfig(Section):
     """`geobridge replay --config` or overrides."""
 
@@ -363,21 +395,28 @@ class RunConfig(Section):
     source: SourceConfig
     localizer: LocalizerConfig = LocalizerConfig()
     link: LinkConfig = LinkConfig()
-    record: str | None = None
-    """A new file for what became of every frame; None keeps no record."""
+    record: RecordConfig = RecordConfig()
+    status: StatusConfig = StatusConfig()
 
 
 S = TypeVar("S", bound=Section)
 
 
-def load(model: type[S], path: Path | None = None, overrides: Sequence[str] = ()) -> S:
+def load(
+    model: type[S],
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> S:
     """A configuration from a TOML file and `table.key=value` overrides; later overrides win.
+
+    Tables of the file take the place of those of `base`, whole; overrides change single keys.
 
     Raises:
         ConfigError: names the file and the full key, in one line.
     """
     where = str(path) if path else "configuration"
-    tree = _read_toml(path) if path else {}
+    tree = {**(base or {}), **(read_toml(path) if path else {})}
     for override in overrides:
         _override(tree, override)
     return validate(model, tree, where)
@@ -406,7 +445,12 @@ def first_problem(error: ValidationError) -> str:
     return f"{key}: {text}{more}" if key else f"{text}{more}"
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is no TOML.
+    """
     try:
         with path.open("rb") as file:
             return tomllib.load(file)

@@ -34,6 +34,7 @@ def doctor() -> list[Finding]:
         *tensorrt(),
         *gpus(),
         *cameras(Path("/dev")),
+        *gstreamer(),
     ]
 
 
@@ -132,6 +133,17 @@ def cameras(devices: Path) -> Iterator[Finding]:
             yield _finding("camera", str(path), "ok", name)
         else:
             yield _finding("camera", str(path), "unusable", "no permission: join the group video")
+
+
+def gstreamer() -> Iterator[Finding]:
+    """Whether OpenCV reads GStreamer's pipelines, which cameras on a CSI port need."""
+    try:
+        has = importlib.import_module("geobridge.onboard.frames.device").has_gstreamer()
+    except Exception as error:
+        yield _finding("camera", "gstreamer", "unusable", _first_line(error))
+        return
+    cure = "csi:, v4l2: and gst: need an OpenCV built with it, as JetPack's"
+    yield _finding("camera", "gstreamer", *(("ok", "") if has else ("absent", cure)))
 
 
 def _finding(area: str, name: str, state: str, detail: str) -> Finding:

@@ -20,6 +20,7 @@ from typing import Any
 from . import durable
 from .config import ReplayConfig, load
 from .errors import DataError
+from .flightlogs.flight_record import FlightRecord, newest_record
 from .flightlogs.telemetry_csv import read_telemetry
 from .flightlogs.truth_csv import Track, read_track
 from .found import read_prior
@@ -27,6 +28,7 @@ from .frames.source import open_source
 from .localization.localizer import Localizer, open_localizer
 from .outcome import Outcome
 from .records import Fix
+from .reflown import as_flown, compare, is_record
 from .report import draw_map, require_matplotlib
 from .summary import summarise
 
@@ -56,7 +58,7 @@ class StageTimes:
 
 def replay(
     frames: str,
-    telemetry: Path,
+    telemetry: Path | None,
     bundle: Path,
     out: Path,
     truth: Path | None = None,
@@ -67,8 +69,8 @@ def replay(
     """Localize every frame of a recording; the figures of summary.json a person asks for first.
 
     Args:
-        frames: a video file or a folder of pictures.
-        telemetry: CSV, see `flightlogs.telemetry_csv`.
+        frames: a video file, a folder of pictures, or a flight record that has every frame.
+        telemetry: CSV, see `flightlogs.telemetry_csv`; a flight record has its own.
         bundle: what to fly with.
         out: folder for the results.
         truth: CSV of true positions, see `flightlogs.truth_csv`.
@@ -82,11 +84,12 @@ def replay(
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: exists and is not a folder")
     require_matplotlib()
-    settings = load(ReplayConfig, config, overrides)
-    samples = read_telemetry(telemetry)
+    flown = FlightRecord(newest_record(Path(frames))) if is_record(frames) else None
+    settings = load(ReplayConfig, config, overrides, as_flown(flown) if flown else None)
+    samples = flown or read_telemetry(_required(telemetry, frames))
     times_ns = samples.times_by_file()
     track = read_track(truth, times_ns) if truth else None
-    source = open_source(frames, rate_hz=rate_hz, times_ns=times_ns)
+    source = flown or open_source(frames, rate_hz=rate_hz, times_ns=times_ns)
     times = StageTimes()
     camera = settings.camera.camera(*source.size_px)
     localizer = open_localizer(
@@ -101,14 +104,24 @@ def replay(
     progress = _Progress()
     for frame in source:
         times.start()
+        if flown and flown.was_reset(frame.t_capture_ns):
+            localizer.reset()
         result = localizer.handle(frame, samples.at(frame.t_capture_ns))
         there = track.at(frame.t_capture_ns) if track else None
         outcomes.append(Outcome(frame.name, result, there))
         progress.update(outcomes)
     if not outcomes:
         raise DataError(f"{frames}: no frame to replay")
+    if flown:
+        compare(flown, [outcome.result for outcome in outcomes])
     summary = _write(out, outcomes, track, times, localizer, bundle, settings)
     return {key: summary[key] for key in HEADLINES} | {"picture": str(out / "map.png")}
+
+
+def _required(telemetry: Path | None, frames: str) -> Path:
+    if telemetry is None:
+        raise DataError(f"{frames}: a recording without its own telemetry; give --telemetry")
+    return telemetry
 
 
 def _write(

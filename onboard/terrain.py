@@ -13,6 +13,8 @@ from .errors import BundleError
 from .manifest import TerrainEntry
 
 LOWEST_M, HIGHEST_M = -500.0, 9000.0
+NEAR_M, _NEAR_STEPS = 30.0, 7
+"""Wider than most roofs are from their middle, and narrower than hills."""
 
 
 Floats = npt.NDArray[np.float64]
@@ -69,15 +71,28 @@ class Terrain:
         """The lowest and the highest height."""
         return self._lowest_m, self._highest_m
 
+    def ground_amsl_m(self, east_m: float, north_m: float) -> float | None:
+        """The ground around a point, as heights above ground mean it; None beyond the nodes.
+
+        The middle one of heights within `NEAR_M`: on a slope that at the point, over a roof or a
+        tree that of the ground beside it.
+        """
+        if self.height_amsl_m(east_m, north_m) is None:
+            return None
+        steps = np.linspace(-NEAR_M, NEAR_M, _NEAR_STEPS)
+        east, north = np.meshgrid(east_m + steps, north_m + steps)
+        points = np.column_stack([east.ravel(), north.ravel()])
+        return float(np.median(self.heights_amsl_m(points)))
+
     def around(self, east_m: float, north_m: float) -> Relief | None:
-        """The heights around a point, against the height there; None beyond the nodes."""
-        here_m = self.height_amsl_m(east_m, north_m)
+        """The heights around a point, against the ground there; None beyond the nodes."""
+        here_m = self.ground_amsl_m(east_m, north_m)
         return None if here_m is None else Relief(self, np.array([east_m, north_m]), here_m)
 
 
 @dataclass(frozen=True, eq=False)
 class Relief:
-    """The surface around a place [2], whose own height AMSL is the zero of the others."""
+    """The surface around a place [2], against the ground there, whose height is AMSL."""
 
     terrain: Terrain
     place_m: Floats

@@ -21,7 +21,7 @@ from .errors import ConfigError
 from .geodesy import Floats
 from .manifest import CoverageEntry, Manifest, SourceEntry
 from .retrieval.encoder import Encoder
-from .retrieval.imagery import ReferenceImagery
+from .retrieval.imagery import ReferenceImagery, check_tiles
 from .retrieval.index import Index
 from .retrieval.layer import Layer
 from .terrain import Terrain
@@ -57,6 +57,7 @@ def verify(
         Encoder.open(opened, View(encoder.view), "onnxruntime", encoder.precision)
     has_imagery = opened.manifest.imagery is not None
     imagery = ReferenceImagery.open(opened) if has_imagery else None
+    check_tiles(opened)
     Terrain.open(opened)
     facts = explain(opened, index)
     for each in _fitting(opened, engine, precision) if engine else ():

@@ -1,15 +1,13 @@
-"""`geobridge train`: what is wrong with a configuration is told at once, before torch is loaded."""
+"""`geobridge train`: what a configuration shows to be wrong is told before torch is loaded."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from geobridge.onboard.config import load
-
-from .config import TrainConfig
-from .recipes import recipe
+from .recipes import settings_of
 from .runs import plan
 
 
@@ -22,8 +20,11 @@ def train(
         ConfigError: the configuration cannot be used.
         DataError: the data or a checkpoint cannot be used.
     """
-    settings = load(TrainConfig, recipe(config), overrides)
+    settings = settings_of(config, overrides)
     plan.check(settings)
+    plan.check_paths(settings)
+    if "RANK" in os.environ:  # what its C++ has to say, with a trace, we say in one line
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     from .trainer import train_or_tell  # it takes seconds to load torch
 
     return train_or_tell(settings, dry_run)

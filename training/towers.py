@@ -79,6 +79,11 @@ def _tagged(config: ModelConfig) -> open_clip.CustomTextCLIP:
             config.name, pretrained=config.pretrained or None, force_custom_text=True
         )
     except Exception as error:  # open_clip, its hub client and torch raise a dozen kinds
+        if "download" in str(error):
+            raise ConfigError(
+                f"{where}: its weights cannot be fetched; on a machine without the hub name a file:"
+                " model.pretrained=open_clip_pytorch_model.bin"
+            ) from None
         raise ConfigError(f"{where}: {one_line(error)}") from None
     if not isinstance(clip, open_clip.CustomTextCLIP):
         raise ConfigError(f"{where}: is a captioning model; take one with two plain towers")

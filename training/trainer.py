@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from geobridge.onboard import durable
-from geobridge.onboard.config import load
 from geobridge.onboard.errors import ConfigError
 
 from . import checkpoint as checkpoints
@@ -26,7 +25,7 @@ from .distributed import World, joined
 from .evaluation import selection
 from .evaluation.report import REPORT, has_report, report
 from .learner import Learner
-from .recipes import recipe
+from .recipes import settings_of
 from .runs import cost, plan
 from .runs.agreement import on_first, together
 from .runs.feed import Feed
@@ -64,7 +63,7 @@ def train(config: Path, overrides: Sequence[str] = ()) -> Path:
             another process trains in its folder.
         DataError: the data or a checkpoint cannot be used, or the loss is no longer finite.
     """
-    settings = load(TrainConfig, recipe(config), overrides)
+    settings = settings_of(config, overrides)
     with joined(settings.optim.device, settings.run.wait_for_processes_s) as world:
         return _train(settings, world)
 

@@ -96,16 +96,16 @@ FULL = Size(
 )
 QUICK = Size(
     land_m=600.0,
-    route=((-0.5, -0.45), (-0.45, 0.45), (0.1, 0.4)),
+    route=((-0.45, -0.4), (-0.4, 0.35), (0.05, 0.3)),
     height_agl_m=120.0,
-    gnss_ends_s=12.0,
+    gnss_ends_s=10.0,
     camera_px=(320, 240),
     rate_hz=3.0,
     training_km=2.0,
     places=240,
     picture_px=80,
     training=(
-        "optim.steps=90",
+        "optim.steps=70",
         "optim.batch_size=32",
         "optim.warmup_steps=10",
         "preprocess.height_px=64",
@@ -211,7 +211,7 @@ def _page(out: Path, summary: dict[str, Any]) -> dict[str, Any]:
         "the signed bundle": "bundle/",
         "what the pilot's configuration says": "flight/onboard.toml",
         "what the daemon said": "flight/daemon.log",
-        "what became of every frame": "flight/record.jsonl",
+        "what became of every frame": "flight/record/",
         "the triples": "triples/",
         "all figures": "summary.json",
     }

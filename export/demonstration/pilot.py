@@ -31,7 +31,7 @@ def onboard_toml(
     lines = [
         f"bundle = {_text(bundle)}",
         f"trusted_keys = [{_text(trusted_key)}]",
-        f"record = {_text(record)}",
+        f"record.folder = {_text(record)}",
         *wires.onboard_toml(),
         f"source.process_rate_hz = {mission.shutter.rate_hz!r}",
         f"localizer.gate.min_score = {MIN_SCORE}",

@@ -6,13 +6,14 @@ own, with nothing but a camera's socket, a MAVLink port and the bundle.
 
 from __future__ import annotations
 
+import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from geobridge.onboard.durable import write_text
-from geobridge.onboard.flightlogs.recorder import read_record
+from geobridge.onboard.flightlogs.flight_record import read_record
 from geobridge.onboard.records import Fix, Rejection
 from geobridge.onboard.simulation.flying.simulate import Ending
 from geobridge.onboard.simulation.live import Moment, moments
@@ -54,8 +55,8 @@ def fly(mission: Mission, bundle: Path, trusted_key: Path, out: Path) -> Sortie:
         LinkError: the daemon did not start; its log is in `out`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    record, config = out / "record.jsonl", out / "onboard.toml"
-    record.unlink(missing_ok=True)
+    record, config = out / "record", out / "onboard.toml"
+    shutil.rmtree(record, ignore_errors=True)
     with TemporaryDirectory() as short:  # a socket's path is at most 107 bytes long
         wires = Wires(f"udpout:127.0.0.1:{_free_port()}", Path(short) / "camera")
         write_text(config, onboard_toml(mission, wires, bundle, trusted_key, record))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from geobridge.onboard import durable
 from geobridge.onboard.manifest import ImageryEntry
 from geobridge.onboard.records import Image
-from geobridge.onboard.retrieval.imagery import read_tile, tile_path
+from geobridge.onboard.retrieval.imagery import decode_tile, tile_path
 
 from .ground.mosaic import NOBODY, Mosaic
 
@@ -55,7 +55,8 @@ def tile_reader(
     """
 
     def read(row: int, column: int) -> Image | None:
-        tile = read_tile(folder / tile_path(row, column), tile_px)
+        path = folder / tile_path(row, column)
+        tile = decode_tile(path.read_bytes(), tile_px) if path.is_file() else None
         if tile is not None and sources is not None:
             tile[~np.isin(tile[..., 3], [OPAQUE - source for source in sources])] = 0
         return tile

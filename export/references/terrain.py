@@ -11,10 +11,11 @@ import numpy.typing as npt
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.manifest import ImageryEntry, TerrainEntry
 from geobridge.onboard.records import Mask
-from geobridge.onboard.retrieval.imagery import read_tile, tile_path
 from geobridge.training.rasters.place import require_on_earth
 from geobridge.training.rasters.raster import Grid
 from geobridge.training.rasters.surface import read_surface
+
+from .imagery import tile_reader
 
 PATH = "reference/terrain.npy"
 SPACING_M = 10.0
@@ -49,12 +50,12 @@ def lay_terrain(
 
 def _shown(imagery: ImageryEntry, folder: Path, step: int) -> Mask:
     """Which of every `step`-th pixel of the imagery shows something."""
-    size = imagery.tile_px
+    size, tile_at = imagery.tile_px, tile_reader(folder, imagery.tile_px)
     shape = [math.ceil(count * size / step) for count in (imagery.rows, imagery.columns)]
     valid = np.zeros(shape, np.uint8)
     for row in range(imagery.rows):
         for column in range(imagery.columns):
-            tile = read_tile(folder / tile_path(row, column), size)
+            tile = tile_at(row, column)
             if tile is None:
                 continue
             top, left = -(row * size) % step, -(column * size) % step

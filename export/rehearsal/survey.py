@@ -83,8 +83,7 @@ def task_of(
 
 
 def _size_px(survey: Survey, settings: ReplayConfig) -> tuple[int, int]:
-    known = settings.camera.intrinsics
-    return (known.width_px, known.height_px) if known else survey.size_px
+    return settings.camera.size_px() or survey.size_px
 
 
 def grid_of(course: Route | Lanes, frame: LocalFrame, cell_m: float) -> Grid:

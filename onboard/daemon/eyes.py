@@ -14,6 +14,7 @@ from ..frames.source import FrameSource
 from ..mavlink.outputs.publisher import Publisher
 from ..records import Fix, Frame, Reason, Rejection, Telemetry
 from .board import Board
+from .continuity import Continuity
 
 NS_PER_S = 1_000_000_000
 MAX_AHEAD_NS = NS_PER_S // 5
@@ -47,8 +48,8 @@ class Remembers(Protocol):
     def handled(self, frame: Frame, telemetry: Telemetry, outcome: Fix | Rejection) -> None:
         """A frame, what the localizer was told beside it, and what became of both."""
 
-    def reset(self) -> None:
-        """The localizer has forgotten its track."""
+    def reset(self, t_capture_ns: int) -> None:
+        """The localizer forgot its track before the frame that was taken then."""
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Eyes:
     publisher: Publisher
     board: Board
     process_rate_hz: float
+    continuity: Continuity
     reopen: Callable[[], FrameSource] | None = None
     record: Remembers | None = None
     on_look: Callable[[bool], None] = lambda is_looking: None
@@ -79,13 +81,9 @@ class Eyes:
         """
         for frame in self._frames(stopped):
             self.board.frame_ns, self.board.camera = frame.t_capture_ns, None
-            if self._wants_reset.is_set():
-                self._wants_reset.clear()
-                localizer.reset()
-                if self.record:
-                    self.record.reset()
             if self._is_due(frame):
                 self.on_look(True)
+                self._obey_reset(localizer, frame)
                 self._handle(localizer, frame)
                 self.on_look(False)
 
@@ -93,6 +91,14 @@ class Eyes:
         """Have the localizer forget its track before the next frame; from any thread."""
         self.publisher.withdraw()
         self._wants_reset.set()
+
+    def _obey_reset(self, localizer: Localizes, frame: Frame) -> None:
+        if self._wants_reset.is_set():
+            self._wants_reset.clear()
+            self.continuity.forget()
+            localizer.reset()
+            if self.record:
+                self.record.reset(frame.t_capture_ns)
 
     def _frames(self, stopped: threading.Event) -> Iterator[Frame]:
         failures = 0
@@ -146,11 +152,16 @@ class Eyes:
         start_ns = time.monotonic_ns()
         outcome = localizer.handle(frame, telemetry)
         took_ms = (time.monotonic_ns() - start_ns) / 1e6
+        self.continuity.moved(frame.t_capture_ns, telemetry)
         if isinstance(outcome, Rejection):
             kind = str(outcome.reason)
             log.debug("no fix: %s: %s", outcome.reason, outcome.detail)
             if outcome.reason is Reason.INCONSISTENT:
                 self.publisher.withdraw()  # this frame or the last fix is wrong; nobody knows which
+                self.continuity.contradicted(frame.t_capture_ns)
+        elif not self.continuity.accepts(outcome):
+            kind = "fix elsewhere"
+            self.publisher.withdraw()
         elif self._wants_reset.is_set():
             kind = "fix before a reset"
         else:

@@ -44,6 +44,10 @@ class Remembers(Protocol):
     def sent(self, message: Message, now_ns: int) -> None:
         """A position, or the word that there is none."""
 
+    @property
+    def lost(self) -> int:
+        """Entries for which there was no room."""
+
 
 @dataclass
 class Radio:

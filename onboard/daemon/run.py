@@ -22,11 +22,16 @@ from ..mavlink.link import Link
 from ..mavlink.outputs.publisher import Publisher
 from ..mavlink.telemetry import AutopilotTelemetry
 from ..mavlink.timesync import Timesync
+from ..status.ground import Ground
+from ..status.server import StatusServer
+from ..status.view import View
 from .board import Board
+from .continuity import Continuity
 from .daemon import Daemon
 from .eyes import Eyes, TelemetryAt
 from .preflight import compared, listed
 from .radio import Radio
+from .record import begun
 from .states import State
 
 log = logging.getLogger(__name__)
@@ -68,6 +73,11 @@ def run(
 
 def _fly(config: RunConfig, opened: ExitStack) -> None:
     daemon = _assemble(config, opened)
+    page = View(daemon)
+    if config.status.port is not None:
+        server = StatusServer(page, config.status.port)
+        opened.callback(server.close)
+        log.info("status page: http://127.0.0.1:%d", server.port)
     daemon.talk()
     try:
         localizer = open_localizer(
@@ -77,6 +87,8 @@ def _fly(config: RunConfig, opened: ExitStack) -> None:
             trusted_keys=config.trusted_keys,
             prior=read_prior(Path(config.prior)) if config.prior else None,
         )
+        if config.status.port is not None:
+            page.ground = Ground(localizer.coverage, localizer.imagery, localizer.gsd_m)
     except BaseException as error:  # an interrupt as well
         daemon.board.fault = str(error) or "stopped"
         daemon.end(daemon.board.fault)
@@ -124,9 +136,16 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
         publisher,
         board,
         config.source.process_rate_hz,
+        Continuity(config.localizer.filter.velocity_accuracy_m_s),
         reopen=open_ if live else None,
     )
-    return wired(config.link, link, clock, autopilot, eyes)
+    daemon = wired(config.link, link, clock, autopilot, eyes)
+    if config.record.folder is not None:
+        recorder = begun(config)
+        opened.callback(recorder.close)
+        eyes.record = daemon.radio.record = recorder
+        daemon.on_state = lambda state, reason, now_ns: recorder.event(str(state), reason, now_ns)
+    return daemon
 
 
 def _shooting(source: SourceConfig) -> Shooting:

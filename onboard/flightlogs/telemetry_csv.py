@@ -7,6 +7,9 @@
     alt_amsl_m                                          above mean sea level
     velocity_north_m_s, velocity_east_m_s               over ground
     prior_lat_deg, prior_lon_deg, prior_horiz_accuracy_m    where it may be, 1-sigma per axis
+    gimbal_roll_deg, gimbal_pitch_deg, gimbal_heading_deg   attitude of the camera itself
+    heading_accuracy_deg                                1-sigma of the heading, 90 where unknown
+    height_accuracy_m                                   1-sigma of the height
 
 Only `time_s` is required; columns on one line above come together. For a video, zero is its first
 frame.
@@ -34,8 +37,18 @@ _PRIOR = {
     "prior_lon_deg": LONGITUDE,
     "prior_horiz_accuracy_m": POSITIVE,
 }
+_GIMBAL = {
+    "gimbal_roll_deg": _ATTITUDE["roll_deg"],
+    "gimbal_pitch_deg": Range("an angle of -135 to 90 degrees", -135.0, 90.0),
+    "gimbal_heading_deg": _ATTITUDE["heading_deg"],
+}
 _HEIGHT, _ALTITUDE = {"height_agl_m": POSITIVE}, {"alt_amsl_m": NUMBER}
-_GROUPS = (_ATTITUDE, _HEIGHT, _ALTITUDE, _VELOCITY, _PRIOR)
+_HEADING_ACCURACY = {"heading_accuracy_deg": POSITIVE}
+_HEIGHT_ACCURACY = {"height_accuracy_m": POSITIVE}
+_GROUPS = (
+    *(_ATTITUDE, _HEIGHT, _ALTITUDE, _VELOCITY, _PRIOR),
+    *(_GIMBAL, _HEADING_ACCURACY, _HEIGHT_ACCURACY),
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,7 @@ def read_telemetry(path: Path, max_gap_s: float = 2.0) -> TelemetryLog:
 
 def _sample(t_ns: int, row: dict[str, float]) -> Telemetry:
     attitude = Attitude(*(row[name] for name in _ATTITUDE)) if "roll_deg" in row else None
+    gimbal = Attitude(*(row[name] for name in _GIMBAL)) if "gimbal_roll_deg" in row else None
     prior = Prior(*(row[name] for name in _PRIOR)) if "prior_lat_deg" in row else None
     return Telemetry(
         t_ns,
@@ -95,6 +109,9 @@ def _sample(t_ns: int, row: dict[str, float]) -> Telemetry:
         row.get("velocity_north_m_s"),
         row.get("velocity_east_m_s"),
         prior,
+        gimbal,
+        row.get("heading_accuracy_deg"),
+        row.get("height_accuracy_m"),
     )
 
 

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
@@ -20,6 +18,7 @@ from ..errors import EngineError
 from ..manifest import CoverageEntry, Manifest
 from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
+from ..retrieval.halves import Descriptor
 from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
@@ -28,21 +27,21 @@ from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
 from .gate import Evidence, gate, is_doubtful, looks_alike, may_confirm
+from .lost import Lost
 from .measure import fix_of, geometry_sigmas, measured_position
 from .moment import Moment
-from .particles import Particles
-from .prepare import Below, Prepared, ground, prepare, trusted
+from .motion import Motion
+from .prepare import Prepared, ground, prepare
+from .reckoning import Reckoning
 from .rectify import Patch
-from .search import Believed, Place, Search, believed
+from .search import Believed, Search, believed
+from .told import Below, trusted
 from .verify import Alignment, Imagery, verify
 
 log = logging.getLogger(__name__)
 
-STAGES = ("prepare", "encode", "search", "verify", "decide")
+STAGES = ("prepare", "rectify", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
-GATHERED = 0.25
-"""How far from the squares that look most like it the ground of a frame lies, 1-sigma, in
-footprints."""
 WELL_SEEN = 0.85
 """Part of a footprint that a frame must show for a smaller one not to be better."""
 
@@ -52,13 +51,14 @@ class Retrieved:
     """What retrieval found, and the patch that asked; all of it squares of ground.
 
     `hints` are squares that street pictures and dead reckoning and a prior point at: more
-    places to look at, and nothing else.
+    places to look at, and nothing else. `descriptor` is that of the patch's middle.
     """
 
     candidates: list[Candidate]
     patch: Patch
     footprint_m: float
     hints: list[Candidate]
+    descriptor: Descriptor
     hypothesis: Hypothesis = AS_TOLD
 
 
@@ -98,16 +98,16 @@ class Localizer:
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
         self._settled, self._breaker = AS_TOLD, Breaker()
-        self._cloud = Particles(
-            config.filter.velocity_accuracy_m_s, config.filter.unknown_speed_m_s
-        )
+        self._reckoning = Reckoning(config.filter.motion)
+        self._lost = Lost(self._search, config.filter)
         self._last: Moment | None = None
 
     def reset(self) -> None:
         """Forget the track; the next fix is earned as the first one was."""
         self.filter, self._last = MotionFilter(self.config.filter), None
-        self._breaker = Breaker()
-        self._cloud.clear()
+        self._reckoning = Reckoning(self.config.filter.motion)
+        self._lost = Lost(self._search, self.config.filter)
+        self._settled, self._breaker = AS_TOLD, Breaker()
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
@@ -125,17 +125,20 @@ class Localizer:
         problem = moment.problem_after(last) if last else None
         if problem is not None:
             return Rejection(t_ns, *problem)
+        motion = self._reckoning.step(moment)
+        telemetry = self._reckoning.told(telemetry, motion)
+        self.filter.advance(motion)
+        self._on_stage("prepare")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
         prior = believed(telemetry.prior or self._prior, self.local)
-        gathered_m = self._cloud.gathered_m(t_ns) if expected is None else None
-        found = self.retrieve(prepared, t_ns, expected, prior, gathered_m)
+        found = self.retrieve(prepared, t_ns, expected, prior)
         if isinstance(found, Rejection):
             return found
-        if expected is None:
-            self._gather(found, telemetry, t_ns)
+        if expected is not None:
+            self._lost.found(expected)
         else:
-            self._cloud.clear()
+            found = self._with_cloud(found, motion, t_ns)
         aligned = self._verify(prepared, found)
         if aligned is None:
             return Rejection(t_ns, Reason.NOT_VERIFIED, "no reference imagery to compare with")
@@ -147,19 +150,17 @@ class Localizer:
         t_ns: int,
         expected: Position | None = None,
         prior: Believed | None = None,
-        gathered_m: Place | None = None,
     ) -> Retrieved | Rejection:
         """Candidates for the ground a frame shows, near an expected position if there is one.
 
         Where the vehicle is said to be (`prior`) is looked at as well and confines nothing:
-        whoever says so may be deceived, and a twin of that place must show as a rival. So is where
-        earlier pictures agree that it may be (`gathered_m`).
+        whoever says so may be deceived, and a twin of that place must show as a rival.
         """
         footprint_m, shown = self._ground(t_ns, prepared, self._supposed(prepared, expected))
         if isinstance(shown, Rejection):
             return shown
         pixels = [self.encoder.prepare(each.query.image, each.query.valid) for each in shown]
-        self._on_stage("prepare")
+        self._on_stage("rectify")
         try:
             descriptors = self.encoder.encode(pixels)
         except EngineError as error:
@@ -167,28 +168,22 @@ class Localizer:
         self._on_stage("encode")
         found = []
         for each, descriptor in zip(shown, descriptors, strict=True):
-            looked = self._search.look(
-                descriptor, each.patch, footprint_m, expected, prior, gathered_m
+            best, hints = self._search.look(descriptor, each.patch, footprint_m, expected, prior)
+            found.append(
+                Retrieved(best, each.patch, footprint_m, hints, descriptor, each.hypothesis)
             )
-            found.append(Retrieved(looked[0], each.patch, footprint_m, looked[1], each.hypothesis))
         self._on_stage("search")
-        best = max(found, key=lambda each: max((c.score for c in each.candidates), default=-2.0))
-        if not best.candidates:
+        likely = max(found, key=lambda each: max((c.score for c in each.candidates), default=-2.0))
+        if not likely.candidates:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
-        return best
+        return likely
 
-    def _gather(self, found: Retrieved, telemetry: Telemetry, t_ns: int) -> None:
-        """Let what a picture looks like add to what the pictures before it did."""
-        first = found.candidates[0].view  # the scores of two views do not compare
-        alike = [each for each in found.candidates if each.view is first]
-        centres_m = np.array(self._search.centres_m(alike))
-        places_m = centres_m - [found.patch.east_m, found.patch.north_m]
-        scores = np.array([each.score for each in alike], float)
-        east_m_s, north_m_s = telemetry.velocity_east_m_s, telemetry.velocity_north_m_s
-        velocity_m_s: Place | None = None
-        if east_m_s is not None and north_m_s is not None:
-            velocity_m_s = east_m_s, north_m_s
-        self._cloud.see(t_ns, velocity_m_s, places_m, scores, found.footprint_m * GATHERED)
+    def _with_cloud(self, found: Retrieved, motion: Motion | None, t_ns: int) -> Retrieved:
+        """With the squares that all frames since the track was lost point at."""
+        patch, footprint_m = found.patch, found.footprint_m
+        places_m = self._lost.hints(t_ns, motion, found.candidates, patch, footprint_m)
+        more = self._search.pointed_at(found.descriptor, footprint_m, places_m)
+        return replace(found, hints=[*found.hints, *more])
 
     def _supposed(self, prepared: Prepared, expected: Position | None) -> tuple[Hypothesis, ...]:
         """What is tried about heading and height: on a confirmed track what it was before."""
@@ -206,20 +201,22 @@ class Localizer:
         self, t_ns: int, prepared: Prepared, supposed: Sequence[Hypothesis]
     ) -> tuple[float, list[Shown] | Rejection]:
         """The patches of the largest footprint that the frame shows well, else of the smallest."""
-        *larger, smallest_m = self._search.footprints_m
-        for footprint_m in larger:
-            shown = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, supposed[0])
-            if not isinstance(shown, Rejection) and shown[1].valid_fraction >= WELL_SEEN:
+        likely, *others = supposed
+        for footprint_m in self._search.footprints_m:
+            first = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, likely)
+            if not isinstance(first, Rejection) and first[1].valid_fraction >= WELL_SEEN:
                 break
-        else:
-            footprint_m = smallest_m
-        tried = [
-            (each, ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, each))
-            for each in supposed
+        rest = [
+            ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, each) for each in others
         ]
-        seen = [Shown(each, *shown) for each, shown in tried if not isinstance(shown, Rejection)]
-        first = tried[0][1]
-        return footprint_m, seen if seen or not isinstance(first, Rejection) else first
+        seen = [
+            Shown(each, *shown)
+            for each, shown in zip(supposed, [first, *rest], strict=True)
+            if not isinstance(shown, Rejection)
+        ]
+        if isinstance(first, Rejection) and not seen:
+            return footprint_m, first
+        return footprint_m, seen
 
     def _verify(self, prepared: Prepared, found: Retrieved) -> Alignment | None:
         """The patch, and as it would be under other headings and heights, against the imagery."""

@@ -175,7 +175,7 @@ def _sample(
         )
     edge = cv2.BORDER_REPLICATE  # a pixel is valid up to its middle, and its outer half is nowhere
     picture = cv2.remap(image, column, row, cv2.INTER_LINEAR, borderMode=edge)
-    return np.asarray(picture * valid[..., None], np.uint8), valid
+    return np.asarray(cv2.bitwise_and(picture, picture, mask=valid), np.uint8), valid
 
 
 def warp(image: Image, pixel_from_patch: Matrix, size_px: int) -> tuple[Image, Mask]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import math
 import re
+import struct
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -13,10 +16,13 @@ import numpy as np
 
 from ..bundle import Bundle
 from ..errors import BundleError
-from ..manifest import ImageryEntry
+from ..manifest import FileEntry, ImageryEntry
 from ..records import Image, Mask
 
-CACHED_TILES = 256
+log = logging.getLogger(__name__)
+
+CACHED_BYTES = 64 << 20
+"""Of decoded tiles that are kept."""
 TILE_NAME = re.compile(r"reference/imagery/[0-9]{5,}_[0-9]{5,}\.png")
 
 
@@ -25,9 +31,16 @@ def tile_path(row: int, column: int) -> str:
     return f"reference/imagery/{row:05d}_{column:05d}.png"
 
 
-def read_tile(path: Path, size_px: int) -> Image | None:
-    """[T, T, 4] RGBA of a tile file; None where there is none of that size."""
-    tile = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+def tile_header(size_px: int) -> bytes:
+    """How the file of a tile begins: a PNG of that size, four channels of 8 bits."""
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBB", 13, b"IHDR", size_px, size_px, 8, 6)
+
+
+def decode_tile(content: bytes, size_px: int) -> Image | None:
+    """[T, T, 4] RGBA of a tile file's content; None where it is no tile of that size."""
+    if not content.startswith(tile_header(size_px)):
+        return None
+    tile = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if tile is None or tile.shape != (size_px, size_px, 4) or tile.dtype != np.uint8:
         return None
     return np.asarray(cv2.cvtColor(tile, cv2.COLOR_BGRA2RGBA), np.uint8)
@@ -39,29 +52,32 @@ class ReferenceImagery:
     def __init__(self, entry: ImageryEntry, read_tile: Callable[[int, int], Image | None]) -> None:
         """`read_tile` gives [T, T, 4] RGBA of a row and column, or None where there is none."""
         self.entry = entry
-        self._tile = lru_cache(maxsize=CACHED_TILES)(read_tile)
+        kept = max(4, CACHED_BYTES // (4 * entry.tile_px**2))
+        self._tile = lru_cache(maxsize=kept)(read_tile)
 
     @classmethod
     def open(cls, bundle: Bundle) -> ReferenceImagery:
-        """The imagery of an opened, hence hash-checked, bundle; every tile is decoded once.
+        """The imagery of an opened bundle; a tile is decoded when somebody looks there.
+
+        Its bytes are hashed once more then, so that the decoder sees none but those that were
+        checked when the bundle was opened. Where they are no longer there, nothing is known.
 
         Raises:
-            BundleError: a tile that is not one, or no imagery at all.
+            BundleError: a file that is not said to be, or does not begin like, a tile of its size;
+                no imagery at all.
         """
         entry = bundle.manifest.imagery
         if entry is None:
             raise BundleError(f"{bundle.path}: holds no reference imagery")
-        named = {file.path for file in bundle.manifest.files if file.role == "imagery"}
+        named = {file.path: file for file in bundle.manifest.files if file.role == "imagery"}
         size = entry.tile_px
-
         for path in sorted(named):
-            if not TILE_NAME.fullmatch(path) or read_tile(bundle.path / path, size) is None:
-                raise BundleError(f"{bundle.path / path}: not a {size} px RGBA tile")
+            if not TILE_NAME.fullmatch(path) or not _begins_as_tile(bundle.path / path, size):
+                raise _not_a_tile(bundle.path / path, size)
 
         def read_named(row: int, column: int) -> Image | None:
-            path = tile_path(row, column)
-            # a tile lost since the check: nothing is known there
-            return read_tile(bundle.path / path, size) if path in named else None
+            file = named.get(tile_path(row, column))
+            return None if file is None else _read_checked(bundle.path / file.path, file, size)
 
         return cls(entry, read_named)
 
@@ -105,3 +121,42 @@ class ReferenceImagery:
         square[rows, columns] = tile[
             rows.start - y : rows.stop - y, columns.start - x : columns.stop - x
         ]
+
+
+def check_tiles(bundle: Bundle) -> None:
+    """Decode every tile once, as before a flight.
+
+    Raises:
+        BundleError: names the first that is no tile.
+    """
+    size = bundle.manifest.imagery.tile_px if bundle.manifest.imagery else 0
+    for file in bundle.manifest.files:
+        path = bundle.path / file.path
+        if file.role == "imagery" and _read_checked(path, file, size) is None:
+            raise _not_a_tile(path, size)
+
+
+def _begins_as_tile(path: Path, size_px: int) -> bool:
+    expected = tile_header(size_px)
+    try:
+        with path.open("rb") as file:
+            return file.read(len(expected)) == expected
+    except OSError:
+        return False
+
+
+def _read_checked(path: Path, entry: FileEntry, size_px: int) -> Image | None:
+    """A tile as the manifest names it; None where it is not that any more, or is none."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        log.error("%s: %s; nothing is known there", path, error.strerror)
+        return None
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        log.error("%s: changed since the bundle was opened; nothing is known there", path)
+        return None
+    return decode_tile(content, size_px)
+
+
+def _not_a_tile(path: Path, size_px: int) -> BundleError:
+    return BundleError(f"{path}: not a {size_px} px RGBA tile")

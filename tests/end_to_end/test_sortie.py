@@ -25,7 +25,7 @@ from geobridge.export.flights.mission import Mission
 from geobridge.export.signing import keygen, sign
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.errors import LinkError
-from geobridge.onboard.flightlogs.recorder import read_record
+from geobridge.onboard.flightlogs.flight_record import read_record
 from geobridge.onboard.records import Fix, Image
 from geobridge.onboard.simulation.autopilot.streams import NS_PER_S
 from geobridge.onboard.simulation.flying.exposures import Shutter
@@ -129,7 +129,7 @@ def test_alone_the_autopilot_gives_up_where_it_goes_on_with_the_daemon(flown: Fl
 
 
 def test_what_it_left_tells_what_became_of_every_frame(flown: Flown) -> None:
-    record = read_record(flown.out / "record.jsonl")
+    record = read_record(flown.out / "record")
     assert record == flown.sortie.outcomes
     times_ns = [outcome.t_capture_ns for outcome in record]
     assert times_ns == sorted(set(times_ns))
@@ -152,7 +152,7 @@ def test_a_bundle_of_another_hand_does_not_fly(
     assert "\n" not in str(complaint.value)
     assert "trusted" in str(complaint.value)
     assert [process.returncode for process in processes] == [2]
-    assert not (tmp_path / "flight" / "record.jsonl").exists()
+    assert not any((tmp_path / "flight").glob("record/*.mcap"))
 
 
 def test_who_hangs_before_it_flies_is_ended(

@@ -56,11 +56,11 @@ MISSION = Mission(
 
 def test_the_pilot_writes_down_what_is_flown(tmp_path: Path) -> None:
     wires = Wires("udpout:127.0.0.1:14550", Path("/run/eye"))
-    paths = tmp_path / "bundle", tmp_path / 'a "key"', tmp_path / "record.jsonl"
+    paths = tmp_path / "bundle", tmp_path / 'a "key"', tmp_path / "record"
     path = tmp_path / "onboard.toml"
     path.write_text(onboard_toml(MISSION, wires, *paths))
     config = load(RunConfig, path)
-    assert (config.bundle, config.record) == (str(paths[0]), str(paths[2]))
+    assert (config.bundle, config.record.folder) == (str(paths[0]), str(paths[2]))
     assert [str(key) for key in config.trusted_keys or ()] == [str(paths[1])]
     assert config.source.frames == "stream:/run/eye"
     assert config.source.process_rate_hz == 1.0

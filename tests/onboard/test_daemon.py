@@ -22,6 +22,7 @@ from pymavlink.dialects.v20 import common
 from geobridge.onboard.config import FilterConfig, LinkConfig
 from geobridge.onboard.daemon import daemon as daemon_module
 from geobridge.onboard.daemon.board import Board
+from geobridge.onboard.daemon.continuity import Continuity
 from geobridge.onboard.daemon.daemon import Daemon
 from geobridge.onboard.daemon.eyes import Eyes
 from geobridge.onboard.daemon.run import run, wired
@@ -108,7 +109,8 @@ def flying(
     autopilot = AutopilotTelemetry(patience_s=0.0, clock=clock)
     unix_offset_ns = time.time_ns() - time.monotonic_ns()
     publisher = Publisher(config.max_fix_age_s, FilterConfig(), unix_offset_ns)
-    eyes = Eyes(Paced(Recording(times_ns)), autopilot, publisher, Board(), 10.0)
+    source, continuity = Paced(Recording(times_ns)), Continuity(1.5)
+    eyes = Eyes(source, autopilot, publisher, Board(), 10.0, continuity)
     connection = Link(config)
     return Flight(wired(config, connection, clock, autopilot, eyes), localizer, connection)
 

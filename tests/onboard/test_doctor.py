@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from geobridge.onboard import doctor
+from geobridge.onboard.frames import device
 
 
 def by_name(findings: list[doctor.Finding]) -> dict[str, doctor.Finding]:
@@ -123,6 +124,13 @@ def test_cameras(tmp_path: Path) -> None:
     (tmp_path / "video0").touch()
     (tmp_path / "video2").touch()
     assert [finding["state"] for finding in doctor.cameras(tmp_path)] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize(("has", "state"), [(True, "ok"), (False, "absent")])
+def test_gstreamer(has: bool, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "has_gstreamer", lambda: has)
+    (finding,) = doctor.gstreamer()
+    assert (finding["name"], finding["state"]) == ("gstreamer", state)
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,18 @@ def test_across_a_silence_the_nearest_sample_stands() -> None:
 TRACK = "time_s,lat_deg,lon_deg\n0,10,179.9\n2,10.2,-179.9\n"
 
 
+def test_a_gimbal_and_accuracies_are_read(tmp_path: Path) -> None:
+    head = "time_s,gimbal_roll_deg,gimbal_pitch_deg,gimbal_heading_deg"
+    rows = "0,0,-90,350,5,12\n1,2,-80,10,20,4\n"
+    path = write(tmp_path, f"{head},heading_accuracy_deg,height_accuracy_m\n{rows}")
+    between = read_telemetry(path).at(S // 2)
+    assert between.attitude is None
+    assert between.gimbal == Attitude(1.0, -85.0, 0.0)
+    assert (between.heading_accuracy_deg, between.height_accuracy_m) == (20.0, 12.0)
+    with pytest.raises(DataError, match="line 1, gimbal_heading_deg: missing beside"):
+        read_telemetry(write(tmp_path, "time_s,gimbal_roll_deg,gimbal_pitch_deg\n0,0,0\n"))
+
+
 def test_a_track_is_straight_between_rows_and_ends_with_them(tmp_path: Path) -> None:
     track = read_track(write(tmp_path, TRACK))
     assert track.at(0) == (10.0, 179.9)

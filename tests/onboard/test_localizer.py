@@ -28,6 +28,7 @@ from geobridge.onboard.geodesy import LocalFrame, distance_m
 from geobridge.onboard.localization.localizer import STAGES, Localizer, Retrieved
 from geobridge.onboard.localization.prepare import Prepared, prepare
 from geobridge.onboard.localization.search import Believed
+from geobridge.onboard.manifest import TerrainEntry
 from geobridge.onboard.records import (
     Attitude,
     Fix,
@@ -45,6 +46,7 @@ from geobridge.onboard.simulation.render.day import SUMMER_NOON, Day
 from geobridge.onboard.simulation.render.scenery import Setting
 from geobridge.onboard.simulation.render.views import drone
 from geobridge.onboard.simulation.state import State
+from geobridge.onboard.terrain import Terrain
 from geobridge.onboard.views import View
 
 S = 1_000_000_000
@@ -428,6 +430,59 @@ def test_a_prior_elsewhere_does_not_hide_the_truth(parts: Parts, known: Moment) 
         assert found is Reason.UNCONFIRMED  # seen where it is, and not yet confirmed
 
 
+class Counting:
+    """An encoder that remembers how many pictures it was given at once."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.prepare, self._encode = encoder.prepare, encoder.encode
+        self.asked: list[int] = []
+
+    def encode(self, prepared: list[Image]) -> npt.NDArray[np.float32]:
+        self.asked.append(len(prepared))
+        return self._encode(prepared)
+
+
+def test_a_heading_that_nobody_knows_is_searched_in_one_call_and_then_known(
+    parts: Parts, flight: list[Moment]
+) -> None:
+    counting, fixes = Counting(parts.encoder), 0
+    localizer = parts.localizer(encoder=counting)
+    for moment in flight[:32]:
+        attitude = moment.telemetry.attitude
+        assert attitude is not None
+        turned = replace(attitude, heading_deg=(attitude.heading_deg + 97.0) % 360.0)
+        unsure = told(moment, attitude=turned, heading_accuracy_deg=90.0)
+        result = localizer.handle(unsure.frame, unsure.telemetry)
+        if isinstance(result, Fix):
+            fixes += 1
+            assert moment.error_m(result) < WRONG_M
+    assert fixes > 2
+    assert set(counting.asked) == {24, 1}
+    assert counting.asked[0] == 24
+    assert counting.asked[-1] == 1
+
+
+def test_height_over_the_bundles_terrain(parts: Parts, flight: list[Moment]) -> None:
+    """Level ground, whose height above the sea the autopilot's own height is told against."""
+    entry = TerrainEntry(
+        path="reference/terrain.npy", spacing_m=100.0, west_m=-300, north_m=300, rows=7, columns=7
+    )
+    ground_m = 431.0
+    terrain = Terrain(entry, np.full((7, 7), ground_m, "<f4"))
+    localizer, alone = parts.localizer(terrain=terrain), parts.localizer()
+    for moment in flight[:8]:
+        height_m = moment.telemetry.height_agl_m
+        assert height_m is not None
+        above_sea = told(moment, height_agl_m=None, alt_amsl_m=ground_m + height_m)
+        result = localizer.handle(above_sea.frame, above_sea.telemetry)
+        expected = alone.handle(moment.frame, moment.telemetry)
+        assert type(result) is type(expected)
+        if isinstance(result, Fix):
+            assert isinstance(expected, Fix)
+            there = distance_m(result.lat_deg, result.lon_deg, expected.lat_deg, expected.lon_deg)
+            assert there < 1.0
+
+
 def test_stages_are_told_in_order_as_far_as_a_frame_comes(parts: Parts, known: Moment) -> None:
     told_of: list[str] = []
     localizer = parts.localizer(on_stage=told_of.append)
@@ -484,21 +539,6 @@ def test_a_start_anywhere_is_found_within_seconds(parts: Parts, flight: list[Mom
     assert np.mean(found) >= 0.6
 
 
-def test_after_thirty_dark_seconds_it_is_found_again(parts: Parts, flight: list[Moment]) -> None:
-    dark_from, dark_to = 8, 38
-    dark = [
-        showing(moment, np.zeros_like(moment.frame.image)) for moment in flight[dark_from:dark_to]
-    ]
-    fixed, reasons = follow(
-        parts.localizer(), [*flight[:dark_from], *dark, *flight[dark_to : dark_to + 20]]
-    )
-    assert reasons.count(Reason.BLACK) == dark_to - dark_from
-    again = [row for row in fixed if row >= dark_to]
-    assert again
-    # the track is gone, so it is earned as the first one was
-    assert again[0] >= dark_to + CONFIG.filter.confirmations - 1
-
-
 def test_beyond_the_edge_of_the_map_there_is_silence(
     parts: Parts, land: Callable[[int, Day], Image], level: Callable[[Image], Setting]
 ) -> None:
@@ -514,21 +554,6 @@ def test_beyond_the_edge_of_the_map_there_is_silence(
     fixed, _ = follow(parts.localizer(), leaving)
     assert fixed
     assert leaving[fixed[-1]].lon_deg < leaving[13].lon_deg  # 10 m beyond the edge at most
-
-
-def test_a_prior_that_is_wrong_by_a_kilometre_changes_nothing(
-    parts: Parts, flight: list[Moment]
-) -> None:
-    """It is beyond this map, and where it is not, what it points at does not agree."""
-    alone, _ = follow(parts.localizer(), flight[:15])
-    for north_m, accuracy_m in ((1000.0, 30.0), (150.0, 10.0)):
-        misled = [
-            told(
-                moment, prior=Prior(moment.lat_deg + north_m / 111_000, moment.lon_deg, accuracy_m)
-            )
-            for moment in flight[:15]
-        ]
-        assert follow(parts.localizer(), misled)[0] == alone
 
 
 def test_an_autopilot_that_disputes_is_told_for_a_while_and_then_all_is_earned_anew(

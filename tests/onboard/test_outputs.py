@@ -60,7 +60,6 @@ def flown(firmware: Firmware, name: str, kind: Kind, seconds: float = 30.0) -> l
     """Fixes five times a second to an autopilot aloft whose GNSS is out; what was sent to it."""
     ours = Publisher(2.0, FilterConfig(), 1_704_067_200 * S)
     ours.output = output_of(name, kind)
-    ours.output.autopilot = getattr(ours.output, "autopilot", None)
     sent: list[Any] = []
     for tick in range(round(seconds * 50)):
         t_s = tick * 0.02

@@ -4,107 +4,86 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from geobridge.onboard.localization.particles import COUNT, MIN_PICTURES, Floats, Particles
+from geobridge.onboard.localization.filter import Position
+from geobridge.onboard.localization.particles import Looks, Particles
 
-S = 1_000_000_000
-SPREAD_M, SIZE_M, VELOCITY = 12.0, 1000.0, (12.0, 3.0)
-STARTS = np.array([(-300.0, -200.0), (100.0, 0.0), (-100.0, 300.0), (0.0, -350.0)])
-
-
-def cloud() -> Particles:
-    return Particles(velocity_accuracy_m_s=1.5, unknown_speed_m_s=25.0)
+APART_M, REACH_M, STEP_M = 60.0, 30.0, 40.0
+TRUE_M = np.array([-700.0, 100.0])
 
 
-def candidates(truth_m: Floats, rng: np.random.Generator, margin: float) -> tuple[Floats, Floats]:
-    """Fifty places and one that is right, whose score stands out by `margin` of their sigma."""
-    wrong_m = rng.uniform(-SIZE_M / 2, SIZE_M / 2, (50, 2))
-    places_m = np.vstack([wrong_m, truth_m + rng.normal(0.0, SPREAD_M / 2, 2)])
-    scores = rng.normal(0.5, 0.1, 51)
-    scores[-1] += 0.1 * margin
-    return places_m, scores
+def looks(*at_m: tuple[float, float, float]) -> Looks:
+    """Places east and north, with a cosine each."""
+    table = np.array(at_m)
+    return Looks(table[:, :2], table[:, 2], REACH_M)
 
 
-def fly(
-    particles: Particles, start_m: Floats, seconds: range, rng: np.random.Generator
-) -> tuple[list[float | None], list[bool]]:
-    """Second by second: how far off what gathered is, and whether the right one is among the three
-    best candidates of that picture alone."""
-    off_m, among_three = [], []
-    for second in seconds:
-        truth_m = start_m + np.array(VELOCITY) * second
-        gathered = particles.gathered_m(second * S)
-        off_m.append(None if gathered is None else math.dist(gathered, truth_m))
-        places_m, scores = candidates(truth_m, rng, margin=1.0)
-        among_three.append(bool((scores > scores[-1]).sum() < 3))
-        particles.see(second * S, VELOCITY, places_m, scores, SPREAD_M)
-    return off_m, among_three
+def flown(cloud: Particles, frames: int, seed: int = 1) -> None:
+    """Eastwards; the right place is among the candidates and is never the first of them."""
+    rng = np.random.default_rng(seed)
+    for frame in range(frames):
+        if frame:
+            cloud.move((STEP_M, 0.0), 3.0)
+        east_m, north_m = TRUE_M + np.array([STEP_M * frame, 0.0])
+        others = rng.uniform(-1000.0, 1000.0, (8, 2))
+        cloud.look(looks((east_m, north_m, 0.55), *((*other, 0.6) for other in others.tolist())))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_what_is_alike_again_where_the_motion_leads_is_gathered(seed: int) -> None:
-    rng, late, alone = np.random.default_rng(seed), [], []
-    for start_m in STARTS:
-        off_m, among_three = fly(cloud(), start_m, range(1, 25), rng)
-        assert off_m[:MIN_PICTURES] == [None] * MIN_PICTURES
-        late += off_m[12:]
-        alone += among_three[12:]
-    right = np.mean([off is not None and off < 2.0 * SPREAD_M for off in late])
-    assert np.mean(alone) < 0.55
-    assert right > np.mean(alone) + 0.2
+@given(st.integers(0, 50))
+def test_what_looks_right_all_along_is_pointed_at(seed: int) -> None:
+    cloud = Particles()
+    flown(cloud, 8, seed)
+    there = TRUE_M + np.array([7 * STEP_M, 0.0])
+    pointed_at = cloud.modes_m(APART_M, 2)
+    assert min(math.dist(mode, there) for mode in pointed_at) < REACH_M
 
 
-def test_without_a_right_place_nothing_stays_gathered() -> None:
-    rng, particles, gathered = np.random.default_rng(5), cloud(), []
-    for second in range(1, 40):
-        gathered.append(particles.gathered_m(second * S))
-        places_m, scores = candidates(np.array([9e3, 9e3]), rng, margin=-5.0)
-        particles.see(second * S, VELOCITY, places_m, scores, SPREAD_M)
-    assert np.mean([place is not None for place in gathered]) < 0.3
+def test_one_picture_does_not_tell() -> None:
+    cloud = Particles()
+    flown(cloud, 1)
+    assert min(math.dist(mode, TRUE_M) for mode in cloud.modes_m(APART_M, 1)) > REACH_M
 
 
-def test_after_a_jump_it_gathers_elsewhere() -> None:
-    rng, particles = np.random.default_rng(7), cloud()
-    fly(particles, STARTS[0], range(1, 20), rng)
-    off_m, _ = fly(particles, STARTS[1] - 20.0 * np.array(VELOCITY), range(20, 50), rng)
-    assert np.mean([off is not None and off < 2.0 * SPREAD_M for off in off_m[15:]]) > 0.5
+def test_who_was_carried_off_is_found_again() -> None:
+    cloud = Particles()
+    flown(cloud, 8)
+    for _ in range(6):
+        cloud.look(looks((800.0, -500.0, 0.6)))
+    (mode,) = cloud.modes_m(APART_M, 1)
+    assert math.dist(mode, (800.0, -500.0)) < REACH_M
 
 
-def test_a_long_silence_or_nothing_seen_leaves_nothing() -> None:
-    particles = cloud()
-    particles.see(0, None, np.zeros((0, 2)), np.zeros(0), SPREAD_M)
-    assert particles.gathered_m(S) is None
-    for second in range(1, 6):
-        particles.see(second * S, (0.0, 0.0), np.zeros((1, 2)), np.ones(1), SPREAD_M)
-    assert particles.gathered_m(6 * S) == pytest.approx((0.0, 0.0), abs=5.0)
-    assert particles.gathered_m(11 * S) is None
-    assert particles.gathered_m(5 * S) is None
-    particles.clear()
-    assert particles.gathered_m(6 * S) is None
+def test_it_begins_where_the_vehicle_was_lost_and_flies_on() -> None:
+    cloud = Particles()
+    cloud.start(Position(0, 50.0, -20.0, 4.0, None, None))
+    cloud.move((30.0, 10.0), 2.0)
+    (mode,) = cloud.modes_m(APART_M, 1)
+    assert mode == pytest.approx((80.0, -10.0), abs=3.0)
+    cloud.forget()
+    assert cloud.modes_m(APART_M, 1) == []
 
 
-def test_without_a_velocity_it_spreads() -> None:
-    at_m = []
-    for velocity in ((0.0, 0.0), None):
-        particles = cloud()
-        for second in range(1, 5):
-            particles.see(second * S, velocity, np.zeros((1, 2)), np.ones(1), SPREAD_M)
-        moved = particles._moved_to(5 * S)
-        assert moved is not None
-        assert len(moved) == COUNT
-        at_m.append(float(moved.std()))
-    assert at_m[1] > 1.5 * at_m[0]
+def test_the_same_flight_gives_the_same_places_to_the_last_bit() -> None:
+    one, other = Particles(), Particles()
+    for cloud in (one, other):
+        flown(cloud, 5)
+    assert one.modes_m(APART_M, 3) == other.modes_m(APART_M, 3)
 
 
-def test_the_same_pictures_give_the_same_cloud_and_asking_changes_nothing() -> None:
-    found = []
-    for asks in (1, 3):
-        rng, particles = np.random.default_rng(3), cloud()
-        for second in range(1, 15):
-            truth_m = STARTS[0] + np.array(VELOCITY) * second
-            particles.see(second * S, VELOCITY, *candidates(truth_m, rng, 2.0), SPREAD_M)
-            for _ in range(asks):
-                place = particles.gathered_m(second * S + S // 2)
-        found.append(place)
-    assert found[0] is not None
-    assert found[0] == found[1]
+@given(
+    st.lists(
+        st.tuples(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4), st.floats(-1.0, 1.0)),
+        min_size=1,
+        max_size=100,
+    )
+)
+def test_modes_lie_apart_whatever_is_seen(places: list[tuple[float, float, float]]) -> None:
+    cloud = Particles()
+    for _ in range(3):
+        cloud.look(looks(*places))
+        cloud.move((1.0, 1.0), 5.0)
+    modes = cloud.modes_m(APART_M, 4)
+    assert 1 <= len(modes) <= 4
+    assert all(math.dist(a, b) >= APART_M for k, a in enumerate(modes) for b in modes[:k])

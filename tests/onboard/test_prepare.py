@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from geobridge.onboard.camera import Camera, Mount
 from geobridge.onboard.config import PrepareConfig
 from geobridge.onboard.localization.doubt import AS_TOLD
-from geobridge.onboard.localization.prepare import Below, Prepared, prepare, trusted
+from geobridge.onboard.localization.prepare import Prepared, prepare, upright
+from geobridge.onboard.localization.told import Below, trusted
 from geobridge.onboard.manifest import TerrainEntry
 from geobridge.onboard.records import Attitude, Frame, Reason, Rejection, Telemetry
 from geobridge.onboard.terrain import Terrain
@@ -151,6 +152,16 @@ def test_a_slope_bends_the_sight_where_the_place_is_known() -> None:
     higher = ready(replace(TOLD, height_agl_m=100.0 - up_m)).sight()
     assert sight.frame_px([[east_m, 0.0]]) == pytest.approx(higher.frame_px([[east_m, 0.0]]))
     assert ready(TOLD, below=Below(BELOW)).sight().relief is None
+
+
+def test_what_looks_ahead_is_not_flattened() -> None:
+    bent = replace(CAMERA, distortion=(-0.2, 0.03, 0.0, 0.0), mount=Mount(pitch_deg=0.0))
+    found = upright(FRAME, bent, CONFIG)
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, bent.undistort(FRAME.image))
+    dark = upright(replace(FRAME, image=FRAME.image // 40), bent, CONFIG)
+    assert isinstance(dark, Rejection)
+    assert dark.reason is Reason.BLACK
 
 
 @pytest.mark.parametrize("heights", [(60.0, 60.0), (120.0, 60.0), (20.0, 200.0)])

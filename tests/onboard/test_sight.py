@@ -172,7 +172,7 @@ def test_open_ground_is_where_rays_through_the_rendered_land_meet_it(
 ) -> None:
     camera, terrain = LENSES[lens], heights_of(hilly)
     attitude, at_m = Attitude(4.0, tilt_deg, 40.0), (-60.0, -80.0)
-    ground_m = terrain.height_amsl_m(*at_m)
+    ground_m = terrain.ground_amsl_m(*at_m)
     assert ground_m is not None
     state = State(0.0, *at_m, ground_m + 150.0, attitude, (0.0, 0.0, 0.0))
     points = drone(hilly, camera, state).points_enu_m

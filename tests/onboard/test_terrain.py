@@ -38,3 +38,20 @@ def test_what_is_no_height_is_refused(height: float) -> None:
     heights[2, 3] = height
     with pytest.raises(BundleError, match=r"reference/terrain\.npy"):
         Terrain(ENTRY, heights)
+
+
+@given(st.floats(-40.0, 40.0), st.floats(-40.0, 40.0))
+def test_the_ground_of_a_slope_is_at_the_point_and_a_roof_is_none(
+    east: float, north: float
+) -> None:
+    entry = ENTRY.model_copy(update={"west_m": -100.0, "north_m": 100.0, "rows": 21, "columns": 21})
+    column, row = np.meshgrid(np.arange(21), np.arange(21))
+    slope = (200.0 + 1.5 * column - 0.5 * row).astype("<f4")
+    terrain = Terrain(entry, slope)
+    here = terrain.height_amsl_m(east, north)
+    assert terrain.ground_amsl_m(east, north) == pytest.approx(here, abs=1e-3)
+    slope[9:12, 9:12] += 15.0  # a house of 30 m in the middle
+    relief = Terrain(entry, slope).around(0.0, 0.0)
+    assert relief is not None
+    assert relief.up_m(np.array([[0.0, 0.0], [80.0, 0.0]])) == pytest.approx([15.0, 12.0], abs=2.0)
+    assert terrain.around(500.0, 0.0) is None

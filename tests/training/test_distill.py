@@ -133,4 +133,4 @@ def test_a_teacher_without_a_view_and_none_at_all(
     line = complaint("train", triples_config, f"distill.teacher={few}", *STUDENT)
     assert "has no street tower; it has drone, satellite" in line
     line = complaint("train", triples_config, "distill.teacher=nothing", *STUDENT)
-    assert "nothing: not a checkpoint" in line
+    assert "distill.teacher: nothing: no such file or folder" in line

@@ -139,7 +139,9 @@ def test_what_cannot_be_evaluated_is_one_line(
     assert line == f"geobridge evaluate: {folder / 'set'}: no split 'dusk' there, but test, train"
     empty = folder / "empty"
     empty.mkdir()
-    assert "no split 'test' there, nor any other" in refused(capsys, weights, "--data", empty)
+    assert "empty: no data set that is known, it holds nothing" in refused(
+        capsys, weights, "--data", empty
+    )
     assert "empty: not a checkpoint" in refused(capsys, empty)
     settings = load(TrainConfig, area_config)
     model = build_model(settings.model, settings.preprocess)

@@ -449,6 +449,16 @@ def test_weights_of_the_right_activation_are_taken(
         assert type(activation).__name__ == ("QuickGELU" if named else "GELU")
 
 
+def test_weights_that_cannot_be_fetched_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise RuntimeError("Failed to download weights for tag 'openai': 5 retries, and so on")
+
+    monkeypatch.setattr(open_clip, "create_model", offline)
+    said = r"pretrained 'openai': its weights cannot be fetched; .* model\.pretrained=open_clip_py"
+    with pytest.raises(ConfigError, match=said):
+        build_model(ModelConfig(name="geobridge_l14"), shown(224, 224))
+
+
 def test_the_preset_is_what_it_stands_for() -> None:
     preset = ModelConfig(name="geobridge_l14")
     assert (preset.name, preset.pretrained) == ("ViT-L-14-quickgelu", "openai")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -90,7 +92,7 @@ def test_missing_splits_are_told_in_the_beginning(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Learner, "__init__", stop)
-    with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
+    with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt):
         train(triples_config, [*KEYS, "evaluation.every_steps=1"])
     assert "no split val; nothing is chosen on" in caplog.text
     assert "no split test; the report will have no table" in caplog.text
@@ -114,6 +116,9 @@ sys.exit(main(sys.argv[1:]))
     [
         (["pretrain", "optim.stepz=3"], "optim.stepz"),
         (["pretrain", "optim.steps=3"], "expected steps or epochs, and not both"),
+        (["pretrain", "data.folder=nowhere"], "data.folder: nowhere: no such file or folder"),
+        (["area", "data.raster=no.tif"], "data.raster: no.tif: no such file or folder"),
+        (["distill", "data.folder=."], "distill.teacher: runs/foundation: no such file or folder"),
         (["pretrainn"], "no recipe of that name"),
         (["pretrain", "augment.missing={text = 2.0}"], "augment.missing.text"),
         (["finetune_last3", "objective.edge_weights={text-drone = 1.0}"], "lacks a tower of it"),
@@ -133,6 +138,25 @@ def test_a_wrong_configuration_is_told_before_torch_is_loaded(
     assert done.returncode == 2, done.stderr
     assert problem in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_process_without_its_others_ends_in_one_line(triples_config: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = "import sys; from geobridge.onboard.cli import main; sys.exit(main(sys.argv[1:]))"
+    where = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", triples_config, "run.wait_for_processes_s=1"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | where | {"MASTER_PORT": str(port)},
+    )
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert f"127.0.0.1:{port}: the 2 processes did not meet within 1 s" in line
 
 
 def test_the_command_trains(triples_config: Path) -> None:

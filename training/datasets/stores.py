@@ -29,10 +29,10 @@ def is_public(folder: Path) -> bool:
         return False
 
 
-def has_split(folder: Path, split: str) -> bool:
+def has_split(folder: Path, split: str, variant: str = "") -> bool:
     """Whether there is something to read; the test part of a public data set has protocols."""
     if is_public(folder):
-        return split in ("train", "val")
+        return split in ("train", "val") and bool(_rows(folder, split, variant))
     return (folder / split).is_dir()
 
 

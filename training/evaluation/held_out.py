@@ -29,7 +29,7 @@ _PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def folder_of(settings: TrainConfig, split: str) -> Path | None:
     """The folder with a split of the configured data; None where there is none."""
     data = settings.data
-    if not isinstance(data, TriplesConfig) or not has_split(Path(data.folder), split):
+    if not isinstance(data, TriplesConfig) or not has_split(Path(data.folder), split, data.variant):
         return None
     return Path(data.folder)
 
@@ -41,7 +41,7 @@ def open_split(settings: TrainConfig, folder: Path, split: str) -> TriplesSource
         DataError: there is no such split, it cannot be used, or there is nothing to compare.
     """
     where = folder / split
-    if not has_split(folder, split):
+    if not has_split(folder, split, _variant(settings)):
         raise DataError(f"{folder}: no split {split!r} there, {_instead(folder)}")
     known, offered = settings.model.view_list, views_of(folder, split, _variant(settings))
     shared = [view for view in known if view in offered]

@@ -25,7 +25,7 @@ class Scored:
         precision: [Q] average precision, in the protocol's kind or else the trapezoid.
         top, top_score: [Q, K] numbers of the best references, and their scores.
         distance_m: [Q, K] how far these are from the query; None without coordinates.
-        standing: of every listed reference.
+        standing: of the right references.
         figures: of the whole task, by name, in the order of the benchmark's own table.
     """
 

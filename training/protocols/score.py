@@ -57,7 +57,7 @@ def score(
         standing.top,
         standing.top_score,
         _distances(task, standing.top),
-        standing,
+        right,
         {},
     )
     figures = _recalls(protocol, found)

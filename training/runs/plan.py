@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import get_args
 
 from geobridge.onboard.errors import ConfigError, DataError
 
 from ..config import Edge, TrainConfig
+from ..config_data import AreaConfig, TriplesConfig
 from ..datasets.batch import TEXT, BatchSource
 from ..datasets.triples import TriplesSource
 
@@ -45,6 +47,23 @@ def edges_of(settings: TrainConfig) -> list[tuple[str, str]]:
         if {a, b} <= sides and kind * objective.edge_weights.get(edge, 1.0) > 0:
             found.append((a, b))
     return found
+
+
+def check_paths(settings: TrainConfig) -> None:
+    """Refuse what is to be read and is not there.
+
+    Raises:
+        DataError: names the key and the path.
+    """
+    data = settings.data
+    named = {"data.folder": data.folder} if isinstance(data, TriplesConfig) else {}
+    if isinstance(data, AreaConfig):
+        named = {"data.raster": data.raster}
+    named["model.start_from"] = settings.model.start_from
+    named["distill.teacher"] = settings.distill.teacher
+    for key, path in named.items():
+        if path and not Path(path).exists():
+            raise DataError(f"{key}: {path}: no such file or folder")
 
 
 def check_words(settings: TrainConfig) -> None:

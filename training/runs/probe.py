@@ -11,6 +11,7 @@ from ..config import TrainConfig
 from ..config_data import TriplesConfig
 from ..datasets.batch import TEXT, BatchSource
 from ..datasets.decode import UnreadableError
+from ..datasets.stores import has_split, is_public
 from ..datasets.triples import TriplesSource
 from ..evaluation.held_out import folder_of, open_split
 
@@ -74,12 +75,16 @@ def _check_pictures(source: TriplesSource) -> None:
 
 def _tell_what_is_missing(settings: TrainConfig) -> None:
     evaluation, data = settings.evaluation, settings.data
-    where = data.folder if isinstance(data, TriplesConfig) else ""
-    if evaluation.every_steps and not (Path(where) / evaluation.split).is_dir():
+    if not isinstance(data, TriplesConfig):
+        return
+    where = Path(data.folder)
+    if evaluation.every_steps and not has_split(where, evaluation.split, data.variant):
         log.warning(
             "%s: no split %s; nothing is chosen on, the last checkpoint will be the one to use",
             where,
             evaluation.split,
         )
-    if not (Path(where) / "test").is_dir():
-        log.warning("%s: no split test; the report will have no table", where)
+    if is_public(where):
+        log.info("%s: its test part is for geobridge evaluate", where)
+    elif not has_split(where, "test"):
+        log.info("%s: no split test; the report will have no table", where)

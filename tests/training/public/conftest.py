@@ -17,6 +17,8 @@ pytest.importorskip("scipy")
 
 from scipy.io import savemat
 
+from geobridge.training.datasets.layouts.visloc_maps import centre
+
 TRAINED, TESTED, JUNK = (
     [f"{number:04d}" for number in some] for some in (range(12), range(100, 104), range(200, 202))
 )
@@ -157,7 +159,7 @@ def gta(root: Path, visloc: bool = False) -> None:
                     "drone_img_name": name,
                     "sate_img_dir": "satellite",
                     **(
-                        {"drone_loc_lat_lon": list(place_of(number))}
+                        {"drone_loc_lat_lon": centre(Path(tiles[number]).stem)}
                         if visloc
                         else {"drone_loc_x_y": [345.6 * (number % 8), 345.6 * (number // 8)]}
                     ),

@@ -1,0 +1,148 @@
+"""The daemon as the status page, the monitors and /healthz see it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from typing import Any
+
+from ..daemon.daemon import Daemon
+from ..daemon.states import State
+from ..records import Fix, Rejection
+from .ground import Ground, frame_jpeg
+from .metrics import Metric, counter, exposition, gauge, labelled
+
+NS_PER_S = 1_000_000_000
+TRACK_POINTS = 600
+
+
+class View:
+    """Reads a running daemon and changes nothing; `ground` comes when the bundle is open."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.ground: Ground | None = None
+        self._daemon = daemon
+        self._track: deque[Fix] = deque(maxlen=TRACK_POINTS)
+
+    def is_well(self) -> tuple[bool, str]:
+        """Whether the daemon does what it should: not whether there is a position."""
+        state, reason = self._daemon.state()
+        stuck = self._daemon.progress.stuck(time.monotonic_ns())
+        if stuck is not None:
+            return False, f"the loop {stuck} does not come round"
+        return state is not State.FAULT, f"{state} {reason}".strip()
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that the page shows, as JSON."""
+        now_ns, board, radio = time.monotonic_ns(), self._daemon.board, self._daemon.radio
+        state, reason = self._daemon.state()
+        moved = radio.publisher.moved
+        fix, outcome = board.last_fix, board.last_outcome
+        self._follow(fix)
+        autopilot, clock, output = (
+            radio.conversation.autopilot,
+            radio.conversation.clock,
+            radio.publisher.output,
+        )
+        return {
+            "state": str(state),
+            "reason": reason,
+            "accuracy_m": _rounded(moved.radial_m) if moved else None,
+            "fix_age_s": _rounded(moved.age_s) if moved else None,
+            "lat_deg": moved.lat_deg if moved else None,
+            "lon_deg": moved.lon_deg if moved else None,
+            "frame_age_s": _rounded(_since_s(board.frame_ns, now_ns)),
+            "handling_ms": _rounded(board.handling_ms),
+            "missed": _rounded(board.missed_share, 3),
+            "outcome": _told(outcome),
+            "counts": dict(board.counted().most_common()),
+            "temperature_c": _rounded(board.hottest_c),
+            "autopilot": autopilot.kind.name if autopilot.kind else None,
+            "is_heard": autopilot.is_heard(now_ns),
+            "is_armed": autopilot.is_armed,
+            "output": output.name if output else None,
+            "differences": list(board.differences),
+            "clock_error_ms": _rounded((clock.error_ns or 0) / 1e6) if clock.is_converged else None,
+            "lost_entries": radio.record.lost if radio.record else None,
+            "map": self._map(moved),
+        }
+
+    def frame(self) -> bytes | None:
+        """The last frame that was looked at, as JPEG."""
+        frame = self._daemon.board.last_frame
+        return frame_jpeg(frame) if frame else None
+
+    def reference(self) -> bytes | None:
+        """The ground around the last fix as the map has it, as JPEG."""
+        fix = self._daemon.board.last_fix
+        return self.ground.reference(fix) if fix and self.ground else None
+
+    def overview(self) -> bytes | None:
+        """The reference coverage, as JPEG."""
+        return self.ground.overview if self.ground else None
+
+    def metrics(self) -> str:
+        """For Prometheus."""
+        seen, link = self.snapshot(), self._daemon.radio.link
+        traffic = link.traffic
+        frames = {name: float(count) for name, count in seen["counts"].items()}
+        messages = {
+            "heard": float(traffic.heard),
+            "foreign": float(traffic.foreign),
+            "damaged": float(traffic.damaged),
+            "sent": float(traffic.sent),
+            "dropped": float(traffic.dropped),
+            "refused": float(link.refused),
+        }
+        states = {str(each): float(str(each) == seen["state"]) for each in State}
+        found = [
+            Metric("state", "gauge", "1 for the state it is in.", labelled("state", states)),
+            gauge("accuracy_metres", "1-sigma radial, of the position given.", seen["accuracy_m"]),
+            gauge("fix_age_seconds", "Since the exposure of the last fix.", seen["fix_age_s"]),
+            gauge("frame_age_seconds", "Since the newest frame.", seen["frame_age_s"]),
+            gauge("handling_seconds", "What a frame takes.", seen["handling_ms"] / 1e3),
+            gauge("missed_ratio", "Frames for which there was no time.", seen["missed"]),
+            gauge("temperature_celsius", "Of the hottest zone.", seen["temperature_c"]),
+            gauge("parameter_differences", "Of the autopilot.", len(seen["differences"])),
+            counter("frames", "By what became of them.", labelled("outcome", frames)),
+            counter("messages", "Over the link.", labelled("what", messages)),
+            counter("reconnects", "Of the link.", {"": float(traffic.reconnects)}),
+        ]
+        return exposition(found)
+
+    def _follow(self, fix: Fix | None) -> None:
+        if fix is not None and (not self._track or self._track[-1] is not fix):
+            self._track.append(fix)
+
+    def _map(self, moved: Any) -> dict[str, Any] | None:
+        if self.ground is None:
+            return None
+        ground = self.ground
+        track = [ground.place(fix.lat_deg, fix.lon_deg) for fix in list(self._track)]
+        here = ground.place(moved.lat_deg, moved.lon_deg) if moved else None
+        west_m, south_m, east_m, north_m = ground.bounds_m
+        return {
+            "track": [[_rounded(right, 5), _rounded(down, 5)] for right, down in track],
+            "here": here,
+            "radius": moved.radial_m / ground.extent.side_m if moved else None,
+            "side_m": ground.extent.side_m,
+            "coverage": [
+                *ground.extent.pixel(west_m, north_m),
+                *ground.extent.pixel(east_m, south_m),
+            ],
+        }
+
+
+def _told(outcome: Fix | Rejection | None) -> str | None:
+    if isinstance(outcome, Rejection):
+        return f"{outcome.reason}: {outcome.detail}" if outcome.detail else str(outcome.reason)
+    return None if outcome is None else f"fix, score {outcome.score:.2f}"
+
+
+def _since_s(t_ns: int | None, now_ns: int) -> float | None:
+    return None if t_ns is None else (now_ns - t_ns) / NS_PER_S
+
+
+def _rounded(value: float | None, digits: int = 1) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, digits)

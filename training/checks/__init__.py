@@ -1,0 +1,1 @@
+"""Whether a data set is what was published, whole, and split as it should be."""
