@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -19,9 +20,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 def measure() -> Iterator[Any]:
     """The module that makes figures of flights."""
     sys.path.insert(0, str(SCRIPTS))
-    import integrity_figures
-
-    yield integrity_figures
+    yield importlib.import_module("integrity_figures")
     sys.path.remove(str(SCRIPTS))
 
 
