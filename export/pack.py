@@ -13,6 +13,7 @@ from pathlib import Path
 
 from geobridge.onboard.bundle import sha256
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.manifest import MAX_FOOTPRINT_PX, MAX_GSD_M, MIN_GSD_M
 from geobridge.onboard.views import View
 
 from .assemble import assemble
@@ -113,7 +114,7 @@ def pack(
             assemble(plan, gathered, exported, folders.bundle, folders.work)
             return folders.publish()
     except OSError as error:  # as a full disk
-        where = error.filename or folders.bundle
+        where = error.filename2 or error.filename or folders.bundle  # of a copy, where it goes
         raise DataError(
             f"{where}: {error.strerror or error}; what is done is kept, the same command goes on"
         ) from None
@@ -175,11 +176,18 @@ def _check_numbers(
     for name, value in [*(("footprint", side) for side in footprints_m), *numbers]:
         if not 0 < value < math.inf:
             raise DataError(f"--{name}-m: {value} must be positive")
+    if not MIN_GSD_M <= gsd_m <= MAX_GSD_M:
+        raise DataError(f"--gsd-m: {gsd_m:g} is not from {MIN_GSD_M:g} to {MAX_GSD_M:g} m")
     if bundle_version < 1:
         raise DataError(f"--bundle-version: {bundle_version} must be positive")
     if footprints_m[0] < 8 * gsd_m:
         raise DataError(
             f"--footprint-m: {footprints_m[0]:g} m is less than 8 pixels of {gsd_m:g} m"
+        )
+    if footprints_m[-1] > MAX_FOOTPRINT_PX * gsd_m:
+        raise DataError(
+            f"--footprint-m: {footprints_m[-1]:g} m is more than {MAX_FOOTPRINT_PX} pixels of"
+            f" {gsd_m:g} m"
         )
 
 

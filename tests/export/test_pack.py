@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,8 @@ from geobridge.export.encoding import chunks as chunks_module
 from geobridge.export.folders import Folders
 from geobridge.export.measures import graphs as graphs_module
 from geobridge.export.pack import pack
-from geobridge.onboard.bundle import MANIFEST, Bundle
+from geobridge.export.references.grounds import raster_sha256
+from geobridge.onboard.bundle import MANIFEST, Bundle, sha256
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.retrieval import layer as layer_module
 from geobridge.onboard.retrieval.encoder import Encoder
@@ -196,6 +199,7 @@ def test_a_disk_that_is_full(rehearsal: Path, packed: Path, tmp_path: Path) -> N
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"geobridge pack: {tmp_path / '.partial-b'}/")
     assert "File too large; what is done is kept, the same command goes on" in done.stderr
     assert not out.exists()
     assert contents(
@@ -288,6 +292,60 @@ def test_values_that_make_no_sense(
     with pytest.raises(DataError, match=f"^--{option}: {value} must be positive"):
         pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "bundle", **given)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shown", ["land", "nothing"])
+def test_a_map_that_shows_little_is_told(
+    rehearsal: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, shown: str
+) -> None:
+    raster = Path(shutil.copy(rehearsal / "map.tif", tmp_path))
+    if shown == "nothing":
+        with rasterio.open(raster, "r+") as dataset:
+            data = dataset.read()
+            data[:3] = 128
+            dataset.write(data)
+    pack(raster, rehearsal / "encoders", tmp_path / "b", registration_m=1.0, spacing_m=100.0)
+    assert ("too little to align with: expect silence" in caplog.text) == (shown == "nothing")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"gsd_m": 500.0, "footprints_m": (9000.0,)}, "--gsd-m: 500 is not from 0.01 to 100 m"),
+        ({"gsd_m": 1e-3}, "--gsd-m: 0.001 is not from 0.01 to 100 m"),
+        ({"gsd_m": 0.02}, "--footprint-m: 100 m is more than 4096 pixels of 0.02 m"),
+    ],
+)
+def test_values_that_no_bundle_can_have_are_refused_before_the_work(
+    rehearsal: Path, tmp_path: Path, value: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(DataError, match=f"^{re.escape(told)}$"):
+        pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "bundle", **value)
+    assert list(tmp_path.iterdir()) == []
+
+
+MOSAIC = """
+<VRTDataset rasterXSize="64" rasterYSize="64">
+<SRS>EPSG:32632</SRS><GeoTransform>500000, 1, 0, 5200000, 0, -1</GeoTransform>
+<VRTRasterBand dataType="Byte" band="1"><SimpleSource>
+<SourceFilename relativeToVRT="1">part.tif</SourceFilename><SourceBand>1</SourceBand>
+</SimpleSource></VRTRasterBand></VRTDataset>
+"""
+
+
+def test_a_mosaic_is_known_by_all_of_its_files(nowhere: Path, tmp_path: Path) -> None:
+    """Else work on what it showed before would go on with what it shows now."""
+    mosaic, part = tmp_path / "mosaic.vrt", nowhere.rename(tmp_path / "part.tif")
+    mosaic.write_text(MOSAIC)
+    first = raster_sha256(mosaic)
+    assert first == raster_sha256(mosaic) != sha256(mosaic)
+    assert raster_sha256(part) == sha256(part)
+    with rasterio.open(part, "r+") as dataset:
+        dataset.write(np.full((3, 64, 64), 91, np.uint8))
+    assert raster_sha256(mosaic) != first
+    part.unlink()
+    with pytest.raises(DataError, match=r"mosaic\.vrt: needs .*part\.tif, which is not there"):
+        raster_sha256(mosaic)
 
 
 def test_a_footprint_of_a_few_pixels(rehearsal: Path, tmp_path: Path) -> None:

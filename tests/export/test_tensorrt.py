@@ -29,6 +29,7 @@ from geobridge.export.tensorrt.build import build, expectation, workspace_for
 from geobridge.export.tensorrt.evidence import check_size, count_half
 from geobridge.onboard.bundle import Bundle
 from geobridge.onboard.cli import main
+from geobridge.onboard.engine_parity import engine_parity
 from geobridge.onboard.engines import cuda
 from geobridge.onboard.engines.cuda import Cuda
 from geobridge.onboard.engines.engine import EngineSettings, open_engine
@@ -45,7 +46,7 @@ from geobridge.onboard.engines.tensorrt_interface import (
 )
 from geobridge.onboard.errors import BundleError, EngineError
 from geobridge.onboard.retrieval.encoder import Encoder
-from geobridge.onboard.views import View
+from geobridge.onboard.views import VIEW_CODES, View
 
 SIDE_PX = 48
 
@@ -487,6 +488,26 @@ def test_an_interrupted_build_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_batch_that_no_plan_takes(
+    bundle: Path, tmp_path: Path, trt: StandIn, complaint: Callable[..., str]
+) -> None:
+    line = complaint("build", bundle, "--max-batch", 1025, "--plans", tmp_path)
+    assert "--max-batch 1025: expected at most 1024" in line
+    assert did(trt, "build") == []
+
+
+def test_a_bundle_without_squares_has_nothing_to_compare_engines_on(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of street pictures over imagery, or of a flight alone."""
+    opened = Bundle.open(bundle)
+    places = opened.places().copy()
+    places["view"] = VIEW_CODES[View.STREET]
+    monkeypatch.setattr(Bundle, "places", lambda self: places)
+    with pytest.raises(BundleError, match="has no two squares to compare engines on"):
+        engine_parity(opened, "onnxruntime", "fp16", EngineSettings())
+
+
 def test_without_tensorrt_or_cuda(
     bundle: Path, onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: Any
 ) -> None:
@@ -562,7 +583,18 @@ def test_decisions_about_plans(tmp_path: Path) -> None:
     assert count_half('{"Layers": ["a", "b"]}') == (2, 0)
     assert count_half("not JSON") == (0, 0)
     (tmp_path / "a.onnx").write_bytes(bytes(100))
-    assert "a few minutes" in expectation(tmp_path, tmp_path / "a.onnx")
+    assert "a few minutes" in expectation(tmp_path, tmp_path / "a.onnx", None)
+
+
+def test_the_time_to_expect_is_that_of_a_network_of_the_same_size_with_its_weights(
+    bundle: Path, tmp_path: Path, trt: StandIn
+) -> None:
+    [plan] = build(bundle, plans=tmp_path / "plans")
+    small, weights = tmp_path / "a.onnx", tmp_path / "a.onnx.data"
+    small.write_bytes(bytes(10))
+    weights.write_bytes(bytes(plan["plan"].stat().st_size))
+    assert "an earlier one took" in expectation(tmp_path / "plans", small, weights)
+    assert "a few minutes" in expectation(tmp_path / "plans", small, None)
 
 
 @pytest.mark.parametrize(

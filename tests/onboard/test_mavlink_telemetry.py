@@ -274,3 +274,15 @@ def check(found: Telemetry, pose: dict[str, float]) -> None:
     assert found.height_agl_m == pytest.approx(pose["rel_alt_m"], abs=0.5)
     assert found.velocity_north_m_s == pytest.approx(pose["vn"], abs=0.5)
     assert found.velocity_east_m_s == pytest.approx(pose["ve"], abs=0.5)
+
+
+def test_how_positions_fare_in_the_autopilot_s_test_is_told_while_it_is_new() -> None:
+    ours, theirs = listening(), Autopilot()
+    assert ours.at(S).position_test_ratio is None
+    status = theirs.mav.estimator_status_encode(0, 0, 0.1, 1.5, 0.2, 0.0, 0.0, 0.0, 1.0, 1.0)
+    ours.feed(theirs.heard(status), S)
+    assert ours.at(S + 400 * MS).position_test_ratio == 1.5
+    assert ours.at(S + 600 * MS).position_test_ratio is None
+    ours.feed(theirs.heard(status), 2 * S)
+    ours.forget()
+    assert ours.at(2 * S).position_test_ratio is None
