@@ -75,6 +75,7 @@ def export(
     """
     if opset not in OPSETS:
         raise DataError(f"--opset {opset}: expected {' or '.join(map(str, OPSETS))}")
+    _check_place(out)
     found = checkpoints.read(checkpoint)
     model = checkpoints.load(found)
     wanted = _views(model, views, found.path)
@@ -105,11 +106,17 @@ def export(
     return out
 
 
+def _check_place(out: Path) -> None:
+    """Nothing but an earlier export is replaced, which is said before the work."""
+    if out.is_dir() and ((out / RECORD).exists() or not any(out.iterdir())):
+        return
+    if out.exists() or out.is_symlink():
+        raise DataError(f"{out}: exists and holds no export; choose another folder")
+
+
 @contextmanager
 def _appearing(out: Path) -> Iterator[Path]:
     """A folder that takes the place of `out` once all that is done in it went well."""
-    if out.exists() and not (out / RECORD).exists() and any(out.iterdir()):
-        raise DataError(f"{out}: exists and holds no export; choose another folder")
     partial = out.with_name(f"{durable.TEMPORARY_PREFIX}{out.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

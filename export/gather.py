@@ -21,6 +21,7 @@ from geobridge.training.rasters.raster import Grid
 from .encoding.chunks import Encoded, Job, Known
 from .encoding.encode import Engine, encode, known_from
 from .encoding.exported import Exported
+from .folders import Folders
 from .measures.scores import AnotherDay
 from .plan import Plan
 from .references.area import Area
@@ -69,16 +70,6 @@ class Gathered:
     layers: tuple[EncodedLayer, ...]
 
 
-@dataclass(frozen=True)
-class Folders:
-    """Of the bundle that is being made, of what keeps unfinished work, and of the bundle that is
-    replaced, whose descriptors are taken over where nothing changed."""
-
-    bundle: Path
-    work: Path
-    earlier: Path
-
-
 def gather(
     plan: Plan,
     sources: OpenedSources,
@@ -107,7 +98,7 @@ def gather(
         laid += _flights(plan, flights, mosaic.frame, mosaic.grid, area)
         laid += _satellite(plan, sources, folder, entry, mosaic.frame, mosaic.grid, area)
     _check_something(laid, plan, sources)
-    known = known_from(folders.earlier)
+    known = known_from(folders.final)
     encoded = [_encoded(each, exported, folders.work, known, engine) for each in laid]
     return Gathered(frame, entry, imagery, heights, tuple(_merged(encoded)))
 
@@ -183,7 +174,7 @@ def _encoded(
     laid: Laid, exported: Exported, work: Path, known: Known, engine: Engine
 ) -> EncodedLayer:
     source = laid.places["source"].min() if len(laid.places) else 0
-    name = f"{laid.view}-{laid.footprint_m:g}-{source}"
+    name = f"{laid.view}-{laid.footprint_m}-{source}"
 
     def encoded(what: str, view: View, squares: Laid, pictures: Pictures) -> Encoded:
         job = Job(f"{name}-{what}", len(squares.places), pictures, exported.encoder(view))

@@ -7,15 +7,13 @@ bundle is replaced, descriptors of what did not change are taken over from it.
 
 from __future__ import annotations
 
-import logging
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from geobridge.onboard import durable
-from geobridge.onboard.bundle import MANIFEST, Bundle, sha256
+from geobridge.onboard.bundle import sha256
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.manifest import MAX_FOOTPRINT_PX, MAX_GSD_M, MIN_GSD_M
 from geobridge.onboard.views import View
 
 from .assemble import assemble
@@ -23,16 +21,14 @@ from .encoding.chunks import ENGINES as ENGINE_OF
 from .encoding.encode import Engine, here
 from .encoding.exported import Exported
 from .encoding.on_ray import OnRay
-from .gather import Folders, gather
+from .folders import Folders
+from .gather import gather
 from .plan import Plan, footprints_for, spacing_for
 from .record import ExportRecord, read_record
 from .references.area import read_area
 from .references.opened import open_sources
 from .references.sources import References, read_references, single_source
 
-log = logging.getLogger(__name__)
-
-PLAN = "plan.json"
 ENGINES: dict[str, Callable[[], Engine]] = {"local": lambda: here, "ray": OnRay}
 
 
@@ -108,14 +104,15 @@ def pack(
         registration_m=_registration(listed, registration_m),
         bundle_version=bundle_version,
     )
-    folders = _begin(out, plan)
     exported = Exported(encoders, record, ENGINE_OF[device])
+    folders = Folders.beside(out)
     try:
-        gathered = gather(
-            plan, sources, cover, listed.terrain, exported, folders, ENGINES[engine]()
-        )
-        assemble(plan, gathered, exported, folders.bundle, folders.work)
-        return _publish(folders, out)
+        with folders.begun(plan.fingerprint):
+            gathered = gather(
+                plan, sources, cover, listed.terrain, exported, folders, ENGINES[engine]()
+            )
+            assemble(plan, gathered, exported, folders.bundle, folders.work)
+            return folders.publish()
     except OSError as error:  # as a full disk
         where = error.filename or folders.bundle
         raise DataError(
@@ -179,11 +176,18 @@ def _check_numbers(
     for name, value in [*(("footprint", side) for side in footprints_m), *numbers]:
         if not 0 < value < math.inf:
             raise DataError(f"--{name}-m: {value} must be positive")
+    if not MIN_GSD_M <= gsd_m <= MAX_GSD_M:
+        raise DataError(f"--gsd-m: {gsd_m:g} is not from {MIN_GSD_M:g} to {MAX_GSD_M:g} m")
     if bundle_version < 1:
         raise DataError(f"--bundle-version: {bundle_version} must be positive")
     if footprints_m[0] < 8 * gsd_m:
         raise DataError(
             f"--footprint-m: {footprints_m[0]:g} m is less than 8 pixels of {gsd_m:g} m"
+        )
+    if footprints_m[-1] > MAX_FOOTPRINT_PX * gsd_m:
+        raise DataError(
+            f"--footprint-m: {footprints_m[-1]:g} m is more than {MAX_FOOTPRINT_PX} pixels of"
+            f" {gsd_m:g} m"
         )
 
 
@@ -192,28 +196,3 @@ def _check_encoders(record: ExportRecord, views: Sequence[View], encoders: Path)
     for view in views:
         if (view.value, "fp32") not in exported:
             raise DataError(f"{encoders}: no {view} encoder in fp32; run geobridge export with it")
-
-
-def _begin(out: Path, plan: Plan) -> Folders:
-    """The working folders: fresh, or as an interrupted run of the same plan left them."""
-    if out.exists() and not (out / MANIFEST).exists():
-        raise DataError(f"{out}: exists and is not a bundle; choose another folder")
-    bundle = out.parent / f"{durable.TEMPORARY_PREFIX}{out.name}"
-    folders = Folders(bundle, bundle.with_name(f"{bundle.name}.work"), out)
-    marker = folders.work / PLAN
-    if marker.exists() and marker.read_text(encoding="utf-8") == plan.fingerprint:
-        log.info("going on in %s", folders.work)
-        return folders
-    for folder in (folders.bundle, folders.work):
-        shutil.rmtree(folder, ignore_errors=True)
-    folders.bundle.mkdir(parents=True)
-    durable.write_text(marker, plan.fingerprint)
-    return folders
-
-
-def _publish(folders: Folders, out: Path) -> Path:
-    """The bundle in its place, once it can be opened; work is kept until it is there."""
-    Bundle.open(folders.bundle)
-    durable.publish_folder(folders.bundle, out)
-    shutil.rmtree(folders.work)
-    return out

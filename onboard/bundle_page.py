@@ -17,7 +17,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1d2733; margin: 2rem auto; 
        padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
 figure { margin: 0 } figcaption { color: #5a6773; margin-top: .4rem }
-.maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1.5rem }
+.maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1.5rem;
+        margin-bottom: 1.5rem }
 .maps img { width: 100%; border: 1px solid #d5dbe1 }
 table { border-collapse: collapse } td { padding: .2rem 1rem .2rem 0; vertical-align: top }
 td:first-child { color: #5a6773; white-space: nowrap }

@@ -58,6 +58,25 @@ broken, and how the test part leaks into training. With -o a page with a map and
     as_json(parser)
 
 
+def _dataset_tile(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+RAW has a folder for every map: MAP/satelliteMAP.tif, MAP/MAP.csv with filename, lat, lon, height
+and Phi1 (heading) of every picture, and MAP/drone/. Stopped, the same command goes on.
+"""
+    add = parser.add_argument
+    add("raw", type=existing, metavar="RAW", help="as UAV-VisLoc is released, or one's own maps")
+    add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
+    text = "of the camera, across the flight (default %(default)g)"
+    add("--hfov-deg", type=positive, default=48.44, metavar="DEG", help=text)
+    text = "of the camera, along the flight (default %(default)g)"
+    add("--vfov-deg", type=positive, default=33.48, metavar="DEG", help=text)
+    text = "so many zooms below a map's own are cut (default %(default)s)"
+    add("--zooms", type=count, default=2, metavar="N", help=text)
+    text = "a map that cross-area training does not see; repeatable"
+    add("--test", action=Repeated, default=(), metavar="MAP", help=text)
+    as_json(parser)
+
+
 def _train(parser: ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = """\
@@ -304,6 +323,11 @@ COMMANDS = {
         _dataset_shard,
         "geobridge.training.datasets.shard:shard",
     ),
+    "dataset tile": Command(
+        "cut maps into tiles and pair drone pictures with them",
+        _dataset_tile,
+        "geobridge.training.datasets.tiling.tile:tile",
+    ),
     "train": Command("train the encoders", _train, "geobridge.training.command:train"),
     "import": Command(
         "take weights that others trained",
@@ -327,7 +351,7 @@ COMMANDS = {
     "build": Command(
         "make TensorRT plans of a bundle, where it flies",
         encoders.build,
-        "geobridge.export.tensorrt:build",
+        "geobridge.export.tensorrt.build:build",
     ),
     "bench": Command(
         "time encoders on this machine", encoders.bench, "geobridge.onboard.bench.bench:bench"

@@ -61,6 +61,8 @@ def _squares(bundle: Bundle) -> list[Image]:
         raise BundleError(f"{bundle.path}: has no imagery to compare engines on")
     imagery, places = ReferenceImagery.open(bundle), bundle.places()
     places = places[places["view"] == VIEW_CODES[View.SATELLITE]]
+    if len(places) < 2:
+        raise BundleError(f"{bundle.path}: has no two squares to compare engines on")
     rng, squares = np.random.default_rng(0), []
     for row in np.unique(np.linspace(0, len(places) - 1, QUERIES).astype(int)):
         east_m, north_m, footprint_m = (
@@ -70,8 +72,6 @@ def _squares(bundle: Bundle) -> list[Image]:
         side_px = round(footprint_m / imagery.entry.gsd_m)
         image, _, _ = imagery.read(east_m + aside_m[0], north_m + aside_m[1], side_px)
         squares.append(image)
-    if len(squares) < 2:
-        raise BundleError(f"{bundle.path}: has no two squares to compare engines on")
     return squares
 
 

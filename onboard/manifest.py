@@ -41,6 +41,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FlatPath = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-zA-Z0-9_][a-zA-Z0-9_.\-]*){1,3}$")]
 
 
+MIN_GSD_M, MAX_GSD_M = 0.01, 100.0
 MAX_FOOTPRINT_PX = 4096
 SCORE_SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 """Shares of the scores that lie below each of an entry's quantiles."""
@@ -149,7 +150,7 @@ class LayerEntry(Section):
 class ImageryEntry(Section):
     """The reference imagery: a grid of squares, row 0 at the north edge, column 0 at the west."""
 
-    gsd_m: Annotated[float, Field(ge=0.01, le=100)]
+    gsd_m: Annotated[float, Field(ge=MIN_GSD_M, le=MAX_GSD_M)]
     tile_px: Annotated[int, Field(ge=16, le=4096)]
     west_m: float
     north_m: float

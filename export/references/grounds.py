@@ -6,8 +6,10 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import rasterio
 
 from geobridge.onboard.bundle import sha256
 from geobridge.onboard.errors import DataError
@@ -197,9 +199,24 @@ def _union(boxes: Sequence[Bounds]) -> Bounds:
     return float(west.min()), float(south.min()), float(east.max()), float(north.max())
 
 
+def raster_sha256(path: Path) -> str:
+    """Of a raster: of its file, or where it is in several, as a VRT or what has its georeference
+    beside it, that of what `sha256sum` prints for all that GDAL reads."""
+    with rasterio.open(path) as dataset:
+        files = sorted({Path(name).absolute() for name in dataset.files} - {path.absolute()})
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise DataError(f"{path}: needs {missing[0]}, which is not there")
+    return _of_all([path, *files]) if files else sha256(path)
+
+
 def folder_sha256(source: FlightSource) -> str:
     """One digest of a flight: that of what `sha256sum` prints for its telemetry and pictures."""
     pictures = sorted(p for p in source.path.iterdir() if p.suffix.lower() in SUFFIXES)
     files = [*([source.telemetry] if source.telemetry else []), *pictures]
+    return _of_all(files)
+
+
+def _of_all(files: Sequence[Path]) -> str:
     lines = (f"{sha256(path)}  {path.name}\n" for path in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -15,7 +15,7 @@ from .area import Area
 from .ground import server
 from .ground.mosaic import MAX_SOURCES
 from .ground.tile_folder import TileFolder
-from .grounds import Extent, extent_of, folder_sha256, open_tiles, ring_of
+from .grounds import Extent, extent_of, folder_sha256, open_tiles, raster_sha256, ring_of
 from .sources import (
     FlightSource,
     RasterSource,
@@ -101,7 +101,7 @@ def _digest(source: Source, street: StreetFolder | None) -> str:
     assert isinstance(source, RasterSource)
     if not source.path.is_file():
         raise DataError(f"{source.path}: no such file")
-    return sha256(source.path)
+    return raster_sha256(source.path)
 
 
 def _entry(source: Source, digest: str, street: StreetFolder | None) -> SourceEntry:

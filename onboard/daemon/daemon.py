@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..mavlink.silence import silence
 from ..records import Rejection
 from .board import Board
 from .eyes import Eyes, Localizes
@@ -26,6 +27,7 @@ from .watchdog import Notifier, Progress
 NS_PER_S = 1_000_000_000
 ROUND_S = 0.25
 REPORT_NS = 5 * NS_PER_S
+SILENT_NS, REMIND_NS = 10 * NS_PER_S, 60 * NS_PER_S
 JOIN_S = 5.0
 CAMERA_SILENT_S, CAMERA_WEDGED_S = 0.5, 8.0
 """Without a frame for so long there is none; a device that is silent longer is opened anew."""
@@ -51,6 +53,7 @@ class Daemon:
     _stopped: threading.Event = field(default_factory=threading.Event, init=False)
     _failure: Exception | None = field(default=None, init=False)
     _told: tuple[State, str] | None = field(default=None, init=False)
+    _patience_ns: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.progress = Progress(LIMITS_S)
@@ -61,6 +64,7 @@ class Daemon:
     def talk(self) -> None:
         """Begin to listen and to speak, before there is anything to see with."""
         self.board.is_open = True
+        self._patience_ns = time.monotonic_ns() + SILENT_NS
         self._start(self.radio.listen)
         self._start(self.radio.speak)
 
@@ -160,6 +164,7 @@ class Daemon:
             self._feed_watchdog(now_ns)
             self._take_temperature()
             self._tell_state(now_ns)
+            self._tell_silence(now_ns)
             self._wake_camera(now_ns)
             if now_ns >= report_ns:
                 counted = self.board.counted()
@@ -177,6 +182,13 @@ class Daemon:
         margin_c = self.thermometer.margin_c()
         self.board.is_hot = margin_c is not None and margin_c < HOT_MARGIN_C
         self.board.hottest_c = self.thermometer.hottest_c()
+
+    def _tell_silence(self, now_ns: int) -> None:
+        """Once, when nobody was heard for a while: what to look at."""
+        radio, autopilot = self.radio, self.radio.conversation.autopilot
+        if autopilot.heartbeat_ns is None and now_ns > self._patience_ns and radio.link.is_up:
+            log.warning("%s", silence(radio.link, radio.config))
+            self._patience_ns = now_ns + REMIND_NS
 
     def _tell_state(self, now_ns: int) -> None:
         told = self.state()

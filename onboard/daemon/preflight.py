@@ -14,6 +14,7 @@ from ..mavlink.link import Link
 from ..mavlink.outputs.choose import choose, named
 from ..mavlink.outputs.publisher import Output
 from ..mavlink.parameters import ParameterCheck
+from ..mavlink.silence import silence
 from ..mavlink.telemetry import AutopilotTelemetry
 from ..mavlink.timesync import Timesync
 from ..mavlink.voice import Voice
@@ -75,25 +76,7 @@ def _listen_for(conversation: Conversation, link: Link, config: LinkConfig) -> N
         if is_heard and (autopilot.version or now_s - start_s > VERSION_S):
             return
         if not is_heard and now_s - start_s > HEARD_S:
-            raise LinkError(_silence(link, config))
-
-
-def _silence(link: Link, config: LinkConfig) -> str:
-    """Why nothing is heard, by what is."""
-    where = f"link.address {config.address}"
-    if link.refused:
-        return (
-            f"{where}: {link.refused} frames without a right signature; link.signing_key must hold"
-            " the autopilot's key"
-        )
-    if link.traffic.foreign:
-        return (
-            f"{where}: other systems are heard, but not {config.autopilot_system}"
-            f" component {config.autopilot_component}; set link.autopilot_system"
-        )
-    if link.traffic.damaged:
-        return f"{where}: bytes, but no message; is link.baud {config.baud} the autopilot's?"
-    return f"{where}: no autopilot heard in {HEARD_S:.0f} s"
+            raise LinkError(silence(link, config))
 
 
 def _possible(config: LinkConfig) -> list[Output]:

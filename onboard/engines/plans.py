@@ -30,6 +30,7 @@ from .cuda import Device
 
 FORMAT_VERSION: Literal[1] = 1
 KEY_LENGTH = 16
+MAX_BATCH = 1024
 
 
 class Identity(Section):
@@ -54,7 +55,7 @@ class Identity(Section):
 class Settings(Section):
     """How a plan is built; another plan of the same identity takes its place."""
 
-    max_batch: Annotated[int, Field(ge=1, le=1024)] = 1
+    max_batch: Annotated[int, Field(ge=1, le=MAX_BATCH)] = 1
     workspace_mb: Annotated[int, Field(ge=1)] = 1024
     optimization_level: Annotated[int, Field(ge=0, le=5)] = 3
 

@@ -8,6 +8,8 @@ finite and within its limit.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -31,7 +33,7 @@ MAX_ALIKE = 0.9
 """Correlation of two pictures' detail, not shifted, that motion leaves none of."""
 MIN_MOTION = 0.01
 """Of the picture's width; less motion than this leaves pictures alike."""
-_LOOK_PX, _DETAIL_PX, _LIGHT_STEP_PX, _ROW_STEP = 640, 213, 4, 8
+_LOOK_PX, _DETAIL_PX, _LIGHT_STEP_PX, _ROW_STEP = 640, 213, 8, 8
 _BESIDE_ROWS = 4
 _NOISE = 0.1
 """Grey levels that make a step of nothing against nothing no fault."""
@@ -76,7 +78,21 @@ def figures(image: Image) -> dict[str, float]:
     }
 
 
-def motion_problem(before: Image, now: Image, motion_px: float | None) -> Problem | None:
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A picture [H, W, 3], and its detail for the comparison with the one after it."""
+
+    image: Image
+
+    @cached_property
+    def detail(self) -> Field:
+        """What is finer than some pixels of the shrunk picture, in grey levels."""
+        grey = _at_most(np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY)), _DETAIL_PX)
+        levels = grey.astype(np.float32)
+        return np.asarray(levels - cv2.GaussianBlur(levels, (0, 0), 2.0), np.float32)
+
+
+def motion_problem(before: Look, now: Look, motion_px: float | None) -> Problem | None:
     """Whether a picture is all or in part the one before it.
 
     Args:
@@ -84,17 +100,18 @@ def motion_problem(before: Image, now: Image, motion_px: float | None) -> Proble
         now: the picture.
         motion_px: how far its middle should have moved; None where nobody knows.
     """
-    rows = np.all(before[::_ROW_STEP] == now[::_ROW_STEP], axis=(1, 2))
-    if rows.all() and np.array_equal(before, now):
+    some = now.image[::_ROW_STEP]
+    rows = np.all(before.image[::_ROW_STEP] == some, axis=(1, 2))
+    if rows.all() and np.array_equal(before.image, now.image):
         return Reason.FROZEN, "the same picture to the last bit as before"
-    if motion_px is None or not motion_px >= MIN_MOTION * now.shape[1]:
+    if motion_px is None or not motion_px >= MIN_MOTION * some.shape[1]:
         return None
     alike = likeness(before, now)
     if not alike <= MAX_ALIKE:
         detail = f"{alike:.2f} like the picture before, after {motion_px:.0f} px of motion"
         return Reason.FROZEN, detail
-    seen = now[::_ROW_STEP]
-    rows &= (seen.max(axis=(1, 2)) > DARK) & (seen.min(axis=(1, 2)) < WHITE)
+    if rows.any():  # black or white rows are equal for another reason
+        rows &= (some.max(axis=(1, 2)) > DARK) & (some.min(axis=(1, 2)) < WHITE)
     if rows.any():
         return Reason.TORN, f"{rows.mean():.0%} of the rows are those of the picture before"
     return None
@@ -124,17 +141,11 @@ def _tear(grey: Grey) -> float:
     return float(np.max(steps / (np.max(beside, axis=0) + 5 * _NOISE)))
 
 
-def likeness(before: Image, now: Image) -> float:
+def likeness(before: Look, now: Look) -> float:
     """Correlation of the detail of two pictures of one size, -1 to 1."""
-    a, b = _detail(before), _detail(now)
+    a, b = before.detail, now.detail
     power = float(np.sum(a * a)) * float(np.sum(b * b))
     return float(np.sum(a * b)) / math.sqrt(max(power, 1e-12))
-
-
-def _detail(image: Image) -> Field:
-    grey = _at_most(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8), _DETAIL_PX)
-    levels = grey.astype(np.float32)
-    return np.asarray(levels - cv2.GaussianBlur(levels, (0, 0), 2.0), np.float32)
 
 
 def _at_most(grey: Grey, width_px: int) -> Grey:

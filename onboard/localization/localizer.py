@@ -18,6 +18,7 @@ from ..errors import EngineError
 from ..manifest import CoverageEntry, Manifest
 from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
+from ..retrieval.halves import Descriptor
 from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
@@ -26,12 +27,15 @@ from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
 from .gate import Evidence, gate, is_doubtful, looks_alike, may_confirm
+from .lost import Lost
 from .measure import fix_of, geometry_sigmas, measured_position
 from .moment import Moment
-from .prepare import Below, Prepared, ground, prepare, trusted
+from .motion import Motion
+from .prepare import Prepared, ground, prepare
 from .reckoning import Reckoning
 from .rectify import Patch
 from .search import Believed, Search, believed
+from .told import Below, trusted
 from .verify import Alignment, Imagery, verify
 
 log = logging.getLogger(__name__)
@@ -47,13 +51,14 @@ class Retrieved:
     """What retrieval found, and the patch that asked; all of it squares of ground.
 
     `hints` are squares that street pictures and dead reckoning and a prior point at: more
-    places to look at, and nothing else.
+    places to look at, and nothing else. `descriptor` is that of the patch's middle.
     """
 
     candidates: list[Candidate]
     patch: Patch
     footprint_m: float
     hints: list[Candidate]
+    descriptor: Descriptor
     hypothesis: Hypothesis = AS_TOLD
 
 
@@ -94,12 +99,14 @@ class Localizer:
         self._prior, self._terrain = prior, terrain
         self._settled, self._breaker = AS_TOLD, Breaker()
         self._reckoning = Reckoning(config.filter.motion)
+        self._lost = Lost(self._search, config.filter)
         self._last: Moment | None = None
 
     def reset(self) -> None:
         """Forget the track; the next fix is earned as the first one was."""
         self.filter, self._last = MotionFilter(self.config.filter), None
         self._reckoning = Reckoning(self.config.filter.motion)
+        self._lost = Lost(self._search, self.config.filter)
         self._settled, self._breaker = AS_TOLD, Breaker()
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
@@ -128,6 +135,10 @@ class Localizer:
         found = self.retrieve(prepared, t_ns, expected, prior)
         if isinstance(found, Rejection):
             return found
+        if expected is not None:
+            self._lost.found(expected)
+        else:
+            found = self._with_cloud(found, motion, t_ns)
         aligned = self._verify(prepared, found)
         if aligned is None:
             return Rejection(t_ns, Reason.NOT_VERIFIED, "no reference imagery to compare with")
@@ -157,13 +168,22 @@ class Localizer:
         self._on_stage("encode")
         found = []
         for each, descriptor in zip(shown, descriptors, strict=True):
-            looked = self._search.look(descriptor, each.patch, footprint_m, expected, prior)
-            found.append(Retrieved(looked[0], each.patch, footprint_m, looked[1], each.hypothesis))
+            best, hints = self._search.look(descriptor, each.patch, footprint_m, expected, prior)
+            found.append(
+                Retrieved(best, each.patch, footprint_m, hints, descriptor, each.hypothesis)
+            )
         self._on_stage("search")
-        best = max(found, key=lambda each: max((c.score for c in each.candidates), default=-2.0))
-        if not best.candidates:
+        likely = max(found, key=lambda each: max((c.score for c in each.candidates), default=-2.0))
+        if not likely.candidates:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
-        return best
+        return likely
+
+    def _with_cloud(self, found: Retrieved, motion: Motion | None, t_ns: int) -> Retrieved:
+        """With the squares that all frames since the track was lost point at."""
+        patch, footprint_m = found.patch, found.footprint_m
+        places_m = self._lost.hints(t_ns, motion, found.candidates, patch, footprint_m)
+        more = self._search.pointed_at(found.descriptor, footprint_m, places_m)
+        return replace(found, hints=[*found.hints, *more])
 
     def _supposed(self, prepared: Prepared, expected: Position | None) -> tuple[Hypothesis, ...]:
         """What is tried about heading and height: on a confirmed track what it was before."""
@@ -181,20 +201,22 @@ class Localizer:
         self, t_ns: int, prepared: Prepared, supposed: Sequence[Hypothesis]
     ) -> tuple[float, list[Shown] | Rejection]:
         """The patches of the largest footprint that the frame shows well, else of the smallest."""
-        *larger, smallest_m = self._search.footprints_m
-        for footprint_m in larger:
-            shown = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, supposed[0])
-            if not isinstance(shown, Rejection) and shown[1].valid_fraction >= WELL_SEEN:
+        likely, *others = supposed
+        for footprint_m in self._search.footprints_m:
+            first = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, likely)
+            if not isinstance(first, Rejection) and first[1].valid_fraction >= WELL_SEEN:
                 break
-        else:
-            footprint_m = smallest_m
-        tried = [
-            (each, ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, each))
-            for each in supposed
+        rest = [
+            ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, each) for each in others
         ]
-        seen = [Shown(each, *shown) for each, shown in tried if not isinstance(shown, Rejection)]
-        first = tried[0][1]
-        return footprint_m, seen if seen or not isinstance(first, Rejection) else first
+        seen = [
+            Shown(each, *shown)
+            for each, shown in zip(supposed, [first, *rest], strict=True)
+            if not isinstance(shown, Rejection)
+        ]
+        if isinstance(first, Rejection) and not seen:
+            return footprint_m, first
+        return footprint_m, seen
 
     def _verify(self, prepared: Prepared, found: Retrieved) -> Alignment | None:
         """The patch, and as it would be under other headings and heights, against the imagery."""

@@ -14,7 +14,8 @@ from ..records import Candidate, Fix, Telemetry
 from .doubt import Hypothesis
 from .filter import Position
 from .gate import Evidence
-from .prepare import ANY_HEADING_DEG, Prepared
+from .prepare import Prepared
+from .told import ANY_HEADING_DEG
 from .verify import Alignment
 
 Floats = npt.NDArray[np.float64]

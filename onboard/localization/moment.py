@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ..records import Frame, Telemetry
-from .health import Problem, motion_problem
+from .health import Look, Problem, motion_problem
 from .prepare import Prepared
 
 
@@ -20,9 +21,14 @@ class Moment:
     telemetry: Telemetry
     prepared: Prepared
 
+    @cached_property
+    def look(self) -> Look:
+        """The picture, to be compared with those before and after it."""
+        return Look(self.frame.image)
+
     def problem_after(self, before: Moment) -> Problem | None:
         """Whether the picture is all or in part that of the moment before."""
-        return motion_problem(before.frame.image, self.frame.image, self.motion_px(before))
+        return motion_problem(before.look, self.look, self.motion_px(before))
 
     def motion_px(self, before: Moment) -> float | None:
         """How far the ground in the middle of the frame before should have moved in the picture,

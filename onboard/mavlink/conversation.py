@@ -92,8 +92,10 @@ class Conversation:
     def _synchronise(self, message: Message, now_ns: int) -> list[Message]:
         if message.tc1 == 0:
             return [wire.MAVLink_timesync_message(tc1=now_ns, ts1=message.ts1)]
-        was_converged = self.clock.is_converged
+        was_converged, boots = self.clock.is_converged, self.clock.boots
         self.clock.take(message.tc1, message.ts1, now_ns)
+        if self.clock.boots != boots:
+            self._rebooted()
         if self.clock.is_converged and not was_converged:
             log.info("clocks compared, to %.1f ms", (self.clock.error_ns or 0) / NS_PER_MS)
         return []

@@ -44,6 +44,7 @@ class Timesync:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.boots = 0
+        """How often the autopilot's clock began anew."""
         self._forget()
 
     @property
@@ -75,9 +76,10 @@ class Timesync:
             if ts1 not in self._asked or not 0 <= round_trip_ns <= MAX_ROUND_TRIP_NS or tc1 <= 0:
                 return False
             self._asked.remove(ts1)
-            if tc1 < self._latest_ns - REBOOT_NS:
-                return False  # of a clock that began anew, once its other messages say so too
+            if tc1 < self._latest_ns - REBOOT_NS:  # no late message: the question was ours and new
+                self._begin_anew()
             middle_ns = ts1 + round_trip_ns // 2
+            self._latest_ns = max(self._latest_ns, tc1)
             self._keep(Answer(middle_ns, tc1 - middle_ns, round_trip_ns))
         return True
 
@@ -102,10 +104,13 @@ class Timesync:
         self._behind = self._behind + 1 if remote_ns < self._latest_ns - REBOOT_NS else 0
         is_reboot = self._behind >= REBOOT_SIGNS
         if is_reboot:
-            self.boots += 1
-            self._forget()
+            self._begin_anew()
         self._latest_ns = max(self._latest_ns, remote_ns)
         return is_reboot
+
+    def _begin_anew(self) -> None:
+        self.boots += 1
+        self._forget()
 
     def _forget(self) -> None:
         self._asked: deque[int] = deque(maxlen=OPEN_QUESTIONS)

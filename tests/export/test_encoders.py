@@ -324,6 +324,8 @@ def test_what_export_refuses(
     (tmp_path / "mine/thesis.txt").write_text("years of work")
     line = complaint("export", wide, "-o", tmp_path / "mine")
     assert "mine: exists and holds no export; choose another folder" in line
+    line = complaint("export", wide, "-o", tmp_path / "mine/thesis.txt")
+    assert "thesis.txt: exists and holds no export; choose another folder" in line
     assert (tmp_path / "mine/thesis.txt").read_text() == "years of work"
     line = complaint("export", wide, "-o", out, "--gallery", tmp_path / "mine/thesis.txt")
     assert "thesis.txt: not a readable raster" in line

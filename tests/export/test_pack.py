@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +17,11 @@ pytest.importorskip("rasterio")
 import rasterio
 
 from geobridge.export.encoding import chunks as chunks_module
+from geobridge.export.folders import Folders
 from geobridge.export.measures import graphs as graphs_module
 from geobridge.export.pack import pack
-from geobridge.onboard.bundle import MANIFEST, Bundle
+from geobridge.export.references.grounds import raster_sha256
+from geobridge.onboard.bundle import MANIFEST, Bundle, sha256
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.retrieval import layer as layer_module
 from geobridge.onboard.retrieval.encoder import Encoder
@@ -163,6 +167,21 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert {path.name for path in tmp_path.iterdir()} == {"bundle", "whole"}
 
 
+def test_two_do_not_pack_at_the_same_place(
+    packed: Path, rehearsal: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    """Neither the same plan nor another one, which would clear what the first has done."""
+    folders, out = Folders.beside(tmp_path / "b"), tmp_path / "b"
+    words = ("pack", rehearsal / "map.tif", "--encoders", rehearsal / "encoders", "-o", out)
+    with folders.begun("the plan of the first"):
+        (folders.bundle / "done").write_bytes(b"work of hours")
+        assert f"{out}: another process is packing there" in complaint(*words, "--spacing-m", 25)
+        assert (folders.bundle / "done").exists()
+    again = pack(rehearsal / "map.tif", rehearsal / "encoders", out, **COARSE)
+    assert contents(again) == contents(packed)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
 CRAMPED = """
 import resource, sys
 from geobridge.onboard.cli import main
@@ -249,7 +268,17 @@ def test_a_footprint_larger_than_the_raster(
     words = ("--encoders", rehearsal / "encoders", "-o", tmp_path / "bundle")
     line = complaint("pack", rehearsal / "map.tif", *words, "--footprint-m", "900")
     assert f"{rehearsal / 'map.tif'}: no square of 900 m has enough data" in line
-    assert not (tmp_path / "bundle").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_raster_that_is_found_damaged_on_the_way(
+    rehearsal: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    whole = (rehearsal / "map.tif").read_bytes()
+    (tmp_path / "map.tif").write_bytes(whole[: len(whole) // 2])
+    words = ("--encoders", rehearsal / "encoders", "-o", tmp_path / "bundle")
+    assert f"{tmp_path / 'map.tif'}: " in complaint("pack", tmp_path / "map.tif", *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["map.tif"]
 
 
 @pytest.mark.parametrize("value", [-5.0, 0.0, float("nan"), float("inf")])
@@ -262,6 +291,46 @@ def test_values_that_make_no_sense(
     with pytest.raises(DataError, match=f"^--{option}: {value} must be positive"):
         pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "bundle", **given)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"gsd_m": 500.0, "footprints_m": (9000.0,)}, "--gsd-m: 500 is not from 0.01 to 100 m"),
+        ({"gsd_m": 1e-3}, "--gsd-m: 0.001 is not from 0.01 to 100 m"),
+        ({"gsd_m": 0.02}, "--footprint-m: 100 m is more than 4096 pixels of 0.02 m"),
+    ],
+)
+def test_values_that_no_bundle_can_have_are_refused_before_the_work(
+    rehearsal: Path, tmp_path: Path, value: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(DataError, match=f"^{re.escape(told)}$"):
+        pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "bundle", **value)
+    assert list(tmp_path.iterdir()) == []
+
+
+MOSAIC = """
+<VRTDataset rasterXSize="64" rasterYSize="64">
+<SRS>EPSG:32632</SRS><GeoTransform>500000, 1, 0, 5200000, 0, -1</GeoTransform>
+<VRTRasterBand dataType="Byte" band="1"><SimpleSource>
+<SourceFilename relativeToVRT="1">part.tif</SourceFilename><SourceBand>1</SourceBand>
+</SimpleSource></VRTRasterBand></VRTDataset>
+"""
+
+
+def test_a_mosaic_is_known_by_all_of_its_files(nowhere: Path, tmp_path: Path) -> None:
+    """Else work on what it showed before would go on with what it shows now."""
+    mosaic, part = tmp_path / "mosaic.vrt", nowhere.rename(tmp_path / "part.tif")
+    mosaic.write_text(MOSAIC)
+    first = raster_sha256(mosaic)
+    assert first == raster_sha256(mosaic) != sha256(mosaic)
+    assert raster_sha256(part) == sha256(part)
+    with rasterio.open(part, "r+") as dataset:
+        dataset.write(np.full((3, 64, 64), 91, np.uint8))
+    assert raster_sha256(mosaic) != first
+    part.unlink()
+    with pytest.raises(DataError, match=r"mosaic\.vrt: needs .*part\.tif, which is not there"):
+        raster_sha256(mosaic)
 
 
 def test_a_footprint_of_a_few_pixels(rehearsal: Path, tmp_path: Path) -> None:

@@ -25,9 +25,11 @@ pytest.importorskip("onnxruntime")
 if shutil.which("cc") is None:
     pytest.skip("no C compiler for the stand-in of the CUDA runtime", allow_module_level=True)
 
-from geobridge.export.tensorrt import build, check_size, count_half, expectation, workspace_for
+from geobridge.export.tensorrt.build import build, expectation, workspace_for
+from geobridge.export.tensorrt.evidence import check_size, count_half
 from geobridge.onboard.bundle import Bundle
 from geobridge.onboard.cli import main
+from geobridge.onboard.engine_parity import engine_parity
 from geobridge.onboard.engines import cuda
 from geobridge.onboard.engines.cuda import Cuda
 from geobridge.onboard.engines.engine import EngineSettings, open_engine
@@ -44,7 +46,7 @@ from geobridge.onboard.engines.tensorrt_interface import (
 )
 from geobridge.onboard.errors import BundleError, EngineError
 from geobridge.onboard.retrieval.encoder import Encoder
-from geobridge.onboard.views import View
+from geobridge.onboard.views import VIEW_CODES, View
 
 SIDE_PX = 48
 
@@ -479,11 +481,31 @@ def test_an_interrupted_build_leaves_nothing(
         trt.wait.wait(5)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("geobridge.export.tensorrt.wait", interrupted)
+    monkeypatch.setattr("geobridge.export.tensorrt.progress.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build(bundle, plans=tmp_path)
     assert did(trt, "build") == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_that_no_plan_takes(
+    bundle: Path, tmp_path: Path, trt: StandIn, complaint: Callable[..., str]
+) -> None:
+    line = complaint("build", bundle, "--max-batch", 1025, "--plans", tmp_path)
+    assert "--max-batch 1025: expected at most 1024" in line
+    assert did(trt, "build") == []
+
+
+def test_a_bundle_without_squares_has_nothing_to_compare_engines_on(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of street pictures over imagery, or of a flight alone."""
+    opened = Bundle.open(bundle)
+    places = opened.places().copy()
+    places["view"] = VIEW_CODES[View.STREET]
+    monkeypatch.setattr(Bundle, "places", lambda self: places)
+    with pytest.raises(BundleError, match="has no two squares to compare engines on"):
+        engine_parity(opened, "onnxruntime", "fp16", EngineSettings())
 
 
 def test_without_tensorrt_or_cuda(

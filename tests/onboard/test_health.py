@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from geobridge.onboard.frames.folder import FolderSource
 from geobridge.onboard.frames.picture import size_of
 from geobridge.onboard.frames.video import VideoSource
-from geobridge.onboard.localization.health import motion_problem, picture_problem
+from geobridge.onboard.localization.health import Look, Problem, picture_problem
+from geobridge.onboard.localization.health import motion_problem as problem_of_looks
 from geobridge.onboard.records import Image, Reason
 
 WIDTH, HEIGHT, MIN_CONTRAST = 320, 240, 2.5
@@ -94,6 +95,10 @@ def test_another_size_is_refused(height: int, width: int) -> None:
     found = picture_problem(np.zeros((height, width, 3), np.uint8), width + 1, height, 0.0)
     assert found is not None
     assert found[0] is Reason.WRONG_SIZE
+
+
+def motion_problem(before: Image, now: Image, motion_px: float | None) -> Problem | None:
+    return problem_of_looks(Look(before), Look(now), motion_px)
 
 
 def again(image: Image) -> Image:

@@ -39,7 +39,7 @@ class Moment:
         return replace(self, frame=frame, telemetry=replace(self.telemetry, t_ns=t_ns))
 
     def told(self, **telemetry: object) -> Moment:
-        return replace(self, telemetry=replace(self.telemetry, **telemetry))  # type: ignore[arg-type]
+        return replace(self, telemetry=replace(self.telemetry, **telemetry))
 
     def dark(self) -> Moment:
         """The lens is covered while the vehicle stands still."""

@@ -90,6 +90,15 @@ def test_a_clock_that_begins_anew_is_found_out_and_learnt_again() -> None:
     assert ours.to_local_ns(again.at(105 * S), 105 * S + MS) == pytest.approx(105 * S, abs=10 * US)
 
 
+def test_one_answer_is_enough_to_know_that_a_clock_began_anew() -> None:
+    remote, ours = Remote(40 * S, 0.0), Timesync()
+    for n in range(10):
+        remote.exchange(ours, 100 * S + n * 100 * MS, MS, MS)
+    Remote(101 * S, 0.0).exchange(ours, 102 * S, MS, MS)
+    assert ours.boots == 1
+    assert not ours.is_converged
+
+
 def test_a_late_message_is_no_reboot() -> None:
     ours = Timesync()
     for n in range(50):

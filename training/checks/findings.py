@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ def all_of(layout: Layout, parts: Parts, near_m: float) -> list[Finding]:
     found = [
         *_unlike_published(layout),
         *_files(parts),
+        *_twice(parts),
         *_same_places(parts),
         *_near_places(parts, near_m),
         *_far_positions(parts),
@@ -108,6 +110,18 @@ def _look(reader: Reader, name: str) -> bytes | OSError | UnreadableError:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
+def _twice(parts: Parts) -> list[Finding]:
+    """Pictures that a list of queries or a gallery names more than once."""
+    found = {
+        items.reader.where(name)
+        for task in parts.tasks
+        for items in (task.queries, task.gallery)
+        for name, count in Counter(items.names).items()
+        if count > 1
+    }
+    return _listed("pictures are asked for or searched twice", sorted(found), wrong=True)
+
+
 def _same_places(parts: Parts) -> list[Finding]:
     """Places that are trained on and asked for."""
     trained = {place for items in parts.train for place in items.places}
@@ -125,6 +139,8 @@ def _near_places(parts: Parts, near_m: float) -> list[Finding]:
 
     positions = [items.positions for items in asked if items.positions is not None]
     *there, here = metres([*trained, np.concatenate(positions)], parts.plane)
+    if not len(here) or not any(map(len, there)):
+        return []
     distance_m, _ = cKDTree(np.concatenate(there)).query(here)
     close = int(np.count_nonzero(distance_m < near_m))
     if not close:

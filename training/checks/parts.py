@@ -10,9 +10,11 @@ import numpy as np
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.views import View
 
+from ..datasets.batch import TEXT
 from ..datasets.layouts.layout import Layout
 from ..datasets.layouts.rows import Row
 from ..datasets.layouts.task import Files, Floats, Items, Plane, Task, shown
+from ..datasets.layouts.triples import Triples
 
 TRAIN, TEST = "train", "test"
 
@@ -31,7 +33,7 @@ class Parts:
             yield TRAIN, items
         for task in self.tasks:
             for items in (task.queries, task.gallery):
-                if items.side != "text":
+                if items.side != TEXT:
                     yield TEST, items
 
     def sizes(self) -> dict[str, int]:
@@ -48,16 +50,18 @@ def parts_of(layout: Layout) -> Parts:
     Raises:
         DataError: names the file or folder that is missing or broken.
     """
+    if isinstance(layout, Triples):
+        return Parts([s for s in layout.sides(TRAIN) if s.side != TEXT], layout.tasks(), "metres")
     rows = layout.rows()
     train = [_side(layout, view, rows) for view in View if any(view in r.pictures for r in rows)]
     return Parts(train, layout.tasks(), layout.plane)
 
 
 def metres(positions: Sequence[Floats], plane: Plane | None) -> list[Floats]:
-    """[N, 2] each, on one plane around the first known position."""
-    if plane == "metres":
-        return list(positions)
+    """[N, 2] each, on one plane around the first known position; the unknown are left out."""
     known = [each[np.isfinite(each).all(axis=1)] for each in positions]
+    if plane == "metres" or not any(map(len, known)):
+        return known
     first = next(each[0] for each in known if len(each))
     frame = LocalFrame(*map(float, first))
     return [frame.to_enu(each[:, 0], each[:, 1]) for each in known]

@@ -157,7 +157,8 @@ def _sources(row: Row) -> list[str]:
     rules = (
         "= counted by this protocol; [name] by that one; without either, the source does not say"
     )
-    return [rules, *told]
+    notes = [f"{other.method}: {other.note}" for other in others if other.note]
+    return [rules, *told, *notes]
 
 
 def _percent(other: Published, name: str) -> str:

@@ -34,9 +34,12 @@ class Pace:
 
 
 def pace(flown: Flown, max_gap_s: float = 1.0) -> Pace:
-    """Gaps above `max_gap_s` are silence and not jitter."""
+    """Gaps above `max_gap_s` are silence and not jitter.
+
+    Gaps are those of the daemon's writing, by its record: whoever reads here shares its computer.
+    """
     positions = [said for said in flown.said if said.error_m is not None]
-    gaps_s = np.diff([said.t_ns for said in positions]) / NS_PER_S
+    gaps_s = np.diff(_sent_ns(flown.records)) / NS_PER_S
     gaps_s = gaps_s[gaps_s < max_gap_s]
     errors_m = np.array([said.error_m for said in positions])
     return Pace(
@@ -81,6 +84,15 @@ def ages_ms(records: Path) -> list[float]:
                 found.append((entry["t_ns"] - waiting) / 1e6)
                 waiting = None
     return found
+
+
+def _sent_ns(records: Path) -> list[int]:
+    return [
+        entry["t_ns"]
+        for path in sorted(records.glob(f"*{SUFFIX}"))
+        for topic, entry in _messages(path)
+        if topic == entries.SENT
+    ]
 
 
 def states(records: Path) -> list[str]:

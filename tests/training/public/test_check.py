@@ -91,6 +91,32 @@ def test_leaks_by_place_by_bytes_and_by_distance(
     assert "8 queries lie within 100000 m of a training picture" in notes(far)
 
 
+def test_triples_leak_too(public_set: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = public_set("geoloc")
+    for split, north_m in (("train", 0.0), ("test", 30.0)):
+        names = [path.stem for path in sorted((folder / split / "drone").iterdir())]
+        lines = [
+            {"id": name, "east_m": 1000.0 * at, "north_m": north_m, "footprint_m": 100.0}
+            for at, name in enumerate(names)
+        ]
+        (folder / split / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    for view in ("drone", "satellite"):
+        source = folder / "test" / view / "0100.jpg"
+        shutil.copy(source, folder / "train" / view / "0100.jpg")
+    found = notes(facts(capsys, folder))
+    assert "queries lie within 50 m of a training picture; the nearest is 30.0 m away" in found
+    assert "1 places are trained on and asked for, as 0100" in found
+    assert "1 test pictures are also in the training part, byte for byte" in found
+
+
+def test_what_is_named_twice(public_set: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = public_set("gta-uav")
+    path = folder / "cross-area-drone2sate-test.json"
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps([*entries, entries[0]]))
+    assert "1 pictures are asked for or searched twice" in refused(capsys, folder)
+
+
 def test_a_position_that_cannot_be_right(
     public_set: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:

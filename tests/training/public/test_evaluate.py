@@ -129,7 +129,12 @@ def test_fewer_references_never_cost_a_rank(
 
 
 def test_what_flies_beside_what_was_trained(
-    public_set: Write, triples_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    public_set: Write,
+    triples_config: Path,
+    tmp_path: Path,
+    texture: Callable[..., Any],
+    write_raster: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     vision = "{layers=1, width=32, head_width=16, patch_size=8}"
     vit = [f"model.vision={vision}", "model.text_tower=false", 'model.views=["drone", "satellite"]']
@@ -158,6 +163,24 @@ def test_what_flies_beside_what_was_trained(
     code, out, _ = told(capsys, weights, encoders, *words, "-q")
     assert code == 0
     assert "encoders fp16, 16" in out
+    write_raster(tmp_path / "map.tif", texture(200))
+    packing = (tmp_path / "map.tif", "--encoders", encoders, "-o", tmp_path / "bundle")
+    assert main(["pack", *map(str, packing), "--footprint-m", "40", "-q"]) == 0
+    capsys.readouterr()
+    packed = rows_of(capsys, tmp_path / "bundle", *words)
+    by_name = {row["model"]: row["ap"] for row in packed}
+    assert by_name["bundle fp16"] == exact["encoders fp16"]["ap"]
+
+
+def test_another_split_of_triples(
+    public_set: Write, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--dataset", public_set("geoloc"), "--protocol", "geoloc")
+    assert {row["queries"] for row in rows_of(capsys, weights, *words)} == {4}
+    rows = rows_of(capsys, weights, *words, "--split", "train")
+    assert {row["queries"] for row in rows} == {12}
+    line = refused(capsys, weights, *words, "--max-places", "3")
+    assert "--max-places: a protocol has all" in line
 
 
 def test_words_to_pictures_and_back(

@@ -64,7 +64,7 @@ class Triples:
 
     def tasks(self) -> list[Task]:
         """Every view to every other one, and words to every view and back."""
-        sides = self._sides()
+        sides = self.sides(self.split)
         tasks = []
         for at, one in enumerate(sides):
             for other in sides[at + 1 :]:
@@ -80,8 +80,11 @@ class Triples:
         """None: `TriplesSource` reads the folder itself."""
         return []
 
-    def _sides(self) -> list[Items]:
-        folder = self.root / self.split
+    def sides(self, split: str) -> list[Items]:
+        """The pictures of every view of a split, and its texts; none where there is no split."""
+        folder = self.root / split
+        if not offered(folder):
+            return []
         store = _store(folder)
         sides = [
             (view.value, sorted(store.names(view)), StoredView(store, view))

@@ -1,0 +1,1 @@
+"""Plans, built on the computer that will fly them."""
