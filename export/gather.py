@@ -147,7 +147,19 @@ def _satellite(
     for side, step in zip(plan.footprints_m, plan.spacings_m, strict=True) if rows else ():
         laid.append(lay_squares(Lattice(frame, grid, side, step), folder, entry, rows, area))
         log.info("%d places of %g m, %g m apart", len(laid[-1].places), side, step)
+        _warn_of_nothing_to_see(laid[-1].places, side)
     return laid
+
+
+def _warn_of_nothing_to_see(places: Places, side_m: float) -> None:
+    flagged = np.count_nonzero(places["flags"])
+    if 2 * flagged > len(places):
+        log.warning(
+            "%d of %d squares of %g m show water or too little to align with: expect silence",
+            flagged,
+            len(places),
+            side_m,
+        )
 
 
 def _check_something(laid: list[Laid], plan: Plan, sources: OpenedSources) -> None:

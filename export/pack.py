@@ -114,7 +114,7 @@ def pack(
             assemble(plan, gathered, exported, folders.bundle, folders.work)
             return folders.publish()
     except OSError as error:  # as a full disk
-        where = error.filename or folders.bundle
+        where = error.filename2 or error.filename or folders.bundle  # of a copy, where it goes
         raise DataError(
             f"{where}: {error.strerror or error}; what is done is kept, the same command goes on"
         ) from None

@@ -33,6 +33,7 @@ from geobridge.onboard.errors import BundleError, ConfigError, EngineError
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.views import View
 
+from .evidence import network_bytes
 from .making import Making
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def build(
         plan = _built_before(folder, identity, settings)
         if plan is None:
             warn_of_memory(onnx, weights, settings, free_mb)
-            log.info("%s", expectation(folder, onnx))
+            log.info("%s", expectation(folder, onnx, weights))
             work = Making(trt, onnx, weights, identity, settings, folder)
             plan = work.build(view, precision)
         _ask(opened, View(view), precision, folder, plan)
@@ -108,8 +109,7 @@ def workspace_for(free_mb: float) -> int:
 
 def warn_of_memory(onnx: Path, weights: Path | None, settings: Settings, free_mb: float) -> None:
     """A build holds the weights three times: parsed, tried, and in the plan."""
-    size = onnx.stat().st_size + (weights.stat().st_size if weights else 0)
-    need_mb = 3.0 * size / 1e6 + settings.workspace_mb
+    need_mb = 3.0 * network_bytes(onnx, weights) / 1e6 + settings.workspace_mb
     if free_mb < need_mb:
         log.warning(
             "%.0f MB are free and about %.0f are needed: stop other programs, add swap, or give"
@@ -120,9 +120,9 @@ def warn_of_memory(onnx: Path, weights: Path | None, settings: Settings, free_mb
         )
 
 
-def expectation(folder: Path, onnx: Path) -> str:
+def expectation(folder: Path, onnx: Path, weights: Path | None) -> str:
     """How long it may take, by what an earlier build of a network of about this size took here."""
-    size = onnx.stat().st_size
+    size = network_bytes(onnx, weights)
     for path in sorted(folder.glob("*.json")):
         with contextlib.suppress(ValueError, OSError):
             earlier = Sidecar.model_validate_json(path.read_bytes())

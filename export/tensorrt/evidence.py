@@ -15,6 +15,11 @@ SMALL_BYTES = 32 << 20
 """Below, a plan's own parts outweigh its weights and its size says nothing."""
 
 
+def network_bytes(onnx: Path, weights: Path | None) -> int:
+    """Of a network, with its weights where they are apart."""
+    return onnx.stat().st_size + (weights.stat().st_size if weights else 0)
+
+
 def check_size(plan_bytes: int, onnx_bytes: int, precision: str, where: Path) -> None:
     """Refuse a plan that must have been built in another precision than its file says.
 

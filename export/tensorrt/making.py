@@ -33,7 +33,7 @@ from geobridge.onboard.engines.tensorrt_interface import (
 )
 from geobridge.onboard.errors import EngineError
 
-from .evidence import check_size, count_half
+from .evidence import check_size, count_half, network_bytes
 from .progress import interruptibly, progress_of
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Making:
         if serialized is None:
             raise self._failed("TensorRT could not build it")
         plan = bytes(memoryview(serialized))  # type: ignore[arg-type]
-        check_size(len(plan), self._onnx_bytes(), precision, self.onnx)
+        check_size(len(plan), network_bytes(self.onnx, self.weights), precision, self.onnx)
         engine = self._loaded(plan)
         encoder_ports(ports_of(engine), str(self.onnx))
         self._keep_timing(config)
@@ -158,10 +158,6 @@ class Making:
 
     def _timing_path(self) -> Path:
         return timing_cache_path(self.folder, self.identity)
-
-    def _onnx_bytes(self) -> int:
-        weights = self.weights.stat().st_size if self.weights else 0
-        return self.onnx.stat().st_size + weights
 
     def _failed(self, text: str) -> EngineError:
         why = f": {self.logger.errors[-1]}" if self.logger.errors else ""

@@ -26,9 +26,9 @@ from ..views import View
 from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
-from .gate import Evidence, gate, is_doubtful, looks_alike, may_confirm
+from .gate import gate, is_doubtful, may_confirm
 from .lost import Lost
-from .measure import fix_of, geometry_sigmas, measured_position
+from .measure import evidence_of, fix_of, geometry_sigmas, measured_position
 from .moment import Moment
 from .motion import Motion
 from .prepare import Prepared, ground, prepare
@@ -251,25 +251,16 @@ class Localizer:
         )
         seen_m = aligned.east_m + found.patch.east_m, aligned.north_m + found.patch.north_m
         nearest = self._search.nearest(seen_m, [*found.candidates, *found.hints])
-        scores = self._search.layer_of(nearest).scores
-        pose, deviation = (
-            aligned.pose,
-            found.hypothesis.further(aligned.heading_error_deg, aligned.scale_error),
-        )
-        evidence = Evidence(
-            score=nearest.score,
-            correlation=aligned.correlation,
-            peak_ratio=aligned.peak_ratio,
-            inliers=pose.inliers if pose else 0,
-            agreeing=pose.inliers / pose.of if pose else 0.0,
-            spread=pose.spread if pose else 0.0,
-            geometry_sigmas=geometry_sigmas(deviation, telemetry, config.prepare),
-            innovation_sigmas=self.filter.innovation(measured),
-            tracking=self.filter.confirmed,
-            min_score=scores.min_score if scores else None,
-            looks_alike=looks_alike(float(self.index.places["aliasing"][nearest.place]), scores),
-            flown_m=self.filter.flown_m(measured),
-            disputed=not (telemetry.position_test_ratio or 0.0) <= 1.0,
+        deviation = found.hypothesis.further(aligned.heading_error_deg, aligned.scale_error)
+        evidence = evidence_of(
+            aligned,
+            nearest,
+            self._search.layer_of(nearest).scores,
+            float(self.index.places["aliasing"][nearest.place]),
+            geometry_sigmas(deviation, telemetry, config.prepare),
+            self.filter,
+            measured,
+            telemetry,
         )
         refusal = gate(evidence, config.gate)
         if refusal is None:
@@ -281,7 +272,10 @@ class Localizer:
             if refusal[0] is Reason.INCONSISTENT:
                 self.filter.disagree(measured)
             elif refusal[0] is Reason.DOUBTFUL:
+                # what is earned anew begins without doubt: an autopilot that disputes what it was
+                # told stays so until it is told again
                 self.filter.reset()
+                self._breaker = Breaker()
             return Rejection(t_ns, *refusal)
         too_soon = may_confirm(evidence, config.gate)
         confirmed = self.filter.agree(measured, too_soon is None)

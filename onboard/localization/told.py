@@ -42,6 +42,7 @@ def trusted(telemetry: Telemetry) -> Telemetry:
         gimbal=_sane(telemetry.gimbal),
         heading_accuracy_deg=_stated(telemetry.heading_accuracy_deg, ANY_HEADING_DEG),
         height_accuracy_m=_stated(telemetry.height_accuracy_m, MAX_HEIGHT_AGL_M),
+        position_test_ratio=_test(telemetry.position_test_ratio),
     )
 
 
@@ -124,6 +125,11 @@ def _stated(accuracy: float | None, unknown: float) -> float | None:
     if accuracy is None:
         return None
     return min(accuracy, unknown) if accuracy > 0.0 else unknown
+
+
+def _test(ratio: float | None) -> float | None:
+    """A test ratio that is none is one that failed."""
+    return math.inf if ratio is not None and not ratio >= 0.0 else ratio
 
 
 def _possible(height_agl_m: float) -> bool:

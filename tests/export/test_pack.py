@@ -199,6 +199,7 @@ def test_a_disk_that_is_full(rehearsal: Path, packed: Path, tmp_path: Path) -> N
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"geobridge pack: {tmp_path / '.partial-b'}/")
     assert "File too large; what is done is kept, the same command goes on" in done.stderr
     assert not out.exists()
     assert contents(
@@ -291,6 +292,20 @@ def test_values_that_make_no_sense(
     with pytest.raises(DataError, match=f"^--{option}: {value} must be positive"):
         pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "bundle", **given)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shown", ["land", "nothing"])
+def test_a_map_that_shows_little_is_told(
+    rehearsal: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, shown: str
+) -> None:
+    raster = Path(shutil.copy(rehearsal / "map.tif", tmp_path))
+    if shown == "nothing":
+        with rasterio.open(raster, "r+") as dataset:
+            data = dataset.read()
+            data[:3] = 128
+            dataset.write(data)
+    pack(raster, rehearsal / "encoders", tmp_path / "b", registration_m=1.0, spacing_m=100.0)
+    assert ("too little to align with: expect silence" in caplog.text) == (shown == "nothing")
 
 
 @pytest.mark.parametrize(

@@ -583,7 +583,18 @@ def test_decisions_about_plans(tmp_path: Path) -> None:
     assert count_half('{"Layers": ["a", "b"]}') == (2, 0)
     assert count_half("not JSON") == (0, 0)
     (tmp_path / "a.onnx").write_bytes(bytes(100))
-    assert "a few minutes" in expectation(tmp_path, tmp_path / "a.onnx")
+    assert "a few minutes" in expectation(tmp_path, tmp_path / "a.onnx", None)
+
+
+def test_the_time_to_expect_is_that_of_a_network_of_the_same_size_with_its_weights(
+    bundle: Path, tmp_path: Path, trt: StandIn
+) -> None:
+    [plan] = build(bundle, plans=tmp_path / "plans")
+    small, weights = tmp_path / "a.onnx", tmp_path / "a.onnx.data"
+    small.write_bytes(bytes(10))
+    weights.write_bytes(bytes(plan["plan"].stat().st_size))
+    assert "an earlier one took" in expectation(tmp_path / "plans", small, weights)
+    assert "a few minutes" in expectation(tmp_path / "plans", small, None)
 
 
 @pytest.mark.parametrize(
