@@ -29,8 +29,8 @@ ROUND_S = 0.25
 REPORT_NS = 5 * NS_PER_S
 SILENT_NS, REMIND_NS = 10 * NS_PER_S, 60 * NS_PER_S
 JOIN_S = 5.0
-CAMERA_SILENT_S, CAMERA_WEDGED_S = 0.5, 8.0
-"""Without a frame for so long there is none; a device that is silent longer is opened anew."""
+CAMERA_SILENT_S, SILENT_FRAMES, CAMERA_WEDGED_S = 0.5, 3.0, 8.0
+"""Without a frame for so long, or for so many, there is none; in the end it is opened anew."""
 MISSED_SHARE = 0.2
 LIMITS_S = {"listen": 3.0, "speak": 2.0, "look": 8.0}
 """Of a loop that makes progress; the watchdog is not fed for a longer one."""
@@ -107,7 +107,7 @@ class Daemon:
             missing.append("no autopilot heard" if self.radio.link.is_up else "link down")
         if board.camera:
             missing.append(board.camera)
-        elif board.frame_ns is None or self._silent_s(now_ns) > CAMERA_SILENT_S:
+        elif board.frame_ns is None or self._silent_s(now_ns) > self._camera_patience_s:
             missing.append("camera silent")
         last = board.last_outcome
         rejection = str(last.reason) if isinstance(last, Rejection) else None
@@ -199,6 +199,10 @@ class Daemon:
         self._told = told
         self.notifier.tell(f"STATUS={told[0]} {told[1]}".strip())
         self.on_state(*told, now_ns)
+
+    @property
+    def _camera_patience_s(self) -> float:
+        return max(CAMERA_SILENT_S, SILENT_FRAMES / self.eyes.process_rate_hz)
 
     def _silent_s(self, now_ns: int) -> float:
         return (now_ns - (self.board.frame_ns or now_ns)) / NS_PER_S

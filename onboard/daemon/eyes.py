@@ -109,7 +109,7 @@ class Eyes:
                         return
                     failures = 0
                     yield frame
-                if self.reopen is None:
+                if self.reopen is None or stopped.is_set():
                     return
                 self.board.camera = "the camera gives no pictures"
             except GeobridgeError as error:

@@ -16,7 +16,6 @@ NS_PER_MS = 1_000_000
 KEPT_NS = 5_000_000_000
 RATIOS = {"EKF_STATUS_REPORT": "pos_horiz_variance", "ESTIMATOR_STATUS": "pos_horiz_ratio"}
 """Both are 1 at the gate of the autopilot's filter."""
-RATIO_NS = 1_500_000_000
 MAX_GAP_NS = 500_000_000
 """Across a longer silence nothing is interpolated."""
 MIN_PRIOR_ACCURACY_M, MAX_PRIOR_ACCURACY_M = 10.0, 100.0
@@ -97,7 +96,7 @@ class AutopilotTelemetry:
             velocity_east_m_s=position.velocity_east_m_s if position else None,
             prior=self.pilot_prior or self._own_prior(prior, t_ns),
             position_test_ratio=ratio.position_test_ratio
-            if ratio and abs(ratio.t_ns - t_ns) <= RATIO_NS
+            if ratio and abs(ratio.t_ns - t_ns) <= MAX_GAP_NS
             else None,
         )
 

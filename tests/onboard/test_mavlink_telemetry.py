@@ -130,7 +130,7 @@ def test_after_a_reboot_nothing_of_before_is_told() -> None:
     assert ours.at(S).attitude is None
 
 
-@pytest.mark.parametrize(("later_ms", "expected"), [(1000, 1.25), (1600, None)])
+@pytest.mark.parametrize(("later_ms", "expected"), [(400, 1.25), (600, None)])
 def test_the_filter_s_own_test_is_told_while_it_is_fresh(
     later_ms: int, expected: float | None
 ) -> None:
