@@ -178,10 +178,9 @@ def test_a_folder_that_is_no_bundle_is_one_line(tmp_path: Path) -> None:
 
 
 def test_training_without_torch_names_the_extra(tmp_path: Path) -> None:
-    (tmp_path / "config.toml").touch()
     code = (
         "import sys; sys.modules['torch'] = None; from geobridge.onboard.cli import main;"
-        " sys.exit(main(['train', 'config.toml']))"
+        " sys.exit(main(['train', 'tiny', 'data.folder=.', 'run.folder=run']))"
     )
     done = python(code, cwd=tmp_path)
     assert done.returncode == 2
