@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from geobridge.onboard.camera import Camera, Mount
@@ -78,6 +78,7 @@ def test_frame_to_ground_and_back(
 
 
 @given(lenses, attitudes, reliefs, levers)
+@example(LENSES["straight"], Attitude(1.0, 10.0, 107.5), None, (0.0, 0.0, 0.0))
 def test_a_patch_knows_where_in_the_frame_it_came_from(
     camera: Camera,
     attitude: Attitude,
@@ -90,7 +91,9 @@ def test_a_patch_knows_where_in_the_frame_it_came_from(
     patch = lay(ramps, sight, 96.0, 1.0)
     assume(patch is not None and patch.valid_fraction > 0.2)
     assert patch is not None
-    at = np.argwhere(cv2.erode(patch.valid, np.ones((5, 5), np.uint8)) > 0)[::7, ::-1]
+    kernel = np.ones((5, 5), np.uint8)  # at the border of the picture it fades into black
+    inside = cv2.erode(np.pad(patch.valid, 2), kernel)[2:-2, 2:-2]
+    at = np.argwhere(inside > 0)[::7, ::-1]
     expected = patch.frame_px(at)
     found = patch.image[at[:, 1], at[:, 0]].astype(float)
     assert np.abs(found[:, 0] - expected[:, 0] / 2.0).max() < 1.1
