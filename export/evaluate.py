@@ -47,7 +47,8 @@ def evaluate(
         searches: "exact" and "hnsw".
         flips: over what the protocol says.
         engine: of exported encoders.
-        split, max_places: of triples.
+        split: of triples.
+        max_places: of the six directions, so many and no more.
 
     Raises:
         DataError, BundleError, EngineError: in one line.
@@ -57,6 +58,10 @@ def evaluate(
         return six_directions(models[0], data, split, max_places)
     if data is None:
         raise DataError("--dataset: name the data set")
+    if max_places is not None:
+        raise DataError("--max-places: a protocol has all; it is for the six directions alone")
+    if not variant and recognise(data) == "geoloc":
+        variant = split
     describers = [each for model in models for each in describers_of(model, engine)]
     asked = Asked(tuple(protocols), variant, tuple(dims), tuple(searches), flips)
     return benchmark(describers, data, asked, out)

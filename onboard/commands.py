@@ -235,6 +235,22 @@ def _sign(parser: ArgumentParser) -> None:
     as_json(parser)
 
 
+def _calibrate(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+flights that settings or encoders were tuned on say nothing about others, and a truth that was
+matched against the bundle's own imagery says nothing about the imagery's error.
+
+example:
+  geobridge calibrate runs/bundle runs/replay_a runs/replay_b -o runs/calibrated
+"""
+    add = parser.add_argument
+    add("bundle", type=existing, metavar="BUNDLE", help="folder of the bundle that was flown")
+    text = "folders that replay left of flights with --truth"
+    add("flights", type=existing, nargs="+", metavar="REPLAY", help=text)
+    add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the new bundle")
+    as_json(parser)
+
+
 def _locate(parser: ArgumentParser) -> None:
     parser.epilog = """\
 examples:
@@ -347,6 +363,9 @@ COMMANDS = {
         "where fixes are to be expected",
         simulated.rehearse,
         "geobridge.export.rehearsal.rehearse:rehearse_and_tell",
+    ),
+    "calibrate": Command(
+        "state the accuracy that flights had", _calibrate, "geobridge.export.calibration:calibrate"
     ),
     "replay": Command("localize a recorded flight", _replay, "geobridge.onboard.replay:replay"),
     "fly": Command("simulate a flight", fly, "geobridge.export.flights.fly:fly"),

@@ -228,6 +228,9 @@ class FilterConfig(Section):
     """Verified positions that must agree before the first fix is published."""
     confirmation_span_s: NonNegative = 0.5
     """Time they must span."""
+    motion: Literal["autopilot", "visual"] = "autopilot"
+    """Whose velocity it goes by. Without GNSS the autopilot makes its own from our fixes, unless it
+    has optical flow or air data: `visual` takes the motion from the pictures instead."""
     velocity_accuracy_m_s: Positive = 1.5
     unknown_speed_m_s: Positive = 25.0
     """What the vehicle may fly where telemetry gives no velocity."""

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from geobridge.onboard.simulation.world import make_world
 from geobridge.training.trainer import train
 
 ROOT = Path(__file__).resolve().parent.parent
-GSD_M, RATE_HZ, SIZE_PX = 0.5, 2.0, (400, 300)
+GSD_M, RATE_HZ, SIZE_PX = 0.5, 1.0, (400, 300)
 HFOV_DEG = 80.0
 FLIGHTS_OF_LANES, CELL_M = 24, 60.0
 REGISTRATION_M = 1.0
@@ -76,11 +77,16 @@ class WorldSource:
     size_m: float
 
     def __call__(self) -> Scenery:
-        return Scenery(make_world(self.seed, self.size_m))
+        return _scenery(self.seed, self.size_m)
 
     @property
     def name(self) -> str:
         return f"world {self.seed} of {self.size_m:g} m"
+
+
+@lru_cache(maxsize=2)
+def _scenery(seed: int, size_m: float) -> Scenery:
+    return Scenery(make_world(seed, size_m))
 
 
 @dataclass(frozen=True)
@@ -220,7 +226,7 @@ def replayed(folder: Path) -> Flown:
         number=0,
         ending="recorded",
         conditions=about | {"heights": "as flown"},
-        time_s=[row["t_capture_ns"] * 1e-9 for row in rows],
+        time_s=[(row["t_capture_ns"] - rows[0]["t_capture_ns"]) * 1e-9 for row in rows],
         lat_deg=[math.nan] * len(rows),
         lon_deg=[math.nan] * len(rows),
         said=said,

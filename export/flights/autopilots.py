@@ -16,11 +16,13 @@ ARDUCOPTER, PX4 = "arducopter", "px4"
 PARAMETERS = {
     "GPS2_TYPE": 14.0,
     "GPS2_DELAY_MS": 10.0,
+    "EK3_SRC1_VELXY": 0.0,
+    "EK3_SRC1_VELZ": 0.0,
     "SR0_EXT_STAT": 5.0,
     "SR0_EXTRA1": 20.0,
     "SR0_POSITION": 10.0,
 }
-"""ArduCopter's second receiver, of type MAV, and the streams that the daemon listens to."""
+"""ArduCopter's second receiver, of type MAV, as `geobridge run --params` wants it, and streams."""
 
 
 def autopilot_of(mission: Mission, kind: str, parameters: Mapping[str, float]) -> Autopilot:

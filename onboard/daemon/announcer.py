@@ -12,6 +12,8 @@ from .states import State
 NS_PER_S = 1_000_000_000
 PAUSE_NS = 2 * NS_PER_S
 """Between two texts about the state, which may flicker."""
+REPEAT_NS = 30 * NS_PER_S
+"""A ground station that came later should hear of what is wrong, too."""
 LAST_S = 0.5
 
 STATUS = {
@@ -32,7 +34,7 @@ class Announcer:
 
     def __init__(self, voice: Voice, link: Link) -> None:
         self._voice, self._link = voice, link
-        self._second_ns = self._text_ns = 0
+        self._second_ns, self._text_ns = 0, -PAUSE_NS
         self._told: State | None = None
 
     def announce(self, state: tuple[State, str], moved: Moved | None, now_ns: int) -> None:
@@ -46,8 +48,10 @@ class Announcer:
                 ("gb_age_s", moved.age_s if moved else None),
             ):
                 self._link.say(self._voice.number(name, value, now_ns))
-        if state[0] is not self._told and now_ns >= self._text_ns:
-            self._told, self._text_ns = state[0], now_ns + PAUSE_NS
+        since_ns = now_ns - self._text_ns
+        is_old = since_ns > REPEAT_NS and state[0] is not State.TRACK
+        if (state[0] is not self._told and since_ns > PAUSE_NS) or is_old:
+            self._told, self._text_ns = state[0], now_ns
             self._text(*state)
 
     def warn(self, words: str) -> None:

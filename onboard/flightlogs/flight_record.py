@@ -54,8 +54,7 @@ class FlightRecord:
             if topic == entries.FRAME:
                 self.frames += 1
             elif topic == entries.TELEMETRY:
-                t_capture_ns, telemetry = entries.telemetry_of(entry)
-                self._telemetry[t_capture_ns] = telemetry
+                self._take_telemetry(entry)
             elif topic == entries.OUTCOME:
                 outcome = entries.outcome_of(entry)
                 if outcome is not None:
@@ -65,6 +64,14 @@ class FlightRecord:
         if not self.facts:
             raise DataError(f"{self.path}: not a flight record")
         self._resets_ns = frozenset(at for at, name, _ in self.events if name == entries.RESET)
+
+    def _take_telemetry(self, entry: dict[str, Any]) -> None:
+        try:
+            t_capture_ns, telemetry = entries.telemetry_of(entry)
+        except (KeyError, TypeError):
+            told = self.facts.get("version", "unknown")
+            raise DataError(f"{self.path}: recorded by another version, {told}") from None
+        self._telemetry[t_capture_ns] = telemetry
 
     def __iter__(self) -> Iterator[Frame]:
         """The pictures, where they were recorded whole, under the names that they are told by.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import cv2
-from mcap.writer import CompressionType, Writer
+from mcap.writer import CompressionType, IndexType, Writer
 
 from ..durable import sync
 from ..errors import DataError
@@ -27,7 +27,9 @@ from ..records import Fix, Frame, Image, Rejection, Telemetry
 from . import entries
 from .quota import make_room
 
-CHUNK_BYTES = 16_384
+CHUNK_BYTES = 32_768
+INDEXED = IndexType.CHUNK | IndexType.METADATA
+"""Where each message lies would be kept in memory to the end of the flight."""
 MAX_WAITING, MAX_FRAMES_WAITING = 2000, 6
 SYNC_NS = 1_000_000_000
 RETRY_S = 10.0
@@ -218,7 +220,10 @@ class _File:
         self.path = path
         self._stream = _Whole(path)
         self._writer: Any = Writer(  # half of its methods have no types
-            cast(Any, self._stream), chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD
+            cast(Any, self._stream),
+            chunk_size=CHUNK_BYTES,
+            compression=CompressionType.ZSTD,
+            index_types=INDEXED,
         )
         self._synced_ns = time.monotonic_ns()
         try:

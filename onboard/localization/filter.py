@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..config import FilterConfig
+from .motion import Motion
 
 _NS = 1e-9
 
@@ -30,12 +31,21 @@ class Position:
 
 
 @dataclass(frozen=True)
+class _Way:
+    """How far dead reckoning alone has come since the filter began, and how far it may be off."""
+
+    t_ns: int
+    east_m: float = 0.0
+    north_m: float = 0.0
+    drift_m: float = 0.0
+
+
+@dataclass(frozen=True)
 class _Step:
-    """An agreed position, and how far dead reckoning alone had come since the filter began."""
+    """An agreed position, and how far dead reckoning alone had come by then."""
 
     position: Position
-    travelled_east_m: float
-    travelled_north_m: float
+    way: _Way
 
 
 class MotionFilter:
@@ -44,9 +54,28 @@ class MotionFilter:
     def __init__(self, config: FilterConfig) -> None:
         self.config = config
         self._steps: deque[_Step] = deque()
+        self._way = _Way(0)
         self._agreed = 0
         self._since_ns = 0
         self._first_m = 0.0, 0.0
+
+    def advance(self, motion: Motion | None) -> None:
+        """Take how far the vehicle flew between two frames; None where nobody knows.
+
+        Time that no motion covers is flown on as before, at any speed where the last position
+        came without a velocity.
+        """
+        if motion is None or not self._steps or motion.t1_ns <= self._way.t_ns:
+            return
+        start = self._travelled(motion.t0_ns) if motion.t0_ns > self._way.t_ns else self._way
+        elapsed_s = (motion.t1_ns - motion.t0_ns) * _NS
+        spread_m = math.sqrt(float(np.trace(motion.covariance_m2)) / 2.0)
+        self._way = _Way(
+            motion.t1_ns,
+            start.east_m + motion.east_m,
+            start.north_m + motion.north_m,
+            start.drift_m + self.config.velocity_accuracy_m_s * elapsed_s + spread_m,
+        )
 
     def predict(self, t_ns: int) -> Position | None:
         """Where the vehicle should be now; None when nothing is known any more."""
@@ -77,8 +106,8 @@ class MotionFilter:
         if not self._steps:
             self._since_ns = measured.t_ns
             self._first_m = measured.east_m, measured.north_m
-        east_m, north_m = self._travelled(measured.t_ns)
-        self._steps.append(_Step(measured, east_m, north_m))
+        self._way = self._travelled(measured.t_ns)
+        self._steps.append(_Step(measured, self._way))
         baseline_ns = self.config.baseline_s / _NS
         while measured.t_ns - self._steps[0].position.t_ns > baseline_ns:
             self._steps.popleft()
@@ -112,32 +141,35 @@ class MotionFilter:
     def reset(self) -> None:
         """Forget everything."""
         self._steps.clear()
+        self._way = _Way(0)
         self._agreed, self._since_ns = 0, 0
 
-    def _travelled(self, t_ns: int) -> tuple[float, float]:
-        """Metres east and north by velocity alone since the filter began, up to a time."""
+    def _travelled(self, t_ns: int) -> _Way:
+        """Dead reckoning up to a time: by motion as far as it was told, from there on by the
+        velocity of the last position."""
+        way = self._way
         if not self._steps:
-            return 0.0, 0.0
-        last = self._steps[-1]
-        elapsed_s = (t_ns - last.position.t_ns) * _NS
-        east_m_s = last.position.velocity_east_m_s or 0.0
-        north_m_s = last.position.velocity_north_m_s or 0.0
-        return (
-            last.travelled_east_m + east_m_s * elapsed_s,
-            last.travelled_north_m + north_m_s * elapsed_s,
+            return replace(way, t_ns=t_ns)
+        if t_ns < way.t_ns:
+            return way
+        newest, elapsed_s = self._steps[-1].position, (t_ns - way.t_ns) * _NS
+        known = newest.velocity_east_m_s is not None and newest.velocity_north_m_s is not None
+        spread_m_s = self.config.velocity_accuracy_m_s if known else self.config.unknown_speed_m_s
+        return _Way(
+            t_ns,
+            way.east_m + (newest.velocity_east_m_s or 0.0) * elapsed_s,
+            way.north_m + (newest.velocity_north_m_s or 0.0) * elapsed_s,
+            way.drift_m + spread_m_s * elapsed_s,
         )
 
     def _reckon(self, start: _Step, t_ns: int) -> Position:
         """Dead reckoning from an earlier position over all that was flown since."""
-        at, newest = start.position, self._steps[-1].position
-        east_m, north_m = self._travelled(t_ns)
-        known = newest.velocity_east_m_s is not None and newest.velocity_north_m_s is not None
-        spread = self.config.velocity_accuracy_m_s if known else self.config.unknown_speed_m_s
+        at, newest, way = start.position, self._steps[-1].position, self._travelled(t_ns)
         return Position(
             t_ns,
-            at.east_m + east_m - start.travelled_east_m,
-            at.north_m + north_m - start.travelled_north_m,
-            math.hypot(at.sigma_m, spread * (t_ns - at.t_ns) * _NS),
+            at.east_m + way.east_m - start.way.east_m,
+            at.north_m + way.north_m - start.way.north_m,
+            math.hypot(at.sigma_m, way.drift_m - start.way.drift_m),
             newest.velocity_east_m_s,
             newest.velocity_north_m_s,
         )

@@ -18,6 +18,7 @@ from ..errors import EngineError
 from ..manifest import CoverageEntry, Manifest
 from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
+from ..retrieval.halves import Descriptor
 from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
@@ -25,12 +26,16 @@ from ..views import View
 from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
-from .gate import Evidence, gate, is_doubtful, looks_alike, may_confirm
-from .measure import fix_of, geometry_sigmas, measured_position
+from .gate import gate, is_doubtful, may_confirm
+from .lost import Lost
+from .measure import evidence_of, fix_of, geometry_sigmas, measured_position
 from .moment import Moment
-from .prepare import Below, Prepared, ground, prepare, trusted
+from .motion import Motion
+from .prepare import Prepared, ground, prepare
+from .reckoning import Reckoning
 from .rectify import Patch
 from .search import Believed, Search, believed
+from .told import Below, trusted
 from .verify import Alignment, Imagery, verify
 
 log = logging.getLogger(__name__)
@@ -46,13 +51,14 @@ class Retrieved:
     """What retrieval found, and the patch that asked; all of it squares of ground.
 
     `hints` are squares that street pictures and dead reckoning and a prior point at: more
-    places to look at, and nothing else.
+    places to look at, and nothing else. `descriptor` is that of the patch's middle.
     """
 
     candidates: list[Candidate]
     patch: Patch
     footprint_m: float
     hints: list[Candidate]
+    descriptor: Descriptor
     hypothesis: Hypothesis = AS_TOLD
 
 
@@ -92,13 +98,16 @@ class Localizer:
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
         self._settled, self._breaker = AS_TOLD, Breaker()
+        self._reckoning = Reckoning(config.filter.motion)
+        self._lost = Lost(self._search, config.filter)
         self._last: Moment | None = None
 
     def reset(self) -> None:
         """Forget the track; the next fix is earned as the first one was."""
         self.filter, self._last = MotionFilter(self.config.filter), None
-        self._settled = AS_TOLD
-        self._breaker = Breaker()
+        self._reckoning = Reckoning(self.config.filter.motion)
+        self._lost = Lost(self._search, self.config.filter)
+        self._settled, self._breaker = AS_TOLD, Breaker()
 
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
@@ -116,6 +125,9 @@ class Localizer:
         problem = moment.problem_after(last) if last else None
         if problem is not None:
             return Rejection(t_ns, *problem)
+        motion = self._reckoning.step(moment)
+        telemetry = self._reckoning.told(telemetry, motion)
+        self.filter.advance(motion)
         self._on_stage("prepare")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
@@ -123,6 +135,10 @@ class Localizer:
         found = self.retrieve(prepared, t_ns, expected, prior)
         if isinstance(found, Rejection):
             return found
+        if expected is not None:
+            self._lost.found(expected)
+        else:
+            found = self._with_cloud(found, motion, t_ns)
         aligned = self._verify(prepared, found)
         if aligned is None:
             return Rejection(t_ns, Reason.NOT_VERIFIED, "no reference imagery to compare with")
@@ -152,13 +168,22 @@ class Localizer:
         self._on_stage("encode")
         found = []
         for each, descriptor in zip(shown, descriptors, strict=True):
-            looked = self._search.look(descriptor, each.patch, footprint_m, expected, prior)
-            found.append(Retrieved(looked[0], each.patch, footprint_m, looked[1], each.hypothesis))
+            best, hints = self._search.look(descriptor, each.patch, footprint_m, expected, prior)
+            found.append(
+                Retrieved(best, each.patch, footprint_m, hints, descriptor, each.hypothesis)
+            )
         self._on_stage("search")
-        best = max(found, key=lambda each: max((c.score for c in each.candidates), default=-2.0))
-        if not best.candidates:
+        likely = max(found, key=lambda each: max((c.score for c in each.candidates), default=-2.0))
+        if not likely.candidates:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
-        return best
+        return likely
+
+    def _with_cloud(self, found: Retrieved, motion: Motion | None, t_ns: int) -> Retrieved:
+        """With the squares that all frames since the track was lost point at."""
+        patch, footprint_m = found.patch, found.footprint_m
+        places_m = self._lost.hints(t_ns, motion, found.candidates, patch, footprint_m)
+        more = self._search.pointed_at(found.descriptor, footprint_m, places_m)
+        return replace(found, hints=[*found.hints, *more])
 
     def _supposed(self, prepared: Prepared, expected: Position | None) -> tuple[Hypothesis, ...]:
         """What is tried about heading and height: on a confirmed track what it was before."""
@@ -226,25 +251,16 @@ class Localizer:
         )
         seen_m = aligned.east_m + found.patch.east_m, aligned.north_m + found.patch.north_m
         nearest = self._search.nearest(seen_m, [*found.candidates, *found.hints])
-        scores = self._search.layer_of(nearest).scores
-        pose, deviation = (
-            aligned.pose,
-            found.hypothesis.further(aligned.heading_error_deg, aligned.scale_error),
-        )
-        evidence = Evidence(
-            score=nearest.score,
-            correlation=aligned.correlation,
-            peak_ratio=aligned.peak_ratio,
-            inliers=pose.inliers if pose else 0,
-            agreeing=pose.inliers / pose.of if pose else 0.0,
-            spread=pose.spread if pose else 0.0,
-            geometry_sigmas=geometry_sigmas(deviation, telemetry, config.prepare),
-            innovation_sigmas=self.filter.innovation(measured),
-            tracking=self.filter.confirmed,
-            min_score=scores.min_score if scores else None,
-            looks_alike=looks_alike(float(self.index.places["aliasing"][nearest.place]), scores),
-            flown_m=self.filter.flown_m(measured),
-            disputed=not (telemetry.position_test_ratio or 0.0) <= 1.0,
+        deviation = found.hypothesis.further(aligned.heading_error_deg, aligned.scale_error)
+        evidence = evidence_of(
+            aligned,
+            nearest,
+            self._search.layer_of(nearest).scores,
+            float(self.index.places["aliasing"][nearest.place]),
+            geometry_sigmas(deviation, telemetry, config.prepare),
+            self.filter,
+            measured,
+            telemetry,
         )
         refusal = gate(evidence, config.gate)
         if refusal is None:
@@ -256,7 +272,10 @@ class Localizer:
             if refusal[0] is Reason.INCONSISTENT:
                 self.filter.disagree(measured)
             elif refusal[0] is Reason.DOUBTFUL:
+                # what is earned anew begins without doubt: an autopilot that disputes what it was
+                # told stays so until it is told again
                 self.filter.reset()
+                self._breaker = Breaker()
             return Rejection(t_ns, *refusal)
         too_soon = may_confirm(evidence, config.gate)
         confirmed = self.filter.agree(measured, too_soon is None)

@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from ..config import PrepareConfig
 from ..geodesy import LocalFrame
-from ..manifest import AccuracyEntry
+from ..manifest import AccuracyEntry, ScoresEntry
 from ..records import Candidate, Fix, Telemetry
 from .doubt import Hypothesis
-from .filter import Position
-from .gate import Evidence
-from .prepare import ANY_HEADING_DEG, Prepared
+from .filter import MotionFilter, Position
+from .gate import Evidence, looks_alike
+from .prepare import Prepared
+from .told import ANY_HEADING_DEG
 from .verify import Alignment
 
 Floats = npt.NDArray[np.float64]
@@ -78,6 +79,46 @@ def geometry_sigmas(deviation: Hypothesis, telemetry: Telemetry, config: Prepare
         share = max(accuracy_m / height_m, config.height_accuracy)
         worst = max(worst, abs(math.log1p(deviation.scale)) / share)
     return worst
+
+
+def evidence_of(
+    aligned: Alignment,
+    supporting: Candidate,
+    scores: ScoresEntry | None,
+    aliasing: float,
+    deviation_sigmas: float,
+    track: MotionFilter,
+    measured: Position,
+    telemetry: Telemetry,
+) -> Evidence:
+    """What speaks for a measurement.
+
+    Args:
+        aligned: the picture on the map.
+        supporting: the square of the map that it shows.
+        scores: what scores are worth in that layer.
+        aliasing: how like that square the most similar far one is.
+        deviation_sigmas: see `geometry_sigmas`.
+        track: of the positions so far.
+        measured: this one.
+        telemetry: at its exposure.
+    """
+    pose = aligned.pose
+    return Evidence(
+        score=supporting.score,
+        correlation=aligned.correlation,
+        peak_ratio=aligned.peak_ratio,
+        inliers=pose.inliers if pose else 0,
+        agreeing=pose.inliers / pose.of if pose else 0.0,
+        spread=pose.spread if pose else 0.0,
+        geometry_sigmas=deviation_sigmas,
+        innovation_sigmas=track.innovation(measured),
+        tracking=track.confirmed,
+        min_score=scores.min_score if scores else None,
+        looks_alike=looks_alike(aliasing, scores),
+        flown_m=track.flown_m(measured),
+        disputed=not (telemetry.position_test_ratio or 0.0) <= 1.0,
+    )
 
 
 def fix_of(

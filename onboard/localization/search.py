@@ -87,6 +87,18 @@ class Search:
         # where it is expected is looked at whatever the encoder thinks
         return candidates, hints + self._at(descriptor, footprint_m, centre_m)
 
+    def pointed_at(
+        self, descriptor: Descriptor, footprint_m: float, places_m: Sequence[Place]
+    ) -> list[Candidate]:
+        """The squares around some places, where there are any."""
+        found = (self._at(descriptor, footprint_m, place_m) for place_m in places_m)
+        return [square for squares in found for square in squares]
+
+    @property
+    def window_apart_m(self) -> float:
+        """From where on verification looks at two places in windows of their own."""
+        return WINDOW_SPACING * self.config.verify.search_m
+
     def layer_of(self, candidate: Candidate) -> LayerEntry:
         """The layer that a candidate is a place of."""
         return next(
@@ -180,8 +192,7 @@ class Search:
 
     def _apart(self, candidates: Sequence[Candidate], at_most: int) -> list[Place]:
         """Where the first of them lie that verification would not look at in one window."""
-        apart_m = WINDOW_SPACING * self.config.verify.search_m
-        return separate(self.centres_m(candidates), apart_m, at_most)
+        return separate(self.centres_m(candidates), self.window_apart_m, at_most)
 
 
 @dataclass(frozen=True)

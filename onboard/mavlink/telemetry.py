@@ -14,6 +14,9 @@ from .timesync import Timesync
 
 NS_PER_MS = 1_000_000
 KEPT_NS = 5_000_000_000
+RATIOS = {"EKF_STATUS_REPORT": "pos_horiz_variance", "ESTIMATOR_STATUS": "pos_horiz_ratio"}
+"""Both are 1 at the gate of the autopilot's filter."""
+RATIO_NS = 1_500_000_000
 MAX_GAP_NS = 500_000_000
 """Across a longer silence nothing is interpolated."""
 MIN_PRIOR_ACCURACY_M, MAX_PRIOR_ACCURACY_M = 10.0, 100.0
@@ -47,12 +50,16 @@ class AutopilotTelemetry:
         self._priors: list[Telemetry] = []
         self._attitudes: list[Telemetry] = []
         self._positions: list[Telemetry] = []
+        self._ratios: list[Telemetry] = []
 
     def feed(self, message: Any, t_arrival_ns: int) -> None:
         """Take a message of the autopilot in, or pass it over."""
         kind = message.get_type()
         if kind == "GPS_RAW_INT" and self.has_own_gnss:
             self._keep(self._priors, prior_sample(message, t_arrival_ns))
+        elif kind in RATIOS:
+            ratio = Telemetry(t_arrival_ns, position_test_ratio=getattr(message, RATIOS[kind]))
+            self._keep(self._ratios, ratio)
         elif kind in ("ATTITUDE", "GLOBAL_POSITION_INT"):
             t_ns = self._clock.to_local_ns(message.time_boot_ms * NS_PER_MS, t_arrival_ns)
             if t_ns is None:
@@ -65,7 +72,7 @@ class AutopilotTelemetry:
     def forget(self) -> None:
         """The autopilot began anew: what it said before is of another flight."""
         with self._changed:
-            for samples in (self._priors, self._attitudes, self._positions):
+            for samples in (self._priors, self._attitudes, self._positions, self._ratios):
                 samples.clear()
 
     def at(self, t_ns: int) -> Telemetry:
@@ -79,6 +86,7 @@ class AutopilotTelemetry:
             attitude = sample_at(self._attitudes, t_ns, MAX_GAP_NS) if self._attitudes else None
             position = sample_at(self._positions, t_ns, MAX_GAP_NS) if self._positions else None
             prior = self._priors[-1] if self._priors else None
+            ratio = self._ratios[-1] if self._ratios else None
         heard = [sample for sample in (attitude, position) if sample is not None]
         return Telemetry(
             t_ns=max((s.t_ns for s in heard), key=lambda s_ns: abs(s_ns - t_ns), default=t_ns),
@@ -88,6 +96,9 @@ class AutopilotTelemetry:
             velocity_north_m_s=position.velocity_north_m_s if position else None,
             velocity_east_m_s=position.velocity_east_m_s if position else None,
             prior=self.pilot_prior or self._own_prior(prior, t_ns),
+            position_test_ratio=ratio.position_test_ratio
+            if ratio and abs(ratio.t_ns - t_ns) <= RATIO_NS
+            else None,
         )
 
     def attitude_at(self, t_ns: int) -> Attitude | None:

@@ -22,8 +22,10 @@ MAX_SKEW = 200e-6
 """Crystals differ by less."""
 CONVERGED_ANSWERS = 5
 MAX_ROUND_TRIP_NS = NS_PER_S
+LATE_NS = 10 * NS_PER_S
+"""No message is longer on its way: a clock that is back by more has begun anew."""
 REBOOT_NS, REBOOT_SIGNS = NS_PER_S, 3
-"""A clock that is back by so much, so often in a row, has begun anew; once is a late message."""
+"""So has a young one that is back by this and more than half of its age, so often in a row."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ class Timesync:
         return local_ns if local_ns >= arrival_ns - MAX_ROUND_TRIP_NS else None
 
     def _note_time(self, remote_ns: int) -> bool:
-        self._behind = self._behind + 1 if remote_ns < self._latest_ns - REBOOT_NS else 0
+        behind_ns = self._latest_ns - remote_ns
+        is_behind = behind_ns > LATE_NS or behind_ns > max(REBOOT_NS, self._latest_ns // 2)
+        self._behind = self._behind + 1 if is_behind else 0
         is_reboot = self._behind >= REBOOT_SIGNS
         if is_reboot:
             self._begin_anew()

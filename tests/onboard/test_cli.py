@@ -117,6 +117,7 @@ def test_without_a_command_the_help_lists_them(
         ("verify", "BUNDLE"),
         ("locate", "BUNDLE"),
         ("rehearse", "BUNDLE, -o"),
+        ("calibrate", "BUNDLE, REPLAY, -o"),
         ("replay", "FRAMES, --bundle, -o"),
         ("fly", "ROUTE"),
         ("run", "CONFIG"),

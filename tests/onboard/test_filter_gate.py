@@ -124,6 +124,7 @@ def test_nan_anywhere_withholds(found: Evidence, field: str) -> None:
     [
         ({"score": 0.1}, Reason.LOW_SCORE, "score 0.100, at least 0.2 needed"),
         ({"score": 91.9}, Reason.LOW_SCORE, "score 91.900"),
+        ({"score": 1.02}, Reason.LOW_SCORE, "score 1.020"),
         ({"correlation": 0.15}, Reason.NOT_VERIFIED, "correlation 0.150 below 0.2"),
         (
             {"correlation": 0.25, "tracking": False},
@@ -186,6 +187,13 @@ def test_exactly_the_threshold_is_enough() -> None:
     assert gate(first, GATE) is None
     alike = replace(first, looks_alike=True, peak_ratio=GATE.min_peak_ratio_alike)
     assert gate(alike, GATE) is None
+
+
+def test_what_nobody_says_speaks_for_nothing() -> None:
+    assert (GOOD.flown_m, GOOD.doubtful_s) == (0.0, 0.0)
+    assert GOOD.min_score is None
+    assert not GOOD.looks_alike
+    assert not GOOD.disputed
 
 
 @pytest.mark.parametrize(

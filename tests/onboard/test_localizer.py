@@ -518,3 +518,64 @@ def test_no_data_makes_it_raise_or_lie(
     localizer.handle(*hovering(known, 0))
     result = localizer.handle(Frame(image, S), telemetry)
     assert isinstance(result, Rejection)
+
+
+def follow(localizer: Localizer, flight: list[Moment]) -> tuple[list[int], list[Reason]]:
+    """Which moments gave a fix, every one of them right, and why the others gave none."""
+    fixed, reasons = [], []
+    for row, moment in enumerate(flight):
+        result = localizer.handle(moment.frame, moment.telemetry)
+        if isinstance(result, Fix):
+            assert moment.error_m(result) < WRONG_M
+            fixed.append(row)
+        else:
+            reasons.append(result.reason)
+    return fixed, reasons
+
+
+def test_a_start_anywhere_is_found_within_seconds(parts: Parts, flight: list[Moment]) -> None:
+    starts = range(0, len(flight) - 12, 6)
+    found = [bool(follow(parts.localizer(), flight[row : row + 12])[0]) for row in starts]
+    assert np.mean(found) >= 0.6
+
+
+def test_beyond_the_edge_of_the_map_there_is_silence(
+    parts: Parts, land: Callable[[int, Day], Image], level: Callable[[Image], Setting]
+) -> None:
+    setting, attitude = level(land(7, SUMMER_NOON)), Attitude(0.0, 0.0, 90.0)
+    leaving = []
+    for second in range(1, 22):
+        east_m = 15.0 * second
+        state = State(float(second), east_m, -40.0, 110.0, attitude, (15.0, 0.0, 0.0))
+        picture = drone(setting, CAMERA, state, seed=second).image
+        lat_deg, lon_deg = (float(x) for x in LocalFrame(47.4, 8.5).to_geodetic([east_m, -40.0]))
+        told = Telemetry(second * S, attitude, 110.0, None, 0.0, 15.0)
+        leaving.append(Moment(Frame(picture, second * S), told, lat_deg, lon_deg))
+    fixed, _ = follow(parts.localizer(), leaving)
+    assert fixed
+    assert leaving[fixed[-1]].lon_deg < leaving[13].lon_deg  # 10 m beyond the edge at most
+
+
+def test_an_autopilot_that_disputes_is_told_for_a_while_and_then_all_is_earned_anew(
+    parts: Parts, known: Moment
+) -> None:
+    localizer = parts.localizer()
+    results = []
+    for second in range(1, 22):
+        results.append(localizer.handle(*hovering(told(known, position_test_ratio=1.4), second)))
+    reasons = [each.reason if isinstance(each, Rejection) else None for each in results]
+    assert None in reasons
+    after = reasons[reasons.index(Reason.DOUBTFUL) + 1 :]
+    assert after[:2] == [Reason.UNCONFIRMED] * 2
+    assert None in after
+
+
+def test_a_compass_that_states_its_accuracy_and_is_wrong_is_recognised(
+    parts: Parts, known: Moment
+) -> None:
+    attitude = known.telemetry.attitude
+    assert attitude is not None
+    turned = replace(attitude, heading_deg=attitude.heading_deg + 7.0)
+    sure = told(known, attitude=turned, heading_accuracy_deg=1.0)
+    assert reason_of(parts.localizer(), sure) is Reason.IMPLAUSIBLE
+    assert reason_of(parts.localizer(), told(known, attitude=turned)) is Reason.UNCONFIRMED

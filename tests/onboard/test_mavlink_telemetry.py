@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pymavlink import mavutil
-from pymavlink.dialects.v20 import common
+from pymavlink.dialects.v20 import ardupilotmega, common
 
 from geobridge.onboard.config import CameraConfig, LinkConfig, RunConfig, SourceConfig
 from geobridge.onboard.daemon.run import _assemble
@@ -128,6 +128,15 @@ def test_after_a_reboot_nothing_of_before_is_told() -> None:
     ours.feed(Autopilot().attitude(5.0), S)
     ours.forget()
     assert ours.at(S).attitude is None
+
+
+@pytest.mark.parametrize(("later_ms", "expected"), [(1000, 1.25), (1600, None)])
+def test_the_filter_s_own_test_is_told_while_it_is_fresh(
+    later_ms: int, expected: float | None
+) -> None:
+    ours = listening()
+    ours.feed(ardupilotmega.MAVLink_ekf_status_report_message(0, 0.1, 1.25, 0, 0, 0), S)
+    assert ours.at(S + later_ms * MS).position_test_ratio == expected
 
 
 def test_the_pilot_s_word_goes_before_the_receiver_s() -> None:
@@ -265,3 +274,15 @@ def check(found: Telemetry, pose: dict[str, float]) -> None:
     assert found.height_agl_m == pytest.approx(pose["rel_alt_m"], abs=0.5)
     assert found.velocity_north_m_s == pytest.approx(pose["vn"], abs=0.5)
     assert found.velocity_east_m_s == pytest.approx(pose["ve"], abs=0.5)
+
+
+def test_how_positions_fare_in_the_autopilot_s_test_is_told_while_it_is_new() -> None:
+    ours, theirs = listening(), Autopilot()
+    assert ours.at(S).position_test_ratio is None
+    status = theirs.mav.estimator_status_encode(0, 0, 0.1, 1.5, 0.2, 0.0, 0.0, 0.0, 1.0, 1.0)
+    ours.feed(theirs.heard(status), S)
+    assert ours.at(S + 400 * MS).position_test_ratio == 1.5
+    assert ours.at(S + 600 * MS).position_test_ratio is None
+    ours.feed(theirs.heard(status), 2 * S)
+    ours.forget()
+    assert ours.at(2 * S).position_test_ratio is None

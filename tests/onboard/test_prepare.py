@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from geobridge.onboard.camera import Camera, Mount
 from geobridge.onboard.config import PrepareConfig
 from geobridge.onboard.localization.doubt import AS_TOLD
-from geobridge.onboard.localization.prepare import Below, Prepared, prepare, trusted, upright
+from geobridge.onboard.localization.prepare import Prepared, prepare, upright
+from geobridge.onboard.localization.told import Below, trusted
 from geobridge.onboard.manifest import TerrainEntry
 from geobridge.onboard.records import Attitude, Frame, Reason, Rejection, Telemetry
 from geobridge.onboard.terrain import Terrain

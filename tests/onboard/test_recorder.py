@@ -21,6 +21,7 @@ from pymavlink.dialects.v20 import ardupilotmega as wire
 
 from geobridge.onboard.daemon.run import run
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.flightlogs import entries
 from geobridge.onboard.flightlogs import recorder as recorder_module
 from geobridge.onboard.flightlogs.flight_record import FlightRecord, newest_record, read_record
 from geobridge.onboard.flightlogs.quota import make_room
@@ -56,6 +57,7 @@ telemetries = st.builds(
     gimbal=st.none() | st.builds(Attitude, finite, finite, finite),
     heading_accuracy_deg=st.none() | finite,
     height_accuracy_m=st.none() | finite,
+    position_test_ratio=st.none() | finite,
     prior=st.none() | st.builds(Prior, finite, finite, finite),
 )
 
@@ -261,6 +263,16 @@ def test_the_oldest_records_make_room(tmp_path: Path) -> None:
     assert make_room(tmp_path, ".mcap", 4000) == [tmp_path / "a.mcap"]
     assert make_room(tmp_path, ".mcap", 1000) == [tmp_path / "b.mcap", tmp_path / "c.mcap"]
     assert (tmp_path / "notes.txt").exists()
+
+
+def test_a_record_of_another_version_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = entries.telemetry_entry
+    monkeypatch.setattr(entries, "telemetry_entry", lambda *told: {**entry(*told), "wind": 1.0})
+    path = recorded(tmp_path, FLOWN, frames="none")
+    with pytest.raises(DataError, match="recorded by another version"):
+        FlightRecord(path)
 
 
 def test_what_is_no_record_is_refused(tmp_path: Path) -> None:

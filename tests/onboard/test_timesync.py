@@ -106,6 +106,18 @@ def test_a_late_message_is_no_reboot() -> None:
         assert not ours.note_boot_time((95 + n) * S)  # five seconds on its way
 
 
+def test_a_burst_of_late_messages_is_no_reboot() -> None:
+    ours = Timesync()
+    ours.note_boot_time(100 * S)
+    assert not any(ours.note_boot_time(92 * S + n * 20 * MS) for n in range(100))
+
+
+def test_an_autopilot_that_has_just_begun_may_begin_again() -> None:
+    ours = Timesync()
+    ours.note_boot_time(8 * S)
+    assert [ours.note_boot_time(2 * S + n * 20 * MS) for n in range(4)].count(True) == 1
+
+
 @settings(max_examples=50)
 @given(
     st.integers(1, 10**14),

@@ -36,10 +36,13 @@ class Pace:
 def pace(flown: Flown, max_gap_s: float = 1.0) -> Pace:
     """Gaps above `max_gap_s` are silence and not jitter.
 
-    Gaps are those of the daemon's writing, by its record: whoever reads here shares its computer.
+    Gaps are those of the daemon's writing, by its record, where that is whole: whoever reads here
+    shares its computer.
     """
     positions = [said for said in flown.said if said.error_m is not None]
-    gaps_s = np.diff(_sent_ns(flown.records)) / NS_PER_S
+    times_ns = [said.t_ns for said in positions]
+    sent_ns = _sent_ns(flown.records)
+    gaps_s = np.diff(sent_ns if len(sent_ns) >= len(times_ns) else times_ns) / NS_PER_S
     gaps_s = gaps_s[gaps_s < max_gap_s]
     errors_m = np.array([said.error_m for said in positions])
     return Pace(

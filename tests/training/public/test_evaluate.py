@@ -172,6 +172,17 @@ def test_what_flies_beside_what_was_trained(
     assert by_name["bundle fp16"] == exact["encoders fp16"]["ap"]
 
 
+def test_another_split_of_triples(
+    public_set: Write, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--dataset", public_set("geoloc"), "--protocol", "geoloc")
+    assert {row["queries"] for row in rows_of(capsys, weights, *words)} == {4}
+    rows = rows_of(capsys, weights, *words, "--split", "train")
+    assert {row["queries"] for row in rows} == {12}
+    line = refused(capsys, weights, *words, "--max-places", "3")
+    assert "--max-places: a protocol has all" in line
+
+
 def test_words_to_pictures_and_back(
     public_set: Write, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

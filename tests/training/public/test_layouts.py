@@ -18,6 +18,7 @@ from geobridge.training.config_data import BatchesConfig
 from geobridge.training.config_model import PreprocessConfig
 from geobridge.training.datasets.batch import NEITHER
 from geobridge.training.datasets.layouts.recognise import opened, recognise
+from geobridge.training.datasets.layouts.rows import Row, held_out
 from geobridge.training.datasets.layouts.task import Task
 from geobridge.training.datasets.layouts.visloc_maps import centre
 from geobridge.training.datasets.triples import TriplesSource
@@ -160,12 +161,43 @@ def test_tiles_of_one_drone_picture_are_kin(public_set: Write) -> None:
     assert b in read.kin.positive.of(a)
 
 
-def test_what_chooses_is_never_trained_on(each_set: Path) -> None:
-    if each_set.name == "geoloc":
-        return
-    train, val = (set(_rows(each_set, split)) for split in ("train", "val"))
-    assert train
-    assert not train & val
+def test_what_chooses_is_never_trained_on() -> None:
+    rows = [
+        Row(
+            f"{place}-{number}",
+            {View.DRONE: f"{place}/{number}", View.SATELLITE: f"{place}"},
+            place,
+        )
+        for place in map(str, range(200))
+        for number in range(3)
+    ]
+    train, val = held_out(rows, 0.2, None)
+    assert not {row.place for row in train} & {row.place for row in val}
+    assert len({row.place for row in val}) == len(val)
+    assert 20 <= len(val) <= 60
+    assert len(train) == 3 * (200 - len(val))
+    assert held_out(rows[::-1], 0.2, None)[0] == train[::-1]
+
+
+def test_blocks_of_land_are_held_out_whole() -> None:
+    rows = [
+        Row(f"{east}", {View.DRONE: f"{east}"}, f"{east}", position=(50.0 * east, 0.0))
+        for east in range(1000)
+    ]
+    train, val = held_out(rows, 0.2, "metres")
+    blocks = [{int(row.name) // 10 for row in some} for some in (train, val)]
+    assert not blocks[0] & blocks[1]
+    assert 10 <= len(blocks[1]) <= 30
+
+
+def test_a_picture_chooses_once() -> None:
+    rows = [Row(f"{at}", {View.DRONE: "one", View.SATELLITE: f"{at}"}, f"{at}") for at in range(50)]
+    assert len(held_out(rows, 1.0, None)[1]) == 1
+
+
+def test_every_set_has_rows_to_train_on(each_set: Path) -> None:
+    if each_set.name != "geoloc":
+        assert _rows(each_set, "train")
 
 
 def _rows(folder: Path, split: str) -> list[str]:

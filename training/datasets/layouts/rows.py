@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.views import View
 
@@ -54,11 +56,18 @@ class Row:
 
 
 class RowStore:
-    """Rows as a `Store`: every row is a place of its own to whoever reads it."""
+    """Rows as a `Store`: every row is a place of its own to whoever reads it.
+
+    Raises:
+        DataError: names a row that is there twice.
+    """
 
     def __init__(self, root: Path, rows: Sequence[Row], plane: Plane | None) -> None:
         self.root, self.plane = root, plane
         self.rows = {row.name: row for row in rows}
+        if len(self.rows) < len(rows):
+            twice, _ = Counter(row.name for row in rows).most_common(1)[0]
+            raise DataError(f"{root}: {twice} is told twice")
 
     def names(self, view: View) -> Sequence[str]:
         """The rows that have this view."""
@@ -106,7 +115,8 @@ class RowStore:
 
 
 def held_out(rows: Sequence[Row], share: float, plane: Plane | None) -> tuple[list[Row], list[Row]]:
-    """Rows to train on, and one row of every place that is held out to choose a checkpoint by.
+    """Rows to train on, and one row of every place that is held out to choose a checkpoint by, no
+    two of which share a picture.
 
     Whole blocks of land are held out where positions are known, else whole places; which ones, the
     hash of their name decides.
@@ -118,9 +128,14 @@ def held_out(rows: Sequence[Row], share: float, plane: Plane | None) -> tuple[li
     }
     chosen = [_fraction(block.get(row.name, row.place)) < share for row in rows]
     train = [row for row, out in zip(rows, chosen, strict=True) if not out]
-    val = {row.place: row for row, out in zip(rows, chosen, strict=True) if out}
-    shared = {row.place for row in train}
-    return train, [row for place, row in val.items() if place not in shared]
+    seen = {row.place for row in train}
+    val = []
+    for row in (row for row, out in zip(rows, chosen, strict=True) if out):
+        shown = {row.place, *row.pictures.values()}
+        if seen.isdisjoint(shown):
+            val.append(row)
+            seen |= shown
+    return train, val
 
 
 def positions_m(
