@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
@@ -79,15 +78,9 @@ class Folders:
     def _held(self) -> Iterator[None]:
         """The lock goes with the process, however it ends."""
         self.work.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.work, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise DataError(f"{self.final}: another process is packing there") from None
+        refused = DataError(f"{self.final}: another process is packing there")
+        with durable.held(os.open(self.work, os.O_RDONLY), refused):
             yield
-        finally:
-            os.close(handle)
 
     def _clear(self) -> None:
         """All but the working folder itself, which is held."""

@@ -1,13 +1,15 @@
 """Writes that survive a power cut: temporary file beside the target, fsync, rename, folder fsync.
 
-A reader sees the old file or the new one, never a part of either.
+A reader sees the old file or the new one, never a part of either. `held` keeps other writers out.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".partial-"
@@ -65,6 +67,24 @@ def publish_folder(temporary: Path, final: Path) -> Path:
     sync(final.parent)
     shutil.rmtree(replaced, ignore_errors=True)
     return final
+
+
+@contextmanager
+def held(handle: int, refused: Exception) -> Iterator[None]:
+    """Keep an open file or folder to this process, and close it; the lock goes with the process,
+    however it ends.
+
+    Raises:
+        Exception: `refused`, when another process holds it.
+    """
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise refused from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def sync(path: Path) -> None:

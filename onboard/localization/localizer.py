@@ -93,18 +93,15 @@ class Localizer:
         self.encoder, self.index, self.imagery = encoder, index, imagery
         self.camera, self.config = camera, config
         self.local = self.coverage.frame
-        self.filter = MotionFilter(config.filter)
         self._search = Search(index, config)
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
-        self._settled, self._breaker = AS_TOLD, Breaker()
-        self._reckoning = Reckoning(config.filter.motion)
-        self._lost = Lost(self._search, config.filter)
-        self._last: Moment | None = None
+        self.reset()
 
     def reset(self) -> None:
         """Forget the track; the next fix is earned as the first one was."""
-        self.filter, self._last = MotionFilter(self.config.filter), None
+        self.filter = MotionFilter(self.config.filter)
+        self._last: Moment | None = None
         self._reckoning = Reckoning(self.config.filter.motion)
         self._lost = Lost(self._search, self.config.filter)
         self._settled, self._breaker = AS_TOLD, Breaker()

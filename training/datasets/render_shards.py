@@ -11,7 +11,6 @@ The last two are put together from the shards when all of them are there.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from geobridge.onboard.durable import TEMPORARY_PREFIX, sync, write_file, write_text
+from geobridge.onboard.durable import TEMPORARY_PREFIX, held, sync, write_file, write_text
 from geobridge.onboard.errors import DataError
 
 RECORD = "dataset.json"
@@ -57,15 +56,9 @@ class ShardedFolder:
         Raises:
             DataError: another run writes to it.
         """
-        handle = os.open(self.folder, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise DataError(f"{self.folder}: another run is writing to it") from None
+        refused = DataError(f"{self.folder}: another run is writing to it")
+        with held(os.open(self.folder, os.O_RDONLY), refused):
             yield
-        finally:
-            os.close(handle)
 
     def begin(self) -> None:
         """Keep what it is made from: from now on it takes no other parameters.

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from geobridge.onboard.durable import held
 from geobridge.onboard.errors import ConfigError, DataError
 
 from ..distributed import World, any_of
@@ -42,13 +42,8 @@ def locked(run: Path) -> Iterator[None]:
         handle = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise ConfigError(f"run.folder: {run}: {error.strerror}") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with held(handle, ConfigError(f"run.folder: another process trains in {run}")):
         yield
-    except BlockingIOError:
-        raise ConfigError(f"run.folder: another process trains in {run}") from None
-    finally:
-        os.close(handle)
 
 
 def patiently(write: Callable[[], T], folder: Path, world: World, stop: Stop) -> T | None:
