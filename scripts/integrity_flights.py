@@ -90,7 +90,7 @@ class WorldSource:
         return f"world {self.seed} of {self.size_m:g} m"
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _scenery(seed: int, size_m: float) -> Scenery:
     return Scenery(make_world(seed, size_m))
 
@@ -197,17 +197,20 @@ def _campaign(
 
 
 def fly_for(hours: float, todo: Sequence[Campaign], folder: Path) -> None:
-    """Round after round a flight of every campaign, until all together are so long."""
-    number = 0
+    """Round after round a flight of every campaign, until all together are so long.
+
+    Campaigns begin at different numbers, for the season goes by it.
+    """
+    past = 0
     while hours_of(flights(folder)) < hours:
-        for campaign in todo:
+        for number, campaign in enumerate(todo, past):
             path = folder / campaign.folder / f"{number:05d}.json"
             with locked(path.with_suffix(".lock")) as mine:
                 if mine and not path.exists():
                     _fly(campaign, number, path)
             if hours_of(flights(folder)) >= hours:
                 return
-        number += 1
+        past += 1
 
 
 def _fly(campaign: Campaign, number: int, path: Path) -> None:
