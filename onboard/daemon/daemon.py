@@ -135,6 +135,8 @@ class Daemon:
             found.append(f"{board.missed_share:.0%} of frames missed")
         if board.differences:
             found.append(f"{len(board.differences)} parameters differ")
+        if board.objection:
+            found.append(board.objection)
         return found
 
     def _start(self, loop: Callable[[threading.Event], None], *, ends_all: bool = False) -> None:

@@ -63,6 +63,7 @@ class Conversation:
         self.telemetry, self.clock = telemetry, clock
         self._on_reboot = on_reboot
         self._target = config.autopilot_system, config.autopilot_component
+        self._own = config.source_component
         is_slow = config.address.startswith("/") and config.baud < SLOW_BAUD
         self._rates_hz = {number: hz[is_slow] for number, hz in _RATES_HZ.items()}
         self._gimbal = config.autopilot_system, config.gimbal_component or self._target[1]
@@ -102,6 +103,8 @@ class Conversation:
             self._rebooted()
         if kind == "ATTITUDE":
             self._attitude_ns = now_ns
+        if kind == "COMMAND_ACK" and message.target_component not in (0, self._own):
+            return []  # the answer to somebody else
         was_heard = self.autopilot.is_heard(now_ns)
         self.autopilot.feed(message, now_ns)
         if self.autopilot.is_heard(now_ns) and not was_heard:

@@ -137,6 +137,12 @@ class AutopilotTelemetry:
             height_above_home_m=position.height_above_home_m if position else None,
         )
 
+    def has_fix(self, t_ns: int) -> bool:
+        """Whether the autopilot's own receiver had one a moment ago."""
+        with self._changed:
+            last = _fresh(self._priors, t_ns)
+        return last is not None and last.prior is not None
+
     def attitude_at(self, t_ns: int) -> Attitude | None:
         """The latest attitude, where it is no older than what is interpolated across."""
         with self._changed:
