@@ -22,6 +22,8 @@ DATED = frozenset({"ATTITUDE", "GLOBAL_POSITION_INT", "DISTANCE_SENSOR"}) | gimb
 """With `time_boot_ms`."""
 MAX_GAP_NS = 500_000_000
 """Across a longer silence nothing is interpolated."""
+FIX_FRESH_NS = 1_500_000_000
+"""Receivers tell of their fix every second at least."""
 MIN_PRIOR_ACCURACY_M, MAX_PRIOR_ACCURACY_M = 10.0, 100.0
 """A receiver that was jammed a moment ago is not as good as it says."""
 PATIENCE_S = 0.1
@@ -60,11 +62,14 @@ class AutopilotTelemetry:
         self._ranges: list[Telemetry] = []
         self._grounds: list[Telemetry] = []
         self._gimbal = gimbal.Gimbal()
+        self._fixed_ns: int | None = None
 
     def feed(self, message: Any, t_arrival_ns: int) -> None:
         """Take a message of the autopilot in, or pass it over."""
         kind = message.get_type()
         if kind == "GPS_RAW_INT" and self.has_own_gnss:
+            if message.fix_type >= GPS_FIX_TYPE_3D_FIX:
+                self._fixed_ns = t_arrival_ns
             self._keep(self._priors, prior_sample(message, t_arrival_ns))
         elif kind in RATIOS:
             ratio = Telemetry(t_arrival_ns, position_test_ratio=getattr(message, RATIOS[kind]))
@@ -100,6 +105,7 @@ class AutopilotTelemetry:
             for samples in self._all():
                 samples.clear()
             self._gimbal.forget()
+            self._fixed_ns = None
 
     def at(self, t_ns: int) -> Telemetry:
         """Interpolated to `t_ns`; the time is that of the stalest part, None is what was not heard.
@@ -138,10 +144,8 @@ class AutopilotTelemetry:
         )
 
     def has_fix(self, t_ns: int) -> bool:
-        """Whether the autopilot's own receiver had one a moment ago."""
-        with self._changed:
-            last = _fresh(self._priors, t_ns)
-        return last is not None and last.prior is not None
+        """Whether the autopilot's own receiver had one a moment ago, however good."""
+        return self._fixed_ns is not None and abs(t_ns - self._fixed_ns) <= FIX_FRESH_NS
 
     def attitude_at(self, t_ns: int) -> Attitude | None:
         """The latest attitude, where it is no older than what is interpolated across."""
