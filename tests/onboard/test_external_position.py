@@ -127,7 +127,7 @@ class World:
 
     def __enter__(self) -> World:
         port = free_port()
-        link = AutopilotLink(self, f"udpin:127.0.0.1:{port}")  # type: ignore[arg-type]
+        link = AutopilotLink(self, f"udpin:127.0.0.1:{port}")
         self._opened.enter_context(closing(link))
         thread = threading.Thread(target=link.run, args=(self.readings(),))
         thread.start()
