@@ -7,6 +7,7 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,14 @@ class FlightRecord:
     def at(self, t_ns: int) -> Telemetry:
         """What the localizer was told beside the frame that was taken then, to the last bit."""
         return self._telemetry.get(t_ns, Telemetry(t_ns))
+
+    def samples(self) -> tuple[Telemetry, ...]:
+        """What the localizer was told, beside every frame, in the order of time."""
+        ordered = sorted(self._telemetry.values(), key=lambda sample: sample.t_ns)
+        kept = [
+            s for s, after in pairwise([*ordered, None]) if after is None or after.t_ns > s.t_ns
+        ]
+        return tuple(kept)
 
     def entries(self) -> Iterator[tuple[str, Any]]:
         """Topic and content of everything, in the order of writing."""
