@@ -26,6 +26,8 @@ class Clock(str, Enum):
     """Some moment of the flight, such as the start of the autopilot; there was no time of day."""
     VIDEO = "video"
     """The first frame of the video that the log belongs to."""
+    CAMERA = "camera"
+    """1970, by a camera's own clock: local time, of an unknown zone, or no time at all."""
 
     def __str__(self) -> str:
         return self.value
@@ -74,10 +76,10 @@ class FlightLog:
     """All times are nanoseconds on `clock`.
 
     `telemetry` is what an autopilot would tell a localizer; its `prior` is the autopilot's own
-    belief. `truth` is by GNSS that nothing of ours fed, or by a simulator's own word, and None where
-    there is neither. `provenance` names the message, the datum and the frame behind each group of
-    `Telemetry` (attitude, height_agl_m, alt_amsl_m, velocity, prior, gimbal), behind `truth` and
-    behind `clock`.
+    belief. `truth` is by GNSS that nothing of ours fed, or by a simulator's own word, and None
+    where there is neither. `provenance` names the message, the datum and the frame behind each
+    group of `Telemetry` (attitude, height_agl_m, alt_amsl_m, velocity, prior, gimbal), behind
+    `truth` and behind `clock`.
     `oddities` are findings of one line each, for a person to read.
     """
 

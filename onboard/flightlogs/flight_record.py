@@ -7,7 +7,6 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +105,8 @@ class FlightRecord:
 
     def samples(self) -> tuple[Telemetry, ...]:
         """What the localizer was told, beside every frame, in the order of time."""
-        ordered = sorted(self._telemetry.values(), key=lambda sample: sample.t_ns)
-        kept = [
-            s for s, after in pairwise([*ordered, None]) if after is None or after.t_ns > s.t_ns
-        ]
-        return tuple(kept)
+        last = {sample.t_ns: sample for sample in self._telemetry.values()}
+        return tuple(last[t_ns] for t_ns in sorted(last))
 
     def entries(self) -> Iterator[tuple[str, Any]]:
         """Topic and content of everything, in the order of writing."""

@@ -56,7 +56,8 @@ def read_track(path: Path, times_by_file: Mapping[str, int] | None = None) -> Tr
     lat_deg = table.numbers("lat_deg", LATITUDE)
     lon_deg = table.numbers("lon_deg", LONGITUDE)
     rows = sorted(zip(times_ns, lat_deg, lon_deg, strict=True))
-    return Track(*zip(*rows, strict=True))
+    times, lats, lons = zip(*rows, strict=True)
+    return Track(times, lats, lons)
 
 
 def _times(table: Table, times_by_file: Mapping[str, int] | None) -> list[int]:
