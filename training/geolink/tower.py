@@ -51,6 +51,7 @@ class PointTower(nn.Module):
             shown = torch.zeros_like(present)
             shown[0] = True
         rows = F.normalize(self._describe(clouds[shown]).float(), dim=-1)
+        rows = rows * present[shown, None]
         return rows.new_zeros(len(clouds), rows.shape[1]).index_put((shown,), rows)
 
     def _describe(self, clouds: Tensor) -> Tensor:
