@@ -205,7 +205,7 @@ def test_the_map_is_turned_as_the_frame(top_deg: float, quarters: int) -> None:
 
     def shown(turn_deg: float) -> Any:
         data = np.frombuffer(ground.reference(fix_at(0, 80.0, 40.0), turn_deg), np.uint8)
-        return cv2.imdecode(data, cv2.IMREAD_COLOR).astype(float)
+        return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), float)
 
     expected = np.rot90(shown(0.0), quarters)
     assert np.abs(shown(top_deg) - expected)[4:-4, 4:-4].mean() < 6.0
