@@ -20,7 +20,7 @@ from .commands import COMMANDS
 from .errors import GeobridgeError
 
 EXTRAS = {
-    "PIL": "export",
+    "PIL": "replay",
     "matplotlib": "replay",
     "numba": "sim",
     "onnx": "export",
@@ -29,6 +29,7 @@ EXTRAS = {
     "onnxscript": "export",
     "open_clip": "train",
     "pyarrow": "train",
+    "pyulog": "replay",
     "rasterio": "train",
     "safetensors": "train",
     "scipy": "train",

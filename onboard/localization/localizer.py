@@ -23,6 +23,7 @@ from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
 from ..views import View
+from .alignment import Alignment, Imagery
 from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
@@ -36,7 +37,7 @@ from .reckoning import Reckoning
 from .rectify import Patch
 from .search import Believed, Search, believed
 from .told import Below, trusted
-from .verify import Alignment, Imagery, verify
+from .verify import verify
 
 log = logging.getLogger(__name__)
 
@@ -221,12 +222,12 @@ class Localizer:
         """The patch, and as it would be under other headings and heights, against the imagery."""
         footprint_m = found.footprint_m * self.config.verify.footprint_ratio
 
-        def rectify(heading_error_deg: float, scale: float) -> Patch | None:
-            if (heading_error_deg, scale) == (0.0, 0.0):
+        def rectify(heading_error_deg: float, scale: float, coarser: int) -> Patch | None:
+            if (heading_error_deg, scale, coarser) == (0.0, 0.0, 1):
                 return found.patch
             further = found.hypothesis.further(heading_error_deg, scale)
             return prepared.rectify(
-                footprint_m, self.gsd_m, further.heading_offset_deg, further.scale
+                footprint_m, self.gsd_m * coarser, further.heading_offset_deg, further.scale
             )
 
         centres_m = self._search.centres_m(found.candidates)
