@@ -120,18 +120,18 @@ class Tlog:
 
     def gps(self, time_s: float, north_m: float, fix_type: int = 3, second: bool = False) -> None:
         kind = wire.MAVLink_gps2_raw_message if second else wire.MAVLink_gps_raw_int_message
-        fields = dict(
-            time_usec=round((5.0 + time_s) * 1e6),
-            fix_type=fix_type,
-            lat=round((LAT_DEG + north_m / M_PER_DEG) * 1e7),
-            lon=round(LON_DEG * 1e7),
-            alt=600_000,
-            eph=80,
-            epv=100,
-            vel=500,
-            cog=0,
-            satellites_visible=11,
-        )
+        fields = {
+            "time_usec": round((5.0 + time_s) * 1e6),
+            "fix_type": fix_type,
+            "lat": round((LAT_DEG + north_m / M_PER_DEG) * 1e7),
+            "lon": round(LON_DEG * 1e7),
+            "alt": 600_000,
+            "eph": 80,
+            "epv": 100,
+            "vel": 500,
+            "cog": 0,
+            "satellites_visible": 11,
+        }
         self.say(time_s, kind(**fields, **({"dgps_numch": 0, "dgps_age": 0} if second else {})))
 
 
@@ -152,13 +152,19 @@ class Ulog:
     """A log of PX4's, version 1."""
 
     def __init__(self, start_us: int = 1_000_000) -> None:
+        self._definitions = b""
         self._body = b""
         self._topics: dict[tuple[str, int], tuple[int, str]] = {}
         self._start_us = start_us
         self._appended = b""
 
     def _message(self, kind: str, payload: bytes) -> None:
-        self._body += struct.pack("<HB", len(payload), ord(kind)) + payload
+        """Formats and parameters stand before everything that is logged."""
+        message = struct.pack("<HB", len(payload), ord(kind)) + payload
+        if kind in "FIP":
+            self._definitions += message
+        else:
+            self._body += message
 
     def info(self, key: str, text: str) -> None:
         name = f"char[{len(text)}] {key}".encode()
@@ -193,10 +199,11 @@ class Ulog:
     def data(self) -> bytes:
         head = b"ULog\x01\x12\x35\x01" + struct.pack("<Q", self._start_us)
         flags = bytes(8) + bytes([1 if self._appended else 0]) + bytes(7)
-        length = len(head) + 3 + 40 + len(self._body)
+        body = self._definitions + self._body
+        length = len(head) + 3 + 40 + len(body)
         offset = length if self._appended else 0
         flags += struct.pack("<QQQ", offset, 0, 0)
-        return head + struct.pack("<HB", 40, ord("B")) + flags + self._body + self._appended
+        return head + struct.pack("<HB", 40, ord("B")) + flags + body + self._appended
 
 
 def _array(kind: str) -> str:
@@ -206,8 +213,8 @@ def _array(kind: str) -> str:
 
 OLD_GPS = "uint64_t time_utc_usec;int32_t lat;int32_t lon;int32_t alt;float eph;uint8_t fix_type"
 NEW_GPS = (
-    "uint64_t time_utc_usec;double latitude_deg;double longitude_deg;double altitude_msl_m;float eph;"
-    "uint8_t fix_type;uint32_t device_id"
+    "uint64_t time_utc_usec;double latitude_deg;double longitude_deg;double altitude_msl_m;"
+    "float eph;uint8_t fix_type;uint32_t device_id"
 )
 
 
