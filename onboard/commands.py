@@ -358,6 +358,11 @@ COMMANDS = {
     "replay": Command(
         "localize recorded flights", replayed.replay, "geobridge.onboard.replay.replay:replay"
     ),
+    "replay compare": Command(
+        "what another bundle or setting changed",
+        replayed.compare,
+        "geobridge.onboard.replay.compare:compare",
+    ),
     "fly": Command("simulate a flight", fly, "geobridge.export.flights.fly:fly"),
     "run": Command("localize in flight", _run, "geobridge.onboard.daemon.run:run"),
     "doctor": Command("what works on this machine", as_json, "geobridge.onboard.doctor:doctor"),

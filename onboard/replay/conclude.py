@@ -12,6 +12,7 @@ from ..manifest import Manifest, parse_manifest
 from .columns import Columns
 from .flight import Flight, open_flight
 from .localize import FIXES, Flown, Job, localize, work_of
+from .pair_pictures import paths_of
 from .picture import draw_map
 from .reflown import as_flown
 from .report import write_report
@@ -43,7 +44,7 @@ def fly_and_tell(job: Job) -> dict[str, Any]:
     summary = summarise(columns, job.variant.bundle, settings)
     manifest = parse_manifest(read_manifest(job.variant.bundle), str(job.variant.bundle))
     summary |= _provenance(job, flight, manifest)
-    timing = flown.timing | {"work": work}
+    timing = flown.timing | {"work": work, "paths": paths_of(job.source, job.variant.bundle)}
     _write(job, flown, columns, manifest, summary, timing)
     return summary | timing
 
