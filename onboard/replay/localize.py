@@ -91,6 +91,8 @@ def localize(job: Job, flight: Flight, settings: ReplayConfig, work: str) -> Flo
         (folder / FIXES).replace(job.out / FIXES)
     timing = {
         "latency_ms": quantiles_ms(times.stages_ms),
+        "stages_s": {stage: round(sum(ms) * 1e-3, 3) for stage, ms in times.stages_ms.items()},
+        "took_s": round(took_s, 3),
         "frames_per_s": round(frames / took_s, 3),
         "machine": platform.platform(),
     }
