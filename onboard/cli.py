@@ -21,7 +21,7 @@ from .commands import COMMANDS
 from .errors import DifferenceError, GeobridgeError
 
 EXTRAS = {
-    "PIL": "export",
+    "PIL": "replay",
     "matplotlib": "replay",
     "numba": "sim",
     "onnx": "export",
@@ -30,6 +30,7 @@ EXTRAS = {
     "onnxscript": "export",
     "open_clip": "train",
     "pyarrow": "train",
+    "pyulog": "replay",
     "rasterio": "train",
     "safetensors": "train",
     "scipy": "train",

@@ -59,6 +59,34 @@ broken, and how the test part leaks into training. With -o a page with a map and
     as_json(parser)
 
 
+def _dataset_points(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+SOURCE is a set that dataset render --points wrote, a folder with ID/points3D.txt or
+ID_groupN/points3D.txt, or a manifest of lines {"id": ..., "path": ..., "up": "z"} for COLMAP's
+.txt, .ply, .npz, .las, .laz and parts of a surface model .tif (docs/geolink.md has every key).
+
+writes OUT/clouds/*.npy, index.jsonl, rejected.jsonl and samples.jpg to look at; train takes OUT as
+geolink.points. Counts to stdout. Stopped, the same command goes on.
+"""
+    add = parser.add_argument
+    add("source", type=existing, metavar="SOURCE", help="what there is")
+    add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the clouds")
+    text = "points that are kept of a cloud (default %(default)s)"
+    add("--count", type=count, default=2048, metavar="N", help=text)
+    text = "side of a place of which nothing else is known (default %(default)g)"
+    add("--footprint-m", type=positive, default=150.0, metavar="M", help=text)
+    text = "leave out points of less, where a file has a confidence (default %(default)g)"
+    add("--min-confidence", type=finite, default=0.0, metavar="C", help=text)
+    text = "leave out points of COLMAP with a larger error (default %(default)g)"
+    add("--max-error-px", type=positive, default=4.0, metavar="PX", help=text)
+    text = "refuse if more than this part of the clouds is of no use (default %(default)g)"
+    add("--max-rejected", type=finite, default=0.05, metavar="SHARE", help=text)
+    text = "the set that they are of: tell which of its places have none"
+    add("--set", dest="data", type=existing, metavar="FOLDER", help=text)
+    add("--processes", type=count, metavar="N", help="at a time (default: one per core)")
+    as_json(parser)
+
+
 def _dataset_tile(parser: ArgumentParser) -> None:
     parser.epilog = """\
 RAW has a folder for every map: MAP/satelliteMAP.tif, MAP/MAP.csv with filename, lat, lon, height
@@ -310,6 +338,11 @@ COMMANDS = {
         "put a data set into a few large files",
         _dataset_shard,
         "geobridge.training.datasets.shard:shard",
+    ),
+    "dataset points": Command(
+        "prepare point clouds to train with",
+        _dataset_points,
+        "geobridge.training.geolink.points:prepare_points",
     ),
     "dataset tile": Command(
         "cut maps into tiles and pair drone pictures with them",

@@ -19,6 +19,11 @@ from .arguments import (
     span,
 )
 
+WEATHERS = (
+    *("fair", "mixed", "hard"),
+    *("noon", "morning", "dusk", "clouds", "overcast", "haze", "fog", "drizzle", "rain", "night"),
+)
+
 
 def dataset_render(parser: ArgumentParser) -> None:
     """Of `geobridge dataset render`."""
@@ -67,8 +72,11 @@ def _pictures(parser: ArgumentParser) -> None:
     add("--size-px", type=count, default=384, metavar="PX", help=text)
     text = "rays across a pixel, 1 or 3; 3 is smoother and slower (default %(default)s)"
     add("--samples", type=count, default=1, metavar="N", help=text)
-    text = "mixed has haze and rain, hard the night as well (default %(default)s)"
-    add("--weather", choices=("fair", "mixed", "hard"), default="mixed", help=text)
+    text = (
+        "mixed has haze and rain, hard the night as well, and the others are one weather for every"
+        " picture on the ground (default %(default)s)"
+    )
+    add("--weather", choices=WEATHERS, default="mixed", help=text)
     text = "most that a drone's camera looks away from straight down, 0 to 45 (default %(default)g)"
     add("--tilt-deg", type=finite, default=30.0, metavar="DEG", help=text)
     text = "drone pictures as flight cuts them out: north up, by sensors that err"
@@ -79,6 +87,8 @@ def _pictures(parser: ArgumentParser) -> None:
         " with --rectified those of the drone picture before it was cut out"
     )
     add("--depth", action="store_true", help=text)
+    text = "points/ID.npz too: the exact geometry of every place, for geobridge dataset points"
+    add("--points", action="store_true", help=text)
 
 
 def rehearse(parser: ArgumentParser) -> None:

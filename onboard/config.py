@@ -313,6 +313,9 @@ class LinkConfig(Section):
     autopilot_system: Annotated[int, Field(ge=1, le=255)] = 1
     autopilot_component: Annotated[int, Field(ge=1, le=255)] = 1
     """The one autopilot that is believed; everybody else is passed over."""
+    gimbal_component: Annotated[int, Field(ge=1, le=255)] | None = None
+    """Of a gimbal that speaks MAVLink for itself, 154 as a rule, in the autopilot's system; None:
+    its attitude is told by the autopilot."""
     ground_system: Annotated[int, Field(ge=1, le=255)] = 255
     """The ground station whose commands are obeyed."""
     output: OutputName = "auto"
@@ -331,6 +334,8 @@ class LinkConfig(Section):
         ours = self.source_system, self.source_component
         if ours == (self.autopilot_system, self.autopilot_component):
             raise ValueError("source_component must differ from the autopilot's")
+        if self.gimbal_component in (self.source_component, self.autopilot_component):
+            raise ValueError("gimbal_component must differ from the autopilot's and our own")
         return self
 
 

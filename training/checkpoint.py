@@ -31,7 +31,7 @@ from geobridge.onboard.config import validate
 from geobridge.onboard.errors import DataError
 
 from .config import TrainConfig
-from .model import GeoBridge, build_model
+from .model import POINTS, GeoBridge, build_model
 
 FORMAT_VERSION = 2
 RECORD, MODEL, STATE = "checkpoint.json", "model.safetensors", "state.safetensors"
@@ -204,12 +204,21 @@ def copy_into(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path
 
 
 def own_tensors(model: GeoBridge) -> dict[str, Tensor]:
-    """Every weight once, under its first name: shared towers repeat theirs under others."""
+    """Every weight once, under its first name: shared towers repeat theirs under others.
+
+    Without those of a tower of points, which has nothing to say once training is over.
+    """
     first: dict[int, str] = {}
     state = model.state_dict(keep_vars=True)
     for name, tensor in state.items():
-        first.setdefault(id(tensor), name)
+        if not is_of_points(name):
+            first.setdefault(id(tensor), name)
     return {name: state[name].detach() for name in first.values()}
+
+
+def is_of_points(name: str) -> bool:
+    """Whether a weight is of a tower of points."""
+    return name.startswith(f"{POINTS}.")
 
 
 def _write(

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from geobridge.onboard.config import Fraction, NonNegative, Positive, Section
 
 from .config_data import AreaConfig, AugmentConfig, BatchesConfig, TriplesConfig
+from .config_geolink import GeoLinkConfig
 from .config_model import ModelConfig, PreprocessConfig
 
 Edge = Literal[
@@ -18,20 +19,27 @@ Edge = Literal[
     "text-drone",
     "text-satellite",
     "text-street",
+    "points-drone",
+    "points-satellite",
+    "points-street",
+    "points-text",
 ]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ObjectiveConfig(Section):
-    """The six-edge objective: three image edges, three edges from text.
+    """The six-edge objective: three image edges, three edges from text; with `[geolink]` also an
+    edge from points to every other side.
 
     `form` "symmetric" is the mean of both directions of every edge; "directed" is as the paper
-    prints it: drone to satellite, satellite to street, street to drone, text to every view.
+    prints it: drone to satellite, satellite to street, street to drone, text to every view, points
+    to every side.
     """
 
     form: Literal["symmetric", "directed"] = "symmetric"
     image_weight: NonNegative = 1.0
     text_weight: NonNegative = 1.0
+    points_weight: NonNegative = 1.0
     edge_weights: dict[Edge, NonNegative] = Field(default_factory=dict)
     """Share of an edge in the mean of its kind, 1 unless it stands here; 0 leaves it out."""
     label_smoothing: Fraction = 0.05
@@ -127,6 +135,7 @@ class TrainConfig(Section):
     batches: BatchesConfig = BatchesConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     distill: DistillConfig = DistillConfig()
+    geolink: GeoLinkConfig = GeoLinkConfig()
     optim: OptimConfig
     evaluation: EvaluationConfig = EvaluationConfig()
     run: RunConfig

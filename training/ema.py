@@ -8,16 +8,20 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from .checkpoint import is_of_points
+
 
 def live_tensors(model: nn.Module) -> dict[str, Tensor]:
     """What training moves: the weights that learn, and the statistics that batch norms keep.
 
     Averaged weights make other activations than those of the last steps, so the statistics of these
-    would not fit them. Counts of batches are no such statistics.
+    would not fit them. Counts of batches are no such statistics. A tower of points is never asked
+    once training is over, and not averaged.
     """
     kept = model.state_dict(keep_vars=True)
     statistics = {n: b for n, b in model.named_buffers() if n in kept and b.is_floating_point()}
-    return {n: w for n, w in model.named_parameters() if w.requires_grad} | statistics
+    trained = {n: w for n, w in model.named_parameters() if w.requires_grad}
+    return {n: tensor for n, tensor in (trained | statistics).items() if not is_of_points(n)}
 
 
 class Average:

@@ -23,8 +23,10 @@ from .config import TrainConfig
 from .distill import TERM, Teacher, distance
 from .distributed import World, any_of, gather
 from .ema import Average
+from .geolink.terms import Terms, following_loss
+from .geolink.tower import PointTower
 from .losses import Descriptors, Loss, NothingToCompareError, geobridge_loss
-from .model import GeoBridge
+from .model import GeoBridge, ImageEncoder
 from .runs.mined import Mined
 from .runs.pipeline import TensorBatch
 from .start import equip, new_model
@@ -73,6 +75,7 @@ class Learner:
         self.step = self.skipped = 0
         torch.manual_seed(config.seed)  # the same weights in every process
         self.model = _synchronised(new_model(settings) if fresh else build(settings), world)
+        self.terms = _with_points(self.model, settings, world.device)
         optim.freeze(self.model, config)
         self.model.to(world.device)
         equip(self.model, settings.model, world.device)
@@ -177,9 +180,12 @@ class Learner:
 
     def _loss(self, rows: Descriptors, batch: TensorBatch) -> Loss:
         columns, columns_present = self._of_all(rows), self._of_all(batch.present)
+        terms, edges_loss = self.terms, geobridge_loss
+        if terms and terms.is_warming_up(self.step):
+            edges_loss = following_loss
         with torch.autocast(self.world.device.type, enabled=False):
             try:
-                return geobridge_loss(
+                loss = edges_loss(
                     rows,
                     batch.present,
                     columns,
@@ -194,6 +200,10 @@ class Learner:
                 raise DataError(
                     f"step {self.step}: {error}; raise optim.batch_size or lower augment.missing"
                 ) from None
+            if terms is None:
+                return loss
+            relation = gather(batch.relation, self.world)
+            return terms.added(loss, columns, columns_present, relation, self.step)
 
     def _with_teacher(
         self, loss: Loss, rows: Descriptors, taught: Descriptors, batch: TensorBatch
@@ -233,6 +243,17 @@ class Learner:
         self.model.hold_temperature()
         if self.average:
             self.average.update(self.step)
+
+
+def _with_points(model: GeoBridge, settings: TrainConfig, device: torch.device) -> Terms | None:
+    """Give a network the tower of points that it trains with; what geometry adds to its loss."""
+    config = settings.geolink
+    if not config.points:
+        return None
+    first: ImageEncoder = next(iter(model.images.values()))  # type: ignore[assignment]
+    length = first.length()
+    model.points = PointTower(config.tower, length)
+    return Terms(config, tuple(model.images), length, device)
 
 
 def _synchronised(model: GeoBridge, world: World) -> GeoBridge:

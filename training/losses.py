@@ -1,9 +1,11 @@
 """The six-edge objective of GeoBridge: L = L_img + L_text over the sides that places have.
 
 L_img is the mean over the edges drone-satellite, satellite-street, street-drone; L_text the mean
-over the edges from text to each view (arXiv 2512.02697). A row of an edge is a place that has both
-of its sides; the candidates of a row are all such places of the whole batch. With s_j a row's
-logits, P its positives and N its negatives, the row's loss is
+over the edges from text to each view (arXiv 2512.02697). Where places have point clouds L_points,
+the mean over the edges from points to every other side, is added (arXiv 2604.13183).
+
+A row of an edge is a place that has both of its sides; the candidates of a row are all such places
+of the whole batch. With s_j a row's logits, P its positives and N its negatives, the row's loss is
 
     mean over p in P of  -s_p + log(exp s_p + sum over n in N of exp s_n)
 
@@ -27,10 +29,11 @@ from .config import Edge, ObjectiveConfig
 from .datasets.batch import NEGATIVE, POSITIVE
 
 Descriptors = dict[str, Tensor]
-"""Side (a view's value or "text") to [N, D] unit descriptors, float32."""
+"""Side (a view's value, "text" or "points") to [N, D] unit descriptors, float32."""
 
 TEXT_EDGES = tuple(edge for edge in get_args(Edge) if edge.startswith("text-"))
-IMAGE_EDGES = tuple(edge for edge in get_args(Edge) if edge not in TEXT_EDGES)
+POINT_EDGES = tuple(edge for edge in get_args(Edge) if edge.startswith("points-"))
+IMAGE_EDGES = tuple(edge for edge in get_args(Edge) if edge not in TEXT_EDGES + POINT_EDGES)
 
 
 class NothingToCompareError(ValueError):
@@ -151,7 +154,11 @@ def _counts(masks: Mapping[str, Tensor]) -> dict[str, int]:
 def _weights(places: Mapping[str, int], objective: ObjectiveConfig) -> dict[str, float]:
     """Factor of every edge in the total, of those that have one."""
     factors: dict[str, float] = {}
-    kinds = (IMAGE_EDGES, objective.image_weight), (TEXT_EDGES, objective.text_weight)
+    kinds = (
+        (IMAGE_EDGES, objective.image_weight),
+        (TEXT_EDGES, objective.text_weight),
+        (POINT_EDGES, objective.points_weight),
+    )
     for kind, kind_weight in kinds:
         usable = [name for name in kind if places.get(name, 0) >= 2]
         weights = {name: objective.edge_weights.get(name, 1.0) for name in usable}

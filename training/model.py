@@ -26,7 +26,7 @@ from .towers import build_clip, one_line, resize_input
 if TYPE_CHECKING:
     from .runs.pipeline import TensorBatch
 
-TEXT = "text"
+TEXT, POINTS = "text", "points"
 MAX_LOGIT_SCALE = 100.0
 """Clamp of 1/temperature, as CLIP was trained."""
 
@@ -71,7 +71,11 @@ class ImageEncoder(nn.Module):
 
 
 class GeoBridge(nn.Module):
-    """Image encoders by view, a text encoder or None, and the logit scale (1 / temperature)."""
+    """Image encoders by view, a text encoder or None, and the logit scale (1 / temperature).
+
+    `points` is a tower for point clouds that a learner may put there; it belongs to training and is
+    in no checkpoint's weights.
+    """
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class GeoBridge(nn.Module):
         super().__init__()
         self.images = nn.ModuleDict({view.value: encoder for view, encoder in images.items()})
         self.text = text
+        self.points: nn.Module | None = None
         self.max_log_scale = math.log(max_logit_scale)
         start = min(max(math.log(logit_scale), 0.0), self.max_log_scale)
         self.log_scale = nn.Parameter(torch.tensor(start))
@@ -114,6 +119,8 @@ class GeoBridge(nn.Module):
         }
         if self.text is not None and batch.tokens is not None:
             descriptors[TEXT] = self.encode_text(batch.tokens)
+        if self.points is not None and batch.points is not None:
+            descriptors[POINTS] = self.points(batch.points, batch.present[POINTS])
         return descriptors
 
     def encode_image(self, view: View, image: Tensor) -> Tensor:

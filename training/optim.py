@@ -26,20 +26,22 @@ _RESIDUAL_BLOCK = re.compile(r"(?:^|\.)layer(\d)\.(\d+)\.")
 _HEAD = re.compile(r"(?:^|\.)(ln_post|ln_final|attnpool|attn_pool|proj$|text_projection)")
 _STEM = re.compile(r"(?:^|\.)(conv\d|bn\d|ln_pre|class_embedding|positional_emb|token_emb|cls_emb)")
 _IMAGE_TOWER = re.compile(r"images\.(\w+)\.")
+_ONE_RATE = ("temperature", "points")
+"""Always learn, whatever is frozen, at the rate of the output."""
 _NOT_DECAYED = ("positional_embedding", "class_embedding", "cls_emb")
 
 
 def tower_of(name: str) -> str:
-    """Which tower a weight belongs to: a view, "text" or "temperature"."""
+    """Which tower a weight belongs to: a view, "text", "points" or "temperature"."""
     image = _IMAGE_TOWER.match(name)
-    return image[1] if image else "text" if name.startswith("text.") else "temperature"
+    return image[1] if image else "temperature" if "." not in name else name.partition(".")[0]
 
 
 def depths(model: nn.Module) -> dict[str, int | None]:
     """How far every weight is from its tower's output; None in a tower of unknown parts."""
     found: dict[str, int | None] = {}
     for tower, names in _by_tower(model).items():
-        if tower == "temperature":
+        if tower in _ONE_RATE:
             found |= dict.fromkeys(names, 0)
         else:
             found |= _tower_depths(names)
@@ -57,7 +59,7 @@ def freeze(model: nn.Module, optim: OptimConfig) -> None:
     """
     if optim.trained_blocks:
         for tower, names in _by_tower(model).items():
-            if tower not in ("text", "temperature"):
+            if tower != "text" and tower not in _ONE_RATE:
                 _check_blocks(tower, names, optim.trained_blocks)
     depth_of = depths(model)
     for name, weight in model.named_parameters():

@@ -2,6 +2,8 @@
 
 rng.cpu, rng.cuda     [processes, bytes] states of the random generators
 moment.KEY.WEIGHT     of the optimiser, by the names of its weights
+points.WEIGHT         of the tower of points, which is no part of the network that is evaluated
+estimator*            of GeoLink's estimators: their weights and their optimiser's moments
 live.WEIGHT           what learns, where `weights` are its averages
 scaler                scale, steps since it grew, and steps skipped in a row: half precision
 mined.*               neighbours by similarity, and the step before which they were found
@@ -16,14 +18,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from geobridge.onboard.errors import DataError
-
-from .checkpoint import copy_into, own_tensors
+from .checkpoint import copy_into, is_of_points, own_tensors
 from .distributed import World, gather
+from .model import GeoBridge
+from .moments import moments_of, restore_moments, under
 from .runs.mined import Mined
 
 if TYPE_CHECKING:
     from .learner import Learner
+
+_MOMENT = "moment."
 
 
 def weights_of(learner: Learner) -> dict[str, Tensor]:
@@ -35,10 +39,9 @@ def weights_of(learner: Learner) -> dict[str, Tensor]:
 def state_of(learner: Learner, mined: Mined | None = None) -> dict[str, Tensor]:
     """All that `restore` needs beside `weights_of`; every process must ask for it."""
     state = {f"rng.{kind}": states for kind, states in _random_states(learner.world).items()}
-    name_of = {id(weight): name for name, weight in learner.trained.items()}
-    for weight, moments in learner.optimizer.state.items():
-        for key, value in moments.items():
-            state[f"moment.{key}.{name_of[id(weight)]}"] = value
+    state |= moments_of(learner.optimizer, learner.trained, _MOMENT) | _points(learner.model)
+    if learner.terms:
+        state |= learner.terms.state()
     if learner.average:
         state |= {f"live.{name}": tensor.detach() for name, tensor in learner.average.live.items()}
     if learner.scaler.is_enabled():
@@ -76,8 +79,11 @@ def restore(
     if learner.average:
         live = {name: tensor.detach() for name, tensor in learner.average.live.items()}
         learner.average.restore(live)
-        copy_into(live, _under("live.", state), path)
-    _restore_moments(learner, state, path)
+        copy_into(live, under("live.", state), path)
+    copy_into(_points(learner.model), {n: t for n, t in state.items() if is_of_points(n)}, path)
+    restore_moments(learner.optimizer, learner.trained, _MOMENT, state, path)
+    if learner.terms:
+        learner.terms.restore(state, path)
     if learner.scaler.is_enabled():
         scale, growth, skipped = state["scaler"].tolist()
         told = {"scale": scale, "_growth_tracker": int(growth)}
@@ -86,18 +92,8 @@ def restore(
     _restore_random(learner.world, state)
 
 
-def _restore_moments(learner: Learner, state: Mapping[str, Tensor], path: Path) -> None:
-    weights = [w for group in learner.optimizer.param_groups for w in group["params"]]
-    name_of = {id(weight): name for name, weight in learner.trained.items()}
-    order = {name_of[id(weight)]: index for index, weight in enumerate(weights)}
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key_and_name, value in _under("moment.", state).items():
-        key, _, name = key_and_name.partition(".")
-        if name not in order:
-            raise DataError(f"{path}: does not fit the model: has an unknown {name}")
-        moments.setdefault(order[name], {})[key] = value.clone()
-    groups = learner.optimizer.state_dict()["param_groups"]
-    learner.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+def _points(model: GeoBridge) -> dict[str, Tensor]:
+    return {n: tensor.detach() for n, tensor in model.state_dict().items() if is_of_points(n)}
 
 
 def _random_states(world: World) -> dict[str, Tensor]:
@@ -116,7 +112,3 @@ def _restore_random(world: World, state: Mapping[str, Tensor]) -> None:
     torch.set_rng_state(own["rng.cpu"])
     if world.device.type == "cuda":
         torch.cuda.set_rng_state(own["rng.cuda"], world.device)
-
-
-def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}

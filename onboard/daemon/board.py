@@ -32,6 +32,8 @@ class Board:
     hottest_c: float | None = None
     differences: tuple[str, ...] = ()
     """Parameters of the autopilot that are not as wanted."""
+    objection: str | None = None
+    """What the autopilot has against the positions it is sent."""
     last_frame: Frame | None = None
     last_outcome: Fix | Rejection | None = None
     last_fix: Fix | None = None

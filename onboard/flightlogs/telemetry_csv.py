@@ -57,10 +57,12 @@ class TelemetryLog:
 
     samples: tuple[Telemetry, ...]
     files: tuple[str, ...] | None = None
+    max_gap_ns: int | None = None
+    """Silence over which nothing is interpolated; None where silences were refused on reading."""
 
     def at(self, t_ns: int) -> Telemetry:
-        """Interpolated; outside the log its first or last sample under that sample's own time."""
-        return sample_at(self.samples, t_ns)
+        """Interpolated; outside the log and in silences the nearest sample under its own time."""
+        return sample_at(self.samples, t_ns, self.max_gap_ns)
 
     def times_by_file(self) -> dict[str, int] | None:
         """When each picture was taken, in nanoseconds, where the log names pictures."""

@@ -23,6 +23,7 @@ from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
 from ..views import View
+from .alignment import Alignment, Imagery
 from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
@@ -36,7 +37,7 @@ from .reckoning import Reckoning
 from .rectify import Patch
 from .search import Believed, Search, believed
 from .told import Below, trusted
-from .verify import Alignment, Imagery, verify
+from .verify import verify
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,8 @@ class Localizer:
         if last is not None and t_ns <= last.frame.t_capture_ns:
             return Rejection(t_ns, Reason.OUT_OF_ORDER, "frame is not newer than the last one")
         telemetry = trusted(telemetry)
-        below = self._below(t_ns)
+        prior = believed(telemetry.prior or self._prior, self.local)
+        below = self._below(t_ns, prior)
         prepared = prepare(frame, telemetry, self.camera, self.config.prepare, below)
         if isinstance(prepared, Rejection):
             return prepared
@@ -152,7 +154,6 @@ class Localizer:
         self._on_stage("prepare")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
-        prior = believed(telemetry.prior or self._prior, self.local)
         found = self.retrieve(prepared, t_ns, expected, prior)
         if isinstance(found, Rejection):
             return found
@@ -211,12 +212,14 @@ class Localizer:
         several = len(prepared.hypotheses) > 1
         return (self._settled,) if several and expected is not None else prepared.hypotheses
 
-    def _below(self, t_ns: int) -> Below | None:
-        """The heights of the bundle, and where on them the vehicle is expected."""
+    def _below(self, t_ns: int, prior: Believed | None) -> Below | None:
+        """The heights of the bundle, and where on them the vehicle is expected, or said to be."""
         if self._terrain is None:
             return None
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
-        return Below(self._terrain, (expected.east_m, expected.north_m) if expected else None)
+        if expected is not None:
+            return Below(self._terrain, (expected.east_m, expected.north_m))
+        return Below(self._terrain, told=(*prior.at_m, prior.sigma_m) if prior else None)
 
     def _ground(
         self, t_ns: int, prepared: Prepared, supposed: Sequence[Hypothesis]
@@ -243,12 +246,12 @@ class Localizer:
         """The patch, and as it would be under other headings and heights, against the imagery."""
         footprint_m = found.footprint_m * self.config.verify.footprint_ratio
 
-        def rectify(heading_error_deg: float, scale: float) -> Patch | None:
-            if (heading_error_deg, scale) == (0.0, 0.0):
+        def rectify(heading_error_deg: float, scale: float, coarser: int) -> Patch | None:
+            if (heading_error_deg, scale, coarser) == (0.0, 0.0, 1):
                 return found.patch
             further = found.hypothesis.further(heading_error_deg, scale)
             return prepared.rectify(
-                footprint_m, self.gsd_m, further.heading_offset_deg, further.scale
+                footprint_m, self.gsd_m * coarser, further.heading_offset_deg, further.scale
             )
 
         centres_m = self._search.centres_m(found.candidates)
@@ -334,6 +337,12 @@ def open_localizer(
     )
     index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
     terrain = Terrain.open(bundle)
+    if terrain is None:
+        log.warning(
+            "%s: no terrain; where nothing else is told, the height above home is taken for the"
+            " height above ground, and over hills there is no fix",
+            bundle_path,
+        )
     return Localizer(
         bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior, terrain
     )

@@ -18,6 +18,9 @@ POSITIVE, NEITHER, NEGATIVE = 1, -1, 0
 TEXT = "text"
 """The side of a place that is no view."""
 
+POINTS = "points"
+"""The side of a place that is its geometry."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -26,13 +29,17 @@ class Batch:
     Args:
         images: view to [b, H, W, 3] uint8, preprocessed; zeros where a place lacks the view. A wide
             panorama is wider than the rest.
-        present: by side, a view's value or "text": [b] which rows have it.
+        present: by side, a view's value, "text" or, where there are any, "points": [b] which rows
+            have it.
         texts: [b], empty where there is none.
         relation: [b, B] what each place of the batch of all processes is to these rows: `POSITIVE`,
             `NEITHER` or `NEGATIVE`; a row is its own positive.
         names: [b] of the places, for evidence.
         unreadable: one line for every picture of these rows that could not be read, with its path
             and why.
+        points: [b, P, 3] float32, metres east, north and up of the middle of each place's ground,
+            each spread evenly over its cloud from the first points on; zeros where a row has none.
+            None where training goes without.
     """
 
     images: Mapping[View, Image]
@@ -41,6 +48,7 @@ class Batch:
     relation: npt.NDArray[np.int8]
     names: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
+    points: npt.NDArray[np.float32] | None = None
 
 
 class BatchSource(Protocol):

@@ -29,11 +29,14 @@ ALL_EDGES: Edges = tuple(combinations(SIDES, 2))
 
 @dataclass(frozen=True)
 class Look:
-    """The encoder input of the views that there are, the text, and what could not be read."""
+    """The encoder input of the views that there are, the text, what could not be read, and how the
+    place was turned.
+    """
 
     images: Mapping[View, Image]
     text: str
     unreadable: tuple[str, ...]
+    turn: Turn
 
 
 def look(
@@ -81,7 +84,7 @@ def look(
             own = np.random.default_rng(seeds[VIEW_CODES[view]])
             image = another_sensor(image, own, augment.appearance)
         images[view] = image
-    return Look(images, turn.words(text, rewriting), tuple(unreadable))
+    return Look(images, turn.words(text, rewriting), tuple(unreadable), turn)
 
 
 def kept_sides(

@@ -48,6 +48,7 @@ def render(
     footprint_m: float | None = None,
     overlap: float = MOST_OVERLAP,
     shard_size: int = 500,
+    points: bool = False,
 ) -> dict[str, Any]:
     """Render a data set, or go on with one that was begun; counts and rate.
 
@@ -55,14 +56,15 @@ def render(
         out: folder of the data set.
         size_km, raster, dsm, gsd_m: the land, see `Source`.
         count, seed, val, test, block_m, shard_size, footprint_m, overlap: see `Places`.
-        size_px, samples, tilt_deg, weather, photo, depth, rectified: the pictures, see `Style`.
+        size_px, samples, tilt_deg, weather, photo, depth, rectified, points: the pictures, see
+            `Style`.
 
     Raises:
         DataError: a parameter out of range, a folder or map that cannot be used, too many places
             for the land.
     """
     places = Places(count, seed, val, test, block_m, shard_size, footprint_m, overlap)
-    style = Style(size_px, samples, tilt_deg, weather, photo, depth, rectified)
+    style = Style(size_px, samples, tilt_deg, weather, photo, depth, rectified, points)
     _check(places, style)
     source = Source(size_km, raster, dsm, gsd_m)
     folder = ShardedFolder(out, _parameters(source, places, style))
@@ -103,6 +105,8 @@ def _parameters(source: Source, places: Places, style: Style) -> dict[str, Any]:
     """Everything that the bytes of a data set depend on, by option."""
     begun = {"geobridge": version("geobridge-uav"), "count": places.count, "seed": places.seed}
     rest = asdict(places) | asdict(style)
+    if not style.points:
+        del rest["points"]  # sets that were begun before there were any go on
     named = {name.replace("_", "-"): value for name, value in rest.items()}
     return begun | source.parameters() | named
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,6 +39,20 @@ WEATHERS = {
     "hard": Weather(overcast=0.25, haze=0.20, rain=0.20, night=0.20),
 }
 
+CONDITIONS: dict[str, dict[str, float]] = {
+    "noon": {"sun_azimuth_deg": 180.0, "sun_elevation_deg": 58.0, "visibility_m": 20_000.0},
+    "morning": {"sun_azimuth_deg": 105.0, "sun_elevation_deg": 24.0, "visibility_m": 12_000.0},
+    "dusk": {"sun_azimuth_deg": 268.0, "sun_elevation_deg": 4.0, "visibility_m": 10_000.0},
+    "clouds": {"broken_clouds": 0.4, "sun_azimuth_deg": 205.0, "sun_elevation_deg": 48.0},
+    "overcast": {"overcast": 0.9, "sun_elevation_deg": 40.0, "visibility_m": 8_000.0},
+    "haze": {"overcast": 0.3, "sun_elevation_deg": 30.0, "visibility_m": 1_200.0},
+    "fog": {"overcast": 1.0, "sun_elevation_deg": 25.0, "visibility_m": 400.0},
+    "drizzle": {"overcast": 0.9, "rain": 0.3, "sun_elevation_deg": 30.0, "visibility_m": 4_000.0},
+    "rain": {"overcast": 1.0, "rain": 0.9, "sun_elevation_deg": 22.0, "visibility_m": 1_500.0},
+    "night": {"sun_elevation_deg": -18.0, "visibility_m": 8_000.0},
+}
+"""Weathers and times of day in which every picture on the ground is alike."""
+
 
 @dataclass(frozen=True)
 class Epochs:
@@ -65,6 +79,13 @@ class Epochs:
             seed=int(seeds[1]),
         )
         return cls(satellite, today)
+
+
+def day_of(rng: np.random.Generator, epoch: Day, weather: str) -> Day:
+    """Of one picture on the ground: drawn from one of `WEATHERS`, or as `CONDITIONS` has it."""
+    if weather in WEATHERS:
+        return draw_day(rng, epoch, WEATHERS[weather])
+    return replace(epoch, **CONDITIONS[weather])  # type: ignore[arg-type]
 
 
 def draw_day(rng: np.random.Generator, epoch: Day, weather: Weather) -> Day:

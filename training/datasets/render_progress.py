@@ -6,7 +6,9 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TypeVar
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +22,12 @@ class Progress:
         self.count, self.done = count, 0
         self._start = self._said = time.monotonic()
 
-    def over(self, lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def over(self, items: Iterable[T]) -> Iterator[T]:
         """Pass them on."""
-        for line in lines:
+        for item in items:
             self.done += 1
             self._say()
-            yield line
+            yield item
 
     def _say(self) -> None:
         now = time.monotonic()

@@ -34,15 +34,17 @@ class ShardedFolder:
     Args:
         folder: new, empty, or begun with the same parameters.
         parameters: everything that its bytes depend on, as JSON values by option.
+        record: name of the file that keeps them.
 
     Raises:
         DataError: the folder holds something else, was begun with other parameters, or cannot be
             written.
     """
 
-    def __init__(self, folder: Path, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, parameters: Mapping[str, Any], record: str = RECORD) -> None:
         self.folder = folder
         self._parameters = parameters
+        self._record = record
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._check()
@@ -68,8 +70,10 @@ class ShardedFolder:
         """
         try:
             self._check()
-            if not (self.folder / RECORD).exists():
-                write_text(self.folder / RECORD, json.dumps(self._parameters, indent=1) + "\n")
+            if not (self.folder / self._record).exists():
+                write_text(
+                    self.folder / self._record, json.dumps(self._parameters, indent=1) + "\n"
+                )
         except OSError as error:
             raise DataError(f"{error.filename or self.folder}: {error.strerror}") from None
 
@@ -93,6 +97,18 @@ class ShardedFolder:
         shutil.rmtree(staging)
         write_text(self._lines_of(shard), "".join(_line(line) for line in lines))
 
+    def lines(self, shard: str) -> Lines:
+        """What was written of a shard.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        path = self._lines_of(shard)
+        try:
+            return [json.loads(line) for line in path.read_bytes().splitlines()]
+        except ValueError:
+            raise DataError(f"{path}: damaged; delete it and run the command again") from None
+
     def finish(self, shards: Mapping[str, list[str]]) -> None:
         """Put together the texts and the metadata of each split from its shards, in order."""
         for split, names in shards.items():
@@ -100,19 +116,19 @@ class ShardedFolder:
                 write_file(
                     self.folder / split / "metadata.jsonl", partial(self._join, names, _metadata)
                 )
-            if any(_text(line) for name in names for line in self._read(name)):
+            if any(_text(line) for name in names for line in self.lines(name)):
                 write_file(self.folder / split / "text.jsonl", partial(self._join, names, _text))
 
     def _check(self) -> None:
-        if (self.folder / RECORD).exists():
+        if (self.folder / self._record).exists():
             self._compare(self._parameters)
             return
-        (self.folder / f"{TEMPORARY_PREFIX}{RECORD}").unlink(missing_ok=True)
+        (self.folder / f"{TEMPORARY_PREFIX}{self._record}").unlink(missing_ok=True)
         for other in self.folder.iterdir():
             raise DataError(f"{self.folder}: holds {other.name!r} and is no data set; take another")
 
     def _compare(self, parameters: Mapping[str, Any]) -> None:
-        path = self.folder / RECORD
+        path = self.folder / self._record
         try:
             begun = json.loads(path.read_text())
         except (OSError, ValueError):
@@ -129,19 +145,12 @@ class ShardedFolder:
     def _lines_of(self, shard: str) -> Path:
         return self.folder / "shards" / f"{shard}.jsonl"
 
-    def _read(self, shard: str) -> Lines:
-        path = self._lines_of(shard)
-        try:
-            return [json.loads(line) for line in path.read_bytes().splitlines()]
-        except ValueError:
-            raise DataError(f"{path}: damaged; delete it and run the command again") from None
-
     def _join(
         self, names: list[str], part: Callable[[dict[str, Any]], dict[str, Any]], path: Path
     ) -> None:
         with path.open("w", encoding="utf-8") as file:
             for name in names:
-                file.writelines(_line(part(line)) for line in self._read(name) if part(line))
+                file.writelines(_line(part(line)) for line in self.lines(name) if part(line))
 
 
 def _metadata(line: dict[str, Any]) -> dict[str, Any]:

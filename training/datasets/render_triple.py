@@ -5,6 +5,8 @@
     <folder>/street/<id>.jpg        panorama, its heading in the middle; or a photo
     <folder>/depth/<view>/<id>.npz  on request: `distance_m` [H, W] and `points_m` [H, W, 3], metres
                                     east, north, up of the middle of the place; float16
+    <folder>/points/<id>.npz        on request: `xyz` [N, 3] the exact geometry of the place on the
+                                    drone's day, metres east, north, up of its middle; float32
 
 Distances are along the ray through the middle of every pixel, infinite where there is sky, and
 points lie where that ray ends. A satellite's begin at a level above everything, and its points are
@@ -28,6 +30,7 @@ from geobridge.onboard.camera import Camera
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.localization.prepare import Prepared
 from geobridge.onboard.records import Attitude, Image
+from geobridge.onboard.simulation.land.raster import Floats
 from geobridge.onboard.simulation.render.day import Day
 from geobridge.onboard.simulation.render.scenery import Place, Setting, on_day
 from geobridge.onboard.simulation.render.views import (
@@ -41,10 +44,10 @@ from geobridge.onboard.simulation.render.views import (
 from geobridge.onboard.simulation.state import State
 
 from .render_blocks import Spot
+from .render_cloud import exact_cloud
 from .render_days import (
-    WEATHERS,
     Epochs,
-    draw_day,
+    day_of,
     draw_drone,
     draw_optics,
     draw_satellite,
@@ -83,10 +86,11 @@ class Style:
         size_px: height of every picture.
         samples: rays across each pixel, one of `SAMPLES`.
         tilt_deg: how far from straight down a drone may look.
-        weather: one of `WEATHERS`.
+        weather: one of `WEATHERS` or `CONDITIONS`.
         photo: plain street photos instead of panoramas.
         depth: distances and points of every view as well.
         rectified: drone pictures as flight cuts them out: north up, by sensors that err.
+        points: the geometry of every place as well.
     """
 
     size_px: int
@@ -96,6 +100,7 @@ class Style:
     photo: bool
     depth: bool
     rectified: bool
+    points: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,8 @@ def render_triple(
         _write_picture(folder / view / f"{order.name}.jpg", shot.image)
         if style.depth:
             _write_depth(folder / "depth" / view / f"{order.name}.npz", shot, scene.middle_m)
+    if style.points:
+        _write_points(folder / "points" / f"{order.name}.npz", scene.points_m())
     lat_deg, lon_deg = land.place.frame.to_geodetic(scene.middle_m[:2])
     return {
         "id": order.name,
@@ -149,7 +156,7 @@ class _Scene:
         self, place: Place, order: Order, epochs: Epochs, style: Style, rng: np.random.Generator
     ) -> None:
         self._place, self._spot, self._epochs, self._style = place, order.spot, epochs, style
-        self._rng, self._weather = rng, WEATHERS[style.weather]
+        self._rng = rng
         self._seed = int(rng.integers(2**31))
         up_m = float(place.ground_amsl_m((order.spot.east_m, order.spot.north_m)))
         self.middle_m = (order.spot.east_m, order.spot.north_m, up_m)
@@ -165,7 +172,7 @@ class _Scene:
         return shot, truth | {"day": _told(day)}
 
     def drone(self) -> Taken:
-        day = draw_day(self._rng, self._epochs.today, self._weather)
+        day = day_of(self._rng, self._epochs.today, self._style.weather)
         style = self._style
         camera, state = draw_drone(
             self._rng,
@@ -208,7 +215,7 @@ class _Scene:
         return np.zeros_like(image) if patch is None else patch.image
 
     def street(self, east_m: float, north_m: float, heading_deg: float) -> Taken:
-        day = draw_day(self._rng, self._epochs.today, self._weather)
+        day = day_of(self._rng, self._epochs.today, self._style.weather)
         size_px, setting = self._style.size_px, self._on(day)
         truth: dict[str, Any] = {"east_m": east_m, "north_m": north_m, "heading_deg": heading_deg}
         if self._style.photo:
@@ -220,6 +227,10 @@ class _Scene:
             shot = panorama(setting, east_m, north_m, heading_deg, 2 * size_px, **self._options())
         eye_m = float(self._place.ground_amsl_m((east_m, north_m))) + EYE_M
         return shot, truth | {"alt_amsl_m": eye_m, "day": _told(day)}
+
+    def points_m(self) -> Floats:
+        """[N, 3] of the ground and what stands on it today."""
+        return exact_cloud(self._on(self._epochs.today), self.middle_m, self._spot.footprint_m)
 
     def _on(self, day: Day) -> Setting:
         return on_day(self._place, day)
@@ -243,6 +254,10 @@ def _write_depth(path: Path, shot: Shot, middle_m: tuple[float, float, float]) -
         "points_m": np.clip(points_m, -_FARTHEST_M, _FARTHEST_M).astype(np.float16),
     }
     _write(path, lambda: np.savez_compressed(path, **arrays))
+
+
+def _write_points(path: Path, points_m: Floats) -> None:
+    _write(path, lambda: np.savez_compressed(path, xyz=points_m.astype(np.float32)))
 
 
 def _write(path: Path, write: Callable[[], object]) -> None:

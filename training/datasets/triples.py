@@ -30,8 +30,11 @@ from geobridge.onboard.views import View
 from ..batches.kin import Kin, with_pairs
 from ..batches.sampling import kin_of, plan_epoch, relation
 from ..config_data import AugmentConfig, BatchesConfig
+from ..config_geolink import GeoLinkConfig
 from ..config_model import PreprocessConfig
-from .batch import TEXT, Batch
+from ..geolink.shown import shown
+from ..geolink.store import PointStore
+from .batch import POINTS, TEXT, Batch
 from .copies import same_pictures
 from .decode import UnreadableError, decode
 from .folder import METADATA, TEXTS, Store
@@ -60,6 +63,8 @@ class TriplesSource:
         neighbours: [N, K] numbers of places that are hard to tell apart, nearest first, or -1.
         edges: pairs of sides that are compared; a place is never left without one that it has.
         variant: of a public data set, as `layouts` has them.
+        geolink: whose point clouds come with the places; they change no picture, no text and no
+            order.
 
     Raises:
         DataError: names the folder or file that is missing or broken.
@@ -79,6 +84,7 @@ class TriplesSource:
         neighbours: Numbers | None = None,
         edges: Edges = ALL_EDGES,
         variant: str = "",
+        geolink: GeoLinkConfig | None = None,
     ) -> None:
         self.folder = folder / split
         self.preprocess = preprocess
@@ -88,6 +94,8 @@ class TriplesSource:
         self.augment = augment or UNCHANGED
         self.neighbours = neighbours
         self.edges = edges
+        self.geolink = geolink or GeoLinkConfig()
+        self.points = PointStore(Path(self.geolink.points)) if self.geolink.points else None
         self.store: Store = open_store(folder, split, views, variant)
         self.pictures = {view: frozenset(self.store.names(view)) for view in views}
         pictured = frozenset[str]().union(*self.pictures.values())
@@ -154,13 +162,18 @@ class TriplesSource:
         present = {
             view.value: np.array([view in each.images for each in looks]) for view in self.pictures
         }
+        present[TEXT] = np.array([bool(text) for text in texts])
+        clouds = self._clouds(names, looks, step, first) if self.points else None
+        if clouds is not None:
+            present[POINTS] = np.array([cloud.any() for cloud in clouds])
         return Batch(
             {view: self._stacked(view, looks) for view in self.pictures},
-            present | {TEXT: np.array([bool(text) for text in texts])},
+            present,
             texts,
             relation(self.kin, own, drawn),
             names,
             unreadable,
+            clouds,
         )
 
     def read(self, view: View, name: str) -> Image:
@@ -204,6 +217,19 @@ class TriplesSource:
             self.edges,
         )
 
+    def _clouds(
+        self, names: Sequence[str], looks: Sequence[Look], step: int, first: int
+    ) -> npt.NDArray[np.float32]:
+        """[b, P, 3], turned as the pictures; zeros where there are none, or none shown."""
+        assert self.points is not None
+        rows = np.zeros((len(names), self.geolink.count, 3), np.float32)
+        for at, (name, each) in enumerate(zip(names, looks, strict=True)):
+            rng = np.random.default_rng([self.seed, _CLOUD, step, first + at])
+            is_shown = rng.random() >= self.geolink.missing
+            if is_shown and (cloud := self.points.read(name, rng)) is not None:
+                rows[at] = shown(cloud, each.turn, self.geolink, rng)
+        return rows
+
     def _stacked(self, view: View, looks: Sequence[Look]) -> Image:
         spec = self.preprocess.spec_of(view)
         rows = np.zeros((len(looks), spec.height_px, spec.width_px, 3), np.uint8)
@@ -239,5 +265,6 @@ class TriplesSource:
         return self.__dict__ | {"kin": self.kin, "_plan": None}
 
 
-_LOOK = 31
-"""Sets what is drawn for the looks of places apart from all else that the seed draws."""
+_LOOK, _CLOUD = 31, 32
+"""Set what is drawn for the looks of places, and for their clouds, apart from all else that the
+seed draws."""

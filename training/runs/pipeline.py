@@ -40,6 +40,7 @@ class TensorBatch:
             no texts.
         relation: [b, B] int8 to every place of all processes.
         names, unreadable: as in `Batch`.
+        points: [b, P, 3] as in `Batch`, or None.
     """
 
     images: Mapping[View, Tensor]
@@ -48,6 +49,7 @@ class TensorBatch:
     relation: Tensor
     names: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    points: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -73,6 +75,7 @@ class TensorBatch:
             present={side: change(mask) for side, mask in self.present.items()},
             tokens=None if self.tokens is None else change(self.tokens),
             relation=change(self.relation),
+            points=None if self.points is None else change(self.points),
         )
 
 
@@ -103,6 +106,7 @@ def open_source(settings: TrainConfig) -> BatchSource:
         augment=settings.augment,
         edges=edges_of(settings),
         variant=data.variant,
+        geolink=settings.geolink,
     )
 
 
@@ -169,6 +173,7 @@ class Numbered(Dataset["TensorBatch | GeobridgeError"]):
             torch.from_numpy(batch.relation),
             batch.names,
             batch.unreadable,
+            None if batch.points is None else torch.from_numpy(batch.points),
         )
 
 

@@ -10,7 +10,7 @@ from geobridge.onboard.errors import ConfigError, DataError
 
 from ..config import Edge, TrainConfig
 from ..config_data import AreaConfig, TriplesConfig
-from ..datasets.batch import TEXT, BatchSource
+from ..datasets.batch import POINTS, TEXT, BatchSource
 from ..datasets.triples import TriplesSource
 
 VOCABULARY = 49_408
@@ -28,6 +28,10 @@ def check(settings: TrainConfig) -> None:
     for side in settings.augment.missing:
         if side not in sides:
             raise ConfigError(f"augment.missing.{side}: the model has no such tower")
+    if settings.geolink.points:
+        sides.add(POINTS)
+        if not isinstance(settings.data, TriplesConfig):
+            raise ConfigError("geolink.points: only triples have places that points belong to")
     for edge in objective.edge_weights:
         if not sides >= set(edge.split("-")):
             raise ConfigError(f"objective.edge_weights.{edge}: the model lacks a tower of it")
@@ -61,6 +65,7 @@ def check_paths(settings: TrainConfig) -> None:
         named = {"data.raster": data.raster}
     named["model.start_from"] = settings.model.start_from
     named["distill.teacher"] = settings.distill.teacher
+    named["geolink.points"] = settings.geolink.points
     for key, path in named.items():
         if path and not Path(path).exists():
             raise DataError(f"{key}: {path}: no such file or folder")

@@ -34,6 +34,7 @@ def probe(settings: TrainConfig, source: BatchSource, tell: bool = True) -> None
     if not isinstance(source, TriplesSource):
         return
     _check_sides(settings, source)
+    _check_points(settings, source, tell)
     _check_pictures(source)
     for split in ("val", "test"):
         if folder := folder_of(settings, split):
@@ -55,6 +56,24 @@ def _check_sides(settings: TrainConfig, source: TriplesSource) -> None:
             f"{source.folder}: no place has a text (text.jsonl), the text tower would learn"
             f" nothing; set model.{TEXT}_tower=false"
         )
+
+
+def _check_points(settings: TrainConfig, source: TriplesSource, tell: bool) -> None:
+    """Enough places have points; the others are counted and some of them named."""
+    if source.points is None:
+        return
+    without = sorted(set(source.names) - source.points.names)
+    if not without:
+        return
+    share = 1.0 - len(without) / source.places
+    found = (
+        f"{settings.geolink.points}: {source.places - len(without)} of {source.places} places have"
+        f" points, none {', '.join(without[:3])}{' and others' if len(without) > 3 else ''}"
+    )
+    if not share >= settings.geolink.min_share or share == 0.0:
+        raise DataError(f"{found}; geolink.min_share is {settings.geolink.min_share:g}")
+    if tell:
+        log.warning("%s; these train as without", found)
 
 
 def _check_pictures(source: TriplesSource) -> None:
