@@ -62,6 +62,8 @@ below OUT, and a table over all of them. docs/replay.md is a tour.
     )
     add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the results")
     add("--rate-hz", type=positive, metavar="R", help="pictures per second of a folder")
+    text = "when the video began, in seconds since the first row of a log on another clock"
+    add("--video-at", dest="video_at_s", type=finite, metavar="S", help=text)
     _what(parser)
     as_json(parser)
 

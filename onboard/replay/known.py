@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import VerifyConfig
+from ..localization.alignment import Alignment, Imagery, Rectifier
 from ..localization.pose import Pose
-from ..localization.verify import Alignment, Imagery, Rectifier
 from ..records import Image, Mask
 from ..retrieval.encoder import Encoder
 
@@ -142,7 +142,7 @@ def known_verify(verify: Verify, known: Known) -> Verify:
         config: VerifyConfig,
         hints_m: Sequence[tuple[float, float]] = (),
     ) -> Alignment | None:
-        patch = rectify(0.0, 0.0)
+        patch = rectify(0.0, 0.0, 1)
         seen = () if patch is None else (patch.image, patch.valid)
         places = (np.asarray(where, float).reshape(-1, 2) for where in (centres_m, hints_m))
         return known.ask(

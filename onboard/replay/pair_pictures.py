@@ -57,7 +57,9 @@ def _opened(folder: Path) -> tuple[Flight, ReferenceImagery, LocalFrame]:
 def source_of(told: Mapping[str, Any]) -> Source:
     """What `paths_of` was made from."""
     telemetry, truth = (Path(told[name]) if told[name] else None for name in ("telemetry", "truth"))
-    return Source(told["log"], told["frames"], telemetry, truth, told["rate_hz"])
+    return Source(
+        told["log"], told["frames"], telemetry, truth, told["rate_hz"], told["video_at_s"]
+    )
 
 
 def paths_of(source: Source, bundle: Path) -> dict[str, Any]:
@@ -68,7 +70,11 @@ def paths_of(source: Source, bundle: Path) -> dict[str, Any]:
 
     names = ("log", "frames", "telemetry", "truth")
     paths: dict[str, Any] = {name: absolute(getattr(source, name)) for name in names}
-    return paths | {"bundle": absolute(bundle), "rate_hz": source.rate_hz}
+    return paths | {
+        "bundle": absolute(bundle),
+        "rate_hz": source.rate_hz,
+        "video_at_s": source.video_at_s,
+    }
 
 
 def _beside(frame: Frame, shown: Shown, imagery: ReferenceImagery, local: LocalFrame) -> bytes:

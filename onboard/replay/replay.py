@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def replay(
     truth: Sequence[Path] = (),
     configs: Sequence[Path] = (),
     rate_hz: float | None = None,
+    video_at_s: float | None = None,
     from_s: float = 0.0,
     to_s: float | None = None,
     without_gnss_after_s: float | None = None,
@@ -65,6 +67,8 @@ def replay(
         truth: table of true positions of each flight, see `flightlogs.truth_csv`.
         configs: TOML with `camera` and `localizer` tables, and `trusted_keys`; each of several.
         rate_hz: pictures per second of a folder whose telemetry does not name them.
+        video_at_s: when the video began, in seconds since the first row of a log that counts
+            otherwise.
         from_s: first moment, in seconds since the first frame.
         to_s: last moment.
         without_gnss_after_s: from then on telemetry says nothing that came of GNSS.
@@ -83,7 +87,8 @@ def replay(
     if to_s is not None and not to_s > from_s:
         raise DataError(f"--to {to_s:g} s: expected a moment after --from {from_s:g} s")
     require_matplotlib()
-    sources = _sources(logs, frames, telemetry, truth, rate_hz)
+    sources = _sources(logs, frames, telemetry, truth)
+    sources = [replace(each, rate_hz=rate_hz, video_at_s=video_at_s) for each in sources]
     flown_with = variants(bundles, configs, overrides)
     if expect is not None and len(sources) * len(flown_with) > 1:
         raise DataError("--expect: expected one flight with one bundle and one configuration")
@@ -114,13 +119,12 @@ def _sources(
     frames: Sequence[str],
     telemetry: Sequence[Path],
     truth: Sequence[Path],
-    rate_hz: float | None,
 ) -> list[Source]:
     for option, given in (("frames", frames), ("telemetry", telemetry), ("truth", truth)):
         if len(given) not in (0, len(logs)):
             counted = f"{len(logs)} flights and {len(given)} of them"
             raise DataError(f"--{option}: expected one for each flight in their order, {counted}")
-    return [Source(*of_one, rate_hz) for of_one in zip_longest(logs, frames, telemetry, truth)]
+    return [Source(*of_one) for of_one in zip_longest(logs, frames, telemetry, truth)]
 
 
 def _folder(out: Path, flight: Sequence[str], variant: str) -> Path:

@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from .. import durable
 from ..geodesy import LocalFrame
+from ..localization.alignment import Imagery
 from ..localization.localizer import Localizer
-from ..localization.verify import Imagery
 from ..manifest import ImageryEntry
 from ..records import Image
 from .album import Pictured
