@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from xml.sax.saxutils import escape
@@ -16,6 +17,10 @@ _KML_STYLES = (("truth", "ff00ccff"), ("fixes", "ffff6b0b"))
 """Alpha, blue, green, red."""
 KML_FIXES = 5000
 """Fixes that are marked one by one; of more, every so many."""
+
+_FIXED = ("lat_deg", "lon_deg", "horiz_accuracy_m")
+_POINT = ("horiz_accuracy_m", "error_m", "score", "height_agl_m")
+"""What is told of a point."""
 
 Runs = list[list[tuple[float, float]]]
 """Latitude and longitude in degrees, run after run without a gap."""
@@ -98,18 +103,19 @@ def _points(columns: Columns) -> Iterator[dict[str, object]]:
     fixed = columns.is_fix
     lat_deg = np.where(fixed, columns["lat_deg"], columns["truth_lat_deg"])
     lon_deg = np.where(fixed, columns["lon_deg"], columns["truth_lon_deg"])
-    shown = ("horiz_accuracy_m", "error_m", "score", "height_agl_m")
-    values = {name: columns[name] for name in shown}
-    for row in np.flatnonzero(np.isfinite(lat_deg)):
-        said = {name: round(float(column[row]), 3) for name, column in values.items()}
+    rows = np.flatnonzero(np.isfinite(lat_deg))
+    places = zip(lat_deg[rows].tolist(), lon_deg[rows].tolist(), strict=True)
+    shown = np.stack([columns.elapsed_s, *(columns[name] for name in _POINT)], axis=1)[rows]
+    said = shown.round(3).tolist()
+    for row, place, values in zip(rows.tolist(), places, said, strict=True):
+        named = zip(("time_s", *_POINT), values, strict=True)
         yield {
             "type": "Feature",
-            "geometry": {"type": "Point", "coordinates": _lon_lat(lat_deg[row], lon_deg[row])},
+            "geometry": {"type": "Point", "coordinates": _lon_lat(*place)},
             "properties": {
-                "time_s": round(float(columns.elapsed_s[row]), 3),
                 "frame": columns.frames[row],
                 "outcome": KINDS[columns.kinds[row]],
-                **{name: value for name, value in said.items() if np.isfinite(value)},
+                **{name: value for name, value in named if not math.isnan(value)},
             },
         }
 
@@ -132,22 +138,24 @@ def _kml_lines(style: str, runs: Runs) -> str:
 
 def _kml_fixes(columns: Columns) -> Iterator[str]:
     rows = np.flatnonzero(columns.is_fix)
-    for row in rows[:: max(1, -(-len(rows) // KML_FIXES))]:
-        said = f"{columns.frames[row]}, 1 sigma {columns['horiz_accuracy_m'][row]:.1f} m"
-        at = f"{columns['lon_deg'][row]:.8f},{columns['lat_deg'][row]:.8f}"
+    rows = rows[:: max(1, -(-len(rows) // KML_FIXES))]
+    values = zip(*(columns[name][rows].tolist() for name in _FIXED), strict=True)
+    for row, (lat_deg, lon_deg, sigma_m) in zip(rows.tolist(), values, strict=True):
+        said = f"{columns.frames[row]}, 1 sigma {sigma_m:.1f} m"
         yield (
             f"<Placemark><description>{escape(said)}</description><styleUrl>#fixes</styleUrl>"
-            f"<Point><coordinates>{at}</coordinates></Point></Placemark>"
+            f"<Point><coordinates>{lon_deg:.8f},{lat_deg:.8f}</coordinates></Point></Placemark>"
         )
 
 
 def _gpx_segments(columns: Columns, lat: str, lon: str, unix_offset_ns: int | None) -> str:
     segments = []
     for rows in _unbroken(columns, lat):
+        values = (each[rows].tolist() for each in (columns[lat], columns[lon], columns.t_ns))
         points = "".join(
-            f'<trkpt lat="{columns[lat][row]:.8f}" lon="{columns[lon][row]:.8f}">'
-            f"{_gpx_time(int(columns.t_ns[row]), unix_offset_ns)}</trkpt>"
-            for row in rows
+            f'<trkpt lat="{lat_deg:.8f}" lon="{lon_deg:.8f}">'
+            f"{_gpx_time(t_ns, unix_offset_ns)}</trkpt>"
+            for lat_deg, lon_deg, t_ns in zip(*values, strict=True)
         )
         segments.append(f"<trkseg>{points}</trkseg>")
     return "".join(segments)

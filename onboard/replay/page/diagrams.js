@@ -2,7 +2,7 @@
 // Errors, honesty, calibration: small diagrams, drawn once and when the window changes.
 
 function frameOfDiagram(canvas, xTitle, yTitle) {
-  const { pen, width, height } = sheet(canvas), box = { left: 44, right: width - 10, top: 8, bottom: height - 34 };
+  const { pen, width, height } = sheet(canvas), box = { left: 54, right: width - 16, top: 8, bottom: height - 34 };
   pen.strokeStyle = colours.line;
   pen.strokeRect(box.left, box.top, box.right - box.left, box.bottom - box.top);
   pen.fillStyle = colours.dim;

@@ -24,22 +24,31 @@ function drawLanes() {
   cursor(pen, width, height - 22);
 }
 
-// The rarer outcome of a pixel is what is to be seen: a silence of one frame among a thousand fixes.
+// A pixel is as many frames as fall on it, each kind by its share; what is rare keeps a few pixels.
 function strip(pen, width, y, first, last, title, colour) {
   pen.fillStyle = colours.dim;
   pen.textBaseline = "middle";
   pen.fillText(title, 4, y + STRIP / 2);
-  for (const fixes of [true, false]) {
-    let lastX = -1;
-    for (let i = first; i <= last; i++) {
-      if (isFix(i) !== fixes) continue;
-      const x = fromTime(column.time_s[i], width);
-      if (x - lastX < 0.5 && lastX >= 0) continue;
-      const next = i < last ? fromTime(column.time_s[i + 1], width) : x + 2;
-      pen.fillStyle = colour(i);
-      pen.fillRect(Math.max(LEFT, x), y, Math.max(1, Math.min(next - x, 40)), STRIP);
-      lastX = x;
-    }
+  let shares = new Map(), start = Math.max(LEFT, Math.floor(fromTime(column.time_s[first], width)));
+  for (let i = first; i <= last; i++) {
+    shares.set(colour(i), (shares.get(colour(i)) ?? 0) + 1);
+    const gap = i < last ? column.time_s[i + 1] - column.time_s[i] : 0;
+    const next = i < last && gap < 30 ? Math.floor(fromTime(column.time_s[i + 1], width)) : start + 2;
+    if (next <= start && i < last && gap < 30) continue;
+    stack(pen, start, Math.max(1, next - start), y, shares);
+    start = i < last ? Math.floor(fromTime(column.time_s[i + 1], width)) : next;
+    shares = new Map();
+  }
+}
+
+function stack(pen, x, width, y, shares) {
+  const ordered = [...shares].sort((a, b) => b[1] - a[1]), total = ordered.reduce((sum, [, n]) => sum + n, 0);
+  let top = y;
+  for (const [colour, n] of ordered.reverse()) {
+    const height = Math.max(3, Math.round((STRIP * n) / total));
+    pen.fillStyle = colour;
+    pen.fillRect(x, top, width, Math.min(height, y + STRIP - top));
+    top = Math.min(y + STRIP, top + height);
   }
 }
 
