@@ -34,7 +34,13 @@ from geobridge.training.geolink.store import PointStore
 Floats = npt.NDArray[np.float64]
 Town = Callable[..., Floats]
 Manifest = Callable[..., Path]
-METRIC = {"id": "a", "path": "a.npz", "metres_per_unit": 1.0, "north": True, "footprint_m": 100.0}
+METRIC: dict[str, Any] = {
+    "id": "a",
+    "path": "a.npz",
+    "metres_per_unit": 1.0,
+    "north": True,
+    "footprint_m": 100.0,
+}
 
 
 def entry(**keys: Any) -> Entry:
@@ -102,7 +108,7 @@ def test_every_axis_can_be_up(up: str, make_town: Town) -> None:
     turned = np.empty_like(town)
     turned[:, axis] = sign * town[:, 2]
     turned[:, (axis + 1) % 3], turned[:, (axis + 2) % 3] = town[:, 0], sign * town[:, 1]
-    stood = upright(turned, up)  # type: ignore[arg-type]
+    stood = upright(turned, up)
     np.testing.assert_allclose(stood[:, 2], town[:, 2])
     edges = [np.linalg.det(each[:3]) for each in (turned, stood)]
     assert edges[0] == pytest.approx(edges[1])  # turned, not mirrored
@@ -241,7 +247,7 @@ def not_finite(town: Floats) -> Floats:
     return town
 
 
-BAD = {
+BAD: dict[str, tuple[Callable[[Floats], Floats], dict[str, Any], str]] = {
     "empty": (lambda town: town[:0], {}, "empty"),
     "nan": (not_finite, {}, "375 of 1500 points are not finite"),
     "few": (lambda town: town[:20], {}, "20 points of 20 can be trusted, expected 64"),

@@ -107,7 +107,7 @@ def test_every_process_has_its_part_of_the_same_batch(size: int, geolink_config:
     whole = open_source(load(TrainConfig, geolink_config, ["optim.batch_size=8"])).batch(1)
     assert [name for part in parts for name in part.names] == list(whole.names)
     clouds = [part.points for part in parts]
-    np.testing.assert_array_equal(np.concatenate(clouds), whole.points)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(np.concatenate(clouds), whole.points)
 
 
 if __name__ == "__main__":

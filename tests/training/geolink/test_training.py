@@ -44,6 +44,12 @@ def images(learner: Learner) -> Tensor:
     return torch.cat([w.detach().flatten() for n, w in named if not n.startswith("points.")])
 
 
+def points_of(learner: Learner) -> list[Tensor]:
+    """The weights of the tower of points."""
+    assert learner.model.points
+    return list(learner.model.points.parameters())
+
+
 def reading(name: str) -> list[str]:
     return [*ALL, f'geolink.refinement="{name}"']
 
@@ -51,13 +57,13 @@ def reading(name: str) -> list[str]:
 def test_all_learn_and_tell_what_they_learned(geolink_config: Path) -> None:
     one, (_, batch) = learner(geolink_config, *reading("residual"))
     assert int(batch.present["points"].sum()) < 8  # some of these places have none
-    before = images(one).clone(), [w.detach().clone() for w in one.model.points.parameters()]
+    before = images(one).clone(), [w.detach().clone() for w in points_of(one)]
     told = [one.train_step([batch]).losses[0].edges for _ in range(5)]
     edges = {"points-drone", "points-satellite", "points-street", "points-text"}
     assert told[0].keys() & {"relation", "refinement"} == set()
     assert told[-1].keys() > edges | {"relation", "refinement", "drone-satellite"}
     assert not torch.equal(images(one), before[0])
-    after = list(one.model.points.parameters())
+    after = points_of(one)
     assert all(not torch.equal(a, b.detach()) for a, b in zip(before[1], after, strict=True))
 
 
@@ -84,7 +90,7 @@ def test_chunks_give_the_same_step(name: str, geolink_config: Path) -> None:
         one.train_step([batch])
         other.train_step([batch])
     assert torch.allclose(images(one), images(other), atol=2e-6)
-    pairs = zip(one.model.points.parameters(), other.model.points.parameters(), strict=True)
+    pairs = zip(points_of(one), points_of(other), strict=True)
     assert all(torch.allclose(a, b, atol=2e-6) for a, b in pairs)
 
 
@@ -105,12 +111,12 @@ def test_places_without_points_train_as_before(geolink_config: Path) -> None:
 def test_while_the_points_follow_images_learn_as_without(geolink_config: Path) -> None:
     one, (batch, _) = learner(geolink_config, *STILL, *reading("bottleneck"))
     base, (plain, _) = learner(geolink_config, *STILL, 'geolink.points=""')
-    points = [w.detach().clone() for w in one.model.points.parameters()]
+    points = [w.detach().clone() for w in points_of(one)]
     for _ in range(2):
         one.train_step([batch])
         base.train_step([plain])
     assert torch.allclose(images(one), images(base), atol=1e-6)
-    moved = zip(points, one.model.points.parameters(), strict=True)
+    moved = zip(points, points_of(one), strict=True)
     assert all(not torch.equal(a, b.detach()) for a, b in moved)
     one.train_step([batch])
     base.train_step([plain])
