@@ -109,7 +109,8 @@ and Phi1 (heading) of every picture, and MAP/drone/. Stopped, the same command g
 def _train(parser: ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = """\
-recipes: area, area_foundation, distill, finetune_last3, full, pretrain, tiny
+recipes: area, area_foundation, distill, finetune_last3, full, geobridge_geolink, geolink, pretrain,
+  tiny
 data sets: captions, cvact, cvusa, denseuav, gta-uav, sues200, uav-visloc, university1652, vigor
 """
     text = "TOML file or recipe, with +DATASET for what a public data set needs besides"
