@@ -25,6 +25,7 @@ from ..mavlink.timesync import Timesync
 from ..status.ground import Ground
 from ..status.server import StatusServer
 from ..status.view import View
+from ..trust import Trust
 from .board import Board
 from .continuity import Continuity
 from .daemon import Daemon
@@ -84,7 +85,7 @@ def _fly(config: RunConfig, opened: ExitStack) -> None:
             Path(config.bundle),
             config.localizer,
             config.camera.camera(*daemon.eyes.source.size_px),
-            trusted_keys=config.trusted_keys,
+            trusted_keys=Trust.of_device(config.trusted_keys, config.trust),
             prior=read_prior(Path(config.prior)) if config.prior else None,
         )
         if config.status.port is not None:
