@@ -255,7 +255,7 @@ def read_manifest(folder: Path) -> bytes:
         raw, seal = path.read_bytes(), (folder / SEAL).read_bytes()
     except OSError as error:
         raise BundleError(f"{error.filename}: {error.strerror}") from None
-    if seal != _seal(raw):
+    if seal != seal_of(raw):
         raise BundleError(f"{path}: changed since it was packed, {SEAL} differs")
     return raw
 
@@ -287,8 +287,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest and the digest beside it."""
     raw = manifest_bytes(manifest)
     durable.write_bytes(folder / MANIFEST, raw)
-    durable.write_bytes(folder / SEAL, _seal(raw))
+    durable.write_bytes(folder / SEAL, seal_of(raw))
 
 
-def _seal(raw: bytes) -> bytes:
+def seal_of(raw: bytes) -> bytes:
+    """What stands in the file beside a manifest."""
     return hashlib.sha256(raw).hexdigest().encode() + b"\n"

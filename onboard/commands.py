@@ -393,6 +393,12 @@ COMMANDS = {
         "what a key is for, or what a list says", trusted.keys_show, "geobridge.export.keys:show"
     ),
     "sign": Command("vouch for a bundle", trusted.sign, "geobridge.export.signing:sign"),
+    "install": Command(
+        "bring a bundle aboard", trusted.install, "geobridge.onboard.store.install:install"
+    ),
+    "status": Command(
+        "which bundle flies, and why", trusted.status, "geobridge.onboard.store.install:status"
+    ),
     "verify": Command("check a bundle", encoders.verify, "geobridge.onboard.verify_bundle:verify"),
     "build": Command(
         "make TensorRT plans of a bundle, where it flies",

@@ -1,4 +1,4 @@
-"""Arguments of who vouches for what: keys and sign."""
+"""Arguments of who vouches for what, and what comes aboard: keys, sign, install, status."""
 
 from __future__ import annotations
 
@@ -75,3 +75,32 @@ def sign(parser: ArgumentParser) -> None:
     )
     add("--downgrade-from", type=count, metavar="N", help=text)
     as_json(parser)
+
+
+def install(parser: ArgumentParser) -> None:
+    """Of `geobridge install`."""
+    parser.epilog = """\
+copies a signed bundle into the slot that does not fly, tries it out in a process of its own, and
+lets it fly from the next start of the daemon on, if the vehicle is disarmed and on the ground. Exit
+code 1: it is in its slot and waits; the same command activates it.
+"""
+    add = parser.add_argument
+    add("bundle", type=existing, metavar="BUNDLE", help="folder, or a tar of one")
+    _config(parser)
+    text = "a signed word that this older bundle may come (geobridge sign --downgrade-from)"
+    add("--downgrade", type=existing, metavar="FILE", help=text)
+    text = "no autopilot can say so, but the vehicle is on the ground"
+    add("--on-the-bench", action="store_true", help=text)
+    as_json(parser)
+
+
+def status(parser: ArgumentParser) -> None:
+    """Of `geobridge status`."""
+    _config(parser)
+    as_json(parser)
+
+
+def _config(parser: ArgumentParser) -> None:
+    text = "of the daemon; its bundle is store:FOLDER (default %(default)s)"
+    default = Path("/etc/geobridge/onboard.toml")
+    parser.add_argument("--config", type=Path, default=default, metavar="TOML", help=text)

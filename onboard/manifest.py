@@ -293,6 +293,9 @@ def _check_names(manifest: Manifest, where: str) -> None:
     if doubled:
         raise BundleError(f"{where}: files: {doubled[0]} is entered twice")
     _check_layers(manifest, where)
+    checkpoints = {encoder.checkpoint_sha256 for encoder in manifest.encoders}
+    if len(checkpoints) > 1:
+        raise BundleError(f"{where}: encoders: of {len(checkpoints)} checkpoints, expected one")
     wanted: list[str] = [encoder.path for encoder in manifest.encoders]
     wanted += [encoder.weights for encoder in manifest.encoders if encoder.weights]
     wanted += [layer.graph.path for layer in manifest.layers if layer.graph is not None]
