@@ -44,9 +44,7 @@ FRAME = LocalFrame(47.4, 8.5)
 GSD_M, TILE_PX, TILES, HALF_M = 0.5, 64, 2, 32.0
 FOOTPRINT_M, SPACING_M, SIDE = 16.0, 8.0, 7
 SIDE_PX, DIMENSION = 8, 16
-SPEC = Preprocess(
-    SIDE_PX, SIDE_PX, "box", "squash", (0, 0, 0), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-)
+SPEC = Preprocess(SIDE_PX, SIDE_PX, "box", "squash", (0, 0, 0), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 VIEWS = (View.DRONE, View.SATELLITE)
 ROLES: dict[str, Role] = {
     "reference/places.npy": "places",
