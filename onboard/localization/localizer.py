@@ -6,12 +6,9 @@ gives the same answers to the last bit.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
 from ..errors import EngineError
@@ -19,10 +16,8 @@ from ..manifest import CoverageEntry, Manifest
 from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
 from ..retrieval.halves import Descriptor
-from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
-from ..views import View
 from .alignment import Alignment, Imagery
 from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
@@ -38,8 +33,6 @@ from .rectify import Patch
 from .search import Believed, Search, believed
 from .told import Below, trusted
 from .verify import verify
-
-log = logging.getLogger(__name__)
 
 STAGES = ("prepare", "rectify", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
@@ -309,40 +302,3 @@ class Localizer:
             waits = Reason.UNCONFIRMED, "not yet confirmed by later frames"
             return Rejection(t_ns, *(too_soon or waits))
         return fix_of(measured, evidence, nearest, telemetry, self.local)
-
-
-def open_localizer(
-    bundle_path: Path,
-    config: LocalizerConfig,
-    camera: Camera,
-    on_stage: Callable[[str], None] = lambda stage: None,
-    trusted_keys: Sequence[Path] | None = None,
-    prior: Prior | None = None,
-) -> Localizer:
-    """A localizer over a bundle on disk, after all its checks.
-
-    Raises:
-        BundleError: the bundle must not be flown, or no trusted key signed it.
-        ConfigError: a trusted key that is none.
-        EngineError: its encoder cannot run here.
-    """
-    bundle = Bundle.open(bundle_path, trusted_keys or ())
-    if bundle.signed_by is None:
-        log.warning("%s: nobody vouches for it; trusted_keys says whose bundles fly", bundle_path)
-    else:
-        log.info("%s: signed by key %s", bundle_path, bundle.signed_by)
-    retrieve = config.retrieve
-    encoder = Encoder.open(
-        bundle, View.DRONE, retrieve.engine, retrieve.precision, retrieve.engine_settings
-    )
-    index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
-    terrain = Terrain.open(bundle)
-    if terrain is None:
-        log.warning(
-            "%s: no terrain; where nothing else is told, the height above home is taken for the"
-            " height above ground, and over hills there is no fix",
-            bundle_path,
-        )
-    return Localizer(
-        bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior, terrain
-    )

@@ -18,7 +18,7 @@ from geobridge.onboard.bundle import MANIFEST, SEAL, SIGNATURE, Bundle, sha256, 
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.config import LocalizerConfig
 from geobridge.onboard.errors import BundleError, DataError
-from geobridge.onboard.localization.localizer import open_localizer
+from geobridge.onboard.localization.opened import open_localizer
 from geobridge.onboard.verify_bundle import verify
 
 Complaint = Callable[..., str]

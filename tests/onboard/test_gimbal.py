@@ -31,7 +31,8 @@ from geobridge.onboard.flightlogs.truth_csv import read_track
 from geobridge.onboard.frames.paced import Paced
 from geobridge.onboard.frames.source import open_source
 from geobridge.onboard.geodesy import distance_m
-from geobridge.onboard.localization.localizer import Localizer, open_localizer
+from geobridge.onboard.localization.localizer import Localizer
+from geobridge.onboard.localization.opened import open_localizer
 from geobridge.onboard.mavlink import quaternion
 from geobridge.onboard.mavlink.conversation import Conversation
 from geobridge.onboard.mavlink.gimbal import Gimbal
