@@ -47,7 +47,7 @@ def open_localizer(
     index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
     terrain = Terrain.open(bundle)
     if terrain is None:
-        log.warning(
+        log.info(
             "%s: no terrain; where nothing else is told, the height above home is taken for the"
             " height above ground, and over hills there is no fix",
             bundle_path,
