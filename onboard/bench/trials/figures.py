@@ -80,7 +80,7 @@ def _back_s(said_ns: list[int], begins_ns: int, ends_ns: int) -> float | None:
     """From the end of a fault to that of the longest silence since it began; 0 where there was
     none, None where nothing came any more."""
     since_ns = [t_ns for t_ns in said_ns if t_ns >= begins_ns - NS_PER_S]
-    if not since_ns or since_ns[-1] < ends_ns:
+    if len(since_ns) < 2 or since_ns[-1] < ends_ns:
         return None
     before_ns, after_ns = max(pairwise(since_ns), key=lambda gap_ns: gap_ns[1] - gap_ns[0])
     is_silence = after_ns - before_ns > SILENCE_S * NS_PER_S
