@@ -6,14 +6,11 @@ gives the same answers to the last bit.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
-from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
 from ..errors import EngineError
@@ -21,10 +18,8 @@ from ..manifest import CoverageEntry, Manifest
 from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
 from ..retrieval.halves import Descriptor
-from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
-from ..views import View
 from .alignment import Alignment, Imagery, between_m, contrast
 from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
@@ -32,7 +27,6 @@ from .filter import MotionFilter, Position
 from .gate import Evidence, gate, is_doubtful, may_confirm
 from .local_matches import Matcher, match_structure
 from .lost import Lost
-from .matchers import open_matcher
 from .measure import evidence_of, fix_of, geometry_sigmas, measured_position
 from .moment import Moment
 from .motion import Motion
@@ -42,8 +36,6 @@ from .rectify import Patch
 from .search import Believed, Search, believed
 from .told import Below, trusted
 from .verify import verify
-
-log = logging.getLogger(__name__)
 
 STAGES = ("prepare", "rectify", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
@@ -361,41 +353,3 @@ def _alike(a: Hypothesis, b: Hypothesis) -> bool:
     turn_deg = (a.heading_offset_deg - b.heading_offset_deg + 180.0) % 360.0 - 180.0
     stretch = math.log((1.0 + a.scale) / (1.0 + b.scale))
     return abs(turn_deg) < UNLIKE_DEG and abs(stretch) < UNLIKE_SCALE
-
-
-def open_localizer(
-    bundle_path: Path,
-    config: LocalizerConfig,
-    camera: Camera,
-    on_stage: Callable[[str], None] = lambda stage: None,
-    trusted_keys: Sequence[Path] | None = None,
-    prior: Prior | None = None,
-) -> Localizer:
-    """A localizer over a bundle on disk, after all its checks.
-
-    Raises:
-        BundleError: the bundle must not be flown, or no trusted key signed it.
-        ConfigError: a trusted key that is none, a matcher that is not the one named.
-        EngineError: its encoder or the matcher cannot run here.
-    """
-    bundle = Bundle.open(bundle_path, trusted_keys or ())
-    if bundle.signed_by is None:
-        log.warning("%s: nobody vouches for it; trusted_keys says whose bundles fly", bundle_path)
-    else:
-        log.info("%s: signed by key %s", bundle_path, bundle.signed_by)
-    retrieve = config.retrieve
-    encoder = Encoder.open(
-        bundle, View.DRONE, retrieve.engine, retrieve.precision, retrieve.engine_settings
-    )
-    index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
-    terrain = Terrain.open(bundle)
-    if terrain is None:
-        log.warning(
-            "%s: no terrain; where nothing else is told, the height above home is taken for the"
-            " height above ground, and over hills there is no fix",
-            bundle_path,
-        )
-    match = open_matcher(config.verify, retrieve.threads)
-    return Localizer(
-        bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior, terrain, match
-    )

@@ -25,7 +25,8 @@ from ..bundle import read_manifest
 from ..config import ReplayConfig
 from ..errors import DataError
 from ..found import read_prior
-from ..localization.localizer import Localizer, open_localizer
+from ..localization.localizer import Localizer
+from ..localization.opened import open_localizer
 from ..records import Fix
 from .album import Album, Pictured
 from .flight import Flight, Source, Span
