@@ -51,8 +51,8 @@ def samples(path: Path, kind: bytes) -> list[Sample]:
             for track in _tracks(read, size):
                 if track.get(b"stsd", b"")[12:16] == kind:
                     return list(_samples(track, read))
-        except (struct.error, IndexError, ValueError, ZeroDivisionError) as error:
-            raise DataError(f"{path}: its table of samples is damaged: {error}") from None
+        except (KeyError, struct.error, IndexError, ValueError):
+            raise DataError(f"{path}: its table of telemetry samples is damaged") from None
     return []
 
 

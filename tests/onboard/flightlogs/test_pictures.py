@@ -148,6 +148,15 @@ def test_utc_in_names_is_the_time(tmp_path: Path, log: Any) -> None:
     assert found.times_ns["2023111422132100Z.jpg"] == (START_S + 1) * S
 
 
+def test_a_known_shift_is_added_before_anything_is_compared(tmp_path: Path, log: Any) -> None:
+    photo(tmp_path / "20221114221321Z.jpg")
+    year_s = 365.0 * 86400.0
+    found = match_pictures(tmp_path, log(), shift_s=year_s - 0.25)
+    assert found.times_ns["20221114221321Z.jpg"] == START_S * S + S * 3 // 4
+    named = match_pictures(tmp_path, log(taken_s=(2.0,)), shift_s=-0.25)
+    assert list(named.times_ns.values()) == [START_S * S + S * 7 // 4]
+
+
 def test_a_zone_in_exif_is_taken_off(tmp_path: Path, log: Any) -> None:
     photo(tmp_path / "a.jpg", taken="2023:11:15 08:43:22", zone="+10:30")
     assert match_pictures(tmp_path, log()).times_ns == {"a.jpg": (START_S + 2) * S}
