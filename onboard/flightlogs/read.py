@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import DataError
 from ..frames.folder import SUFFIXES, pictures_of
 from .dataflash import read_dataflash
@@ -32,9 +34,9 @@ def read_flight_log(path: Path) -> FlightLog:
     Raises:
         DataError: nothing of it can be used, and why, in one line.
     """
-    if path.is_dir():
-        return _read_folder(path)
-    return _reader_of(path)(path)
+    reader = _read_folder if path.is_dir() else _reader_of(path)
+    with np.errstate(all="ignore"):  # numbers of a damaged log may be anything
+        return reader(path)
 
 
 def _reader_of(path: Path) -> Callable[[Path], FlightLog]:

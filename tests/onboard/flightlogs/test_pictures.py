@@ -89,7 +89,7 @@ def test_photos_of_a_drone_are_a_log(tmp_path: Path) -> None:
     assert any("datum" in line for line in found.oddities)
     assert found.truth is not None
     there = found.truth.at(times["1.jpg"])
-    assert there == (pytest.approx(-35.25 + 1 / 60.0), pytest.approx(149.5))
+    assert there == pytest.approx((-35.25 + 1 / 60.0, 149.5))
     assert len(list(FolderSource(tmp_path, times_ns=times))) == 3
 
 
