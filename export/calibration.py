@@ -21,7 +21,7 @@ from geobridge.onboard.bundle import MANIFEST, SIGNATURE, Bundle, sha256, write_
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import Floats
 from geobridge.onboard.manifest import AccuracyEntry
-from geobridge.onboard.summary import WRONG_LIMIT_M
+from geobridge.onboard.replay.summary import WRONG_LIMIT_M
 
 LEAST_FIXES, LEAST_PIECES = 100, 4
 PIECE_S = 10.0

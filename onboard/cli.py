@@ -1,7 +1,8 @@
 """The one console command: finds the function in the table, calls it, prints what it returns.
 
 The result goes to stdout, the log to stderr. Exit codes: 0 done, 1 failed, 2 usage, configuration,
-data or bundle, 130 interrupted. A user's mistake is one line, a traceback is a bug of ours.
+data or bundle, 3 a comparison differs, 130 interrupted. A user's mistake is one line, a traceback
+is a bug of ours.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from .commands import COMMANDS
-from .errors import GeobridgeError
+from .errors import DifferenceError, GeobridgeError
 
 EXTRAS = {
     "PIL": "replay",
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _chosen(words: list[str]) -> tuple[str, list[str]]:
     """The command that is meant, and what follows it; without one it leaves with the help."""
-    for length in (1, 2):
+    for length in (2, 1):  # a command may have one beside it that begins with its name
         name = " ".join(words[:length])
         if name in COMMANDS:
             return name, words[length:]
@@ -93,6 +94,8 @@ def _chosen(words: list[str]) -> tuple[str, list[str]]:
 def _run(name: str, action: Callable[[], None]) -> int:
     try:
         action()
+    except DifferenceError as error:
+        return _complain(name, str(error), 3)
     except GeobridgeError as error:
         return _complain(name, str(error), 2)
     except ImportError as error:

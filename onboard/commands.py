@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import commands_encoders as encoders
+from . import commands_replay as replayed
 from . import commands_simulated as simulated
 from .arguments import Repeated, as_json, count, existing, finite, overrides, positive, span
 from .commands_fly import fly
@@ -108,7 +109,8 @@ and Phi1 (heading) of every picture, and MAP/drone/. Stopped, the same command g
 def _train(parser: ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = """\
-recipes: area, area_foundation, distill, finetune_last3, full, pretrain, tiny
+recipes: area, area_foundation, distill, finetune_last3, full, geobridge_geolink, geolink, pretrain,
+  tiny
 data sets: captions, cvact, cvusa, denseuav, gta-uav, sues200, uav-visloc, university1652, vigor
 """
     text = "TOML file or recipe, with +DATASET for what a public data set needs besides"
@@ -331,19 +333,6 @@ examples:
     as_json(parser)
 
 
-def _replay(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add("frames", metavar="FRAMES", help="video file, folder of pictures, or flight record (.mcap)")
-    add("--telemetry", type=existing, metavar="CSV", help="of the autopilot; a record has its own")
-    add("--bundle", type=existing, required=True, metavar="BUNDLE", help="folder")
-    add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the report")
-    add("--truth", type=existing, metavar="CSV", help="positions to compare with")
-    add("--config", type=existing, metavar="TOML", help="camera and localizer")
-    add("--rate-hz", type=positive, metavar="R", help="pictures per second")
-    overrides(parser)
-    as_json(parser)
-
-
 def _run(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("config_path", type=existing, metavar="CONFIG", help="TOML file")
@@ -426,7 +415,14 @@ COMMANDS = {
         "state the accuracy that flights had", _calibrate, "geobridge.export.calibration:calibrate"
     ),
     "log": Command("what is in a flight log", _log, "geobridge.onboard.flightlogs.command:tell"),
-    "replay": Command("localize a recorded flight", _replay, "geobridge.onboard.replay:replay"),
+    "replay": Command(
+        "localize recorded flights", replayed.replay, "geobridge.onboard.replay.replay:replay"
+    ),
+    "replay compare": Command(
+        "what another bundle or setting changed",
+        replayed.compare,
+        "geobridge.onboard.replay.compare:compare",
+    ),
     "fly": Command("simulate a flight", fly, "geobridge.export.flights.fly:fly"),
     "run": Command("localize in flight", _run, "geobridge.onboard.daemon.run:run"),
     "doctor": Command("what works on this machine", as_json, "geobridge.onboard.doctor:doctor"),

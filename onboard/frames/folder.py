@@ -27,8 +27,12 @@ class FolderSource:
         *,
         rate_hz: float | None = None,
         times_ns: Mapping[str, int] | None = None,
+        only_timed: bool = False,
     ) -> None:
+        """`only_timed` leaves out pictures that `times_ns` does not name."""
         paths = pictures_of(path)
+        if only_timed and times_ns is not None:
+            paths = [each for each in paths if each.name in times_ns]
         times = _steady(path, len(paths), rate_hz) if times_ns is None else _named(paths, times_ns)
         self._taken = sorted(zip(times, paths, strict=True))
         self._size_px = size_of(read_picture(self._taken[0][1]))

@@ -27,7 +27,7 @@ from .alignment import Alignment, Imagery
 from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
-from .gate import gate, is_doubtful, may_confirm
+from .gate import Evidence, gate, is_doubtful, may_confirm
 from .lost import Lost
 from .measure import evidence_of, fix_of, geometry_sigmas, measured_position
 from .moment import Moment
@@ -72,8 +72,30 @@ class Shown:
     query: Patch
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What a frame was judged by: for records and reports, and for nothing that is decided."""
+
+    prepared: Prepared
+    found: Retrieved
+    aligned: Alignment
+    evidence: Evidence
+
+    @property
+    def aligned_patch(self) -> Patch | None:
+        """The ground that the frame shows, as it was found to lie."""
+        found, size_px = self.found, len(self.found.patch.image)
+        gsd_m = found.patch.gsd_m
+        lies = found.hypothesis.further(self.aligned.heading_error_deg, self.aligned.scale_error)
+        return self.prepared.rectify(size_px * gsd_m, gsd_m, lies.heading_offset_deg, lies.scale)
+
+
 class Localizer:
-    """One flight's localization. Feed frames in order of exposure."""
+    """One flight's localization. Feed frames in order of exposure.
+
+    `verify` may be replaced by what gives the same answers, as a replay that knows them already
+    does. `looked`: what the last frame was judged by, None where it did not come so far.
+    """
 
     def __init__(
         self,
@@ -97,6 +119,8 @@ class Localizer:
         self._search = Search(index, config)
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
+        self.verify = verify
+        self.looked: Looked | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -110,7 +134,7 @@ class Localizer:
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
         t_ns = frame.t_capture_ns
-        last = self._last
+        last, self.looked = self._last, None
         if last is not None and t_ns <= last.frame.t_capture_ns:
             return Rejection(t_ns, Reason.OUT_OF_ORDER, "frame is not newer than the last one")
         telemetry = trusted(telemetry)
@@ -232,7 +256,7 @@ class Localizer:
 
         centres_m = self._search.centres_m(found.candidates)
         hints_m = self._search.centres_m(found.hints)
-        aligned = verify(rectify, centres_m, self.imagery, self.config.verify, hints_m)
+        aligned = self.verify(rectify, centres_m, self.imagery, self.config.verify, hints_m)
         self._on_stage("verify")
         return aligned
 
@@ -262,6 +286,7 @@ class Localizer:
             measured,
             telemetry,
         )
+        self.looked = Looked(prepared, found, aligned, evidence)
         refusal = gate(evidence, config.gate)
         if refusal is None:
             # only what is believed moves the breaker: what is refused is no part of a track
