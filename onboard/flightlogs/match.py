@@ -16,8 +16,8 @@ import numpy as np
 from ..errors import DataError
 from ..frames.folder import pictures_of
 from .flight_log import CameraEvent, Clock, FlightLog
-from .photo_tags import PhotoTags, read_tags
-from .picture_times import Told, increasing, named_ns, taken_ns
+from .pictures.photo_tags import PhotoTags, read_tags
+from .pictures.picture_times import Told, increasing, named_ns, taken_ns
 from .series import Times
 
 NEAR_NS = 400_000_000

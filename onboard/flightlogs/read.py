@@ -9,19 +9,19 @@ import numpy as np
 
 from ..errors import DataError
 from ..frames.folder import SUFFIXES, pictures_of
-from .dataflash import read_dataflash
-from .dataflash_rows import BINARY_HEAD
+from .ardupilot.dataflash import read_dataflash
+from .ardupilot.rows import BINARY_HEAD
 from .flight_log import Clock, FlightLog
-from .gpmf import read_gpmf
+from .mavlink.messages import looks_like_tlog
+from .mavlink.tlog import read_tlog
 from .mcap_log import read_mcap
-from .mp4 import looks_like_mp4
-from .photos import read_photos
-from .srt import CUE, read_srt
+from .pictures.photos import read_photos
+from .px4.topics import HEAD as ULOG_HEAD
+from .px4.ulog import read_ulog
 from .telemetry_csv import read_telemetry
-from .tlog import read_tlog
-from .tlog_messages import looks_like_tlog
-from .ulog import read_ulog
-from .ulog_topics import HEAD as ULOG_HEAD
+from .video.gpmf import read_gpmf
+from .video.mp4 import looks_like_mp4
+from .video.srt import CUE, read_srt
 
 HEAD_BYTES = 4096
 _MCAP_HEAD = b"\x89MCAP0"

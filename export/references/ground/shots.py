@@ -10,7 +10,7 @@ from geobridge.onboard.config import CameraConfig
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.flightlogs.flight_log import FlightLog
 from geobridge.onboard.flightlogs.match import match_pictures
-from geobridge.onboard.flightlogs.photo_tags import PhotoTags, read_tags
+from geobridge.onboard.flightlogs.pictures.photo_tags import PhotoTags, read_tags
 from geobridge.onboard.flightlogs.read import read_flight_log
 from geobridge.onboard.frames.folder import SUFFIXES
 from geobridge.onboard.records import Attitude, Telemetry

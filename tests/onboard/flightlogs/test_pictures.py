@@ -10,8 +10,8 @@ import pytest
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.flightlogs.flight_log import CameraEvent, Clock, FlightLog
 from geobridge.onboard.flightlogs.match import match_pictures
-from geobridge.onboard.flightlogs.photos import read_photos
-from geobridge.onboard.flightlogs.picture_times import increasing, named_ns
+from geobridge.onboard.flightlogs.pictures.photos import read_photos
+from geobridge.onboard.flightlogs.pictures.picture_times import increasing, named_ns
 from geobridge.onboard.flightlogs.read import read_flight_log
 from geobridge.onboard.flightlogs.telemetry_csv import TelemetryLog
 from geobridge.onboard.frames.folder import FolderSource

@@ -7,7 +7,7 @@ import pytest
 from pymavlink.dialects.v20 import ardupilotmega as wire
 
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.flightlogs.tlog import read_tlog
+from geobridge.onboard.flightlogs.mavlink.tlog import read_tlog
 
 S = 1_000_000_000
 START_NS = 1_700_000_000 * S

@@ -10,7 +10,7 @@ from geobridge.onboard.flightlogs.flight_log import Clock
 
 pytest.importorskip("pyulog")
 
-from geobridge.onboard.flightlogs.ulog import read_ulog
+from geobridge.onboard.flightlogs.px4.ulog import read_ulog
 
 S = 1_000_000_000
 START_NS = 1_700_000_000 * S

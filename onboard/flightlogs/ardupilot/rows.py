@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from pymavlink.DFReader import DFReader_binary, DFReader_text
 
-from ..errors import DataError
-from .series import Floats
+from ...errors import DataError
+from ..series import Floats
 
 BINARY_HEAD = b"\xa3\x95\x80"
 """The first row describes how rows are described."""

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from ..errors import DataError
-from ..geodesy import distance_m
-from ..records import Attitude, Prior, Telemetry
-from .assemble import POSITION_ACCURACY_M
-from .flight_log import Clock, FlightLog
+from ...errors import DataError
+from ...geodesy import distance_m
+from ...records import Attitude, Prior, Telemetry
+from ..assemble import POSITION_ACCURACY_M
+from ..flight_log import Clock, FlightLog
+from ..telemetry_csv import TelemetryLog
+from ..truth_csv import Track
 from .photo_tags import PhotoTags, read_tags
 from .picture_times import Told, increasing, taken_ns
-from .telemetry_csv import TelemetryLog
-from .truth_csv import Track
 
 _RELATIVE, _ABSOLUTE = "drone-dji:RelativeAltitude", "drone-dji:AbsoluteAltitude"
 _DRONE = tuple(f"drone-dji:Flight{angle}Degree" for angle in ("Roll", "Pitch", "Yaw"))

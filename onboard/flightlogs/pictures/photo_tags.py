@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from ...errors import DataError
 
 _GPS, _EXIF, _DESCRIPTION = 0x8825, 0x8769, 270
 _TAKEN, _FRACTION, _FOCAL_35MM, _ZONE = 0x9003, 0x9291, 0xA405, 0x9011
