@@ -144,12 +144,14 @@ class ClassicalWholeMap:
 
     def _fitted(self, seen_m: Floats, map_m: Floats, gsd_m: float) -> Position | None:
         limit_m = REPROJECTION_PX * gsd_m
-        model, inside = cv2.estimateAffinePartial2D(
-            seen_m, map_m, method=cv2.USAC_MAGSAC, ransacReprojThreshold=limit_m, maxIters=5000
-        )
-        if model is None or int(inside.sum()) < LEAST_INLIERS:
+        _, inside = cv2.findHomography(seen_m, map_m, cv2.USAC_MAGSAC, limit_m, maxIters=5000)
+        kept = np.zeros(len(seen_m), np.bool_) if inside is None else inside.ravel() > 0
+        if kept.sum() < LEAST_INLIERS:
             return None
-        return Position(float(model[0, 2]), float(model[1, 2]), limit_m)
+        model, _ = cv2.estimateAffinePartial2D(
+            seen_m[kept], map_m[kept], ransacReprojThreshold=limit_m
+        )
+        return None if model is None else Position(float(model[0, 2]), float(model[1, 2]), limit_m)
 
     def _patch(self, ready: Prepared) -> Patch | None:
         localizer = self.localizer

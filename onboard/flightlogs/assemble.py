@@ -12,7 +12,7 @@ from ..errors import DataError
 from ..records import Attitude, Prior, Telemetry
 from . import gnss
 from .flight_log import MAX_GAP_NS, CameraEvent, Clock, FlightLog, Rates
-from .series import Floats, Series, Times, half_turn
+from .series import Floats, Series, Times, half_turn, in_order
 from .telemetry_csv import TelemetryLog
 from .truth_csv import Track
 
@@ -186,7 +186,9 @@ def _times_ns(channels: Channels) -> Times:
             away_ns = np.minimum(np.abs(after - fresh), np.abs(fresh - before))
             fresh = fresh[away_ns > MAX_GAP_NS // 2]
         times_ns = np.union1d(times_ns, fresh)
-    return times_ns
+    if not len(times_ns):
+        return times_ns
+    return times_ns[in_order(times_ns, "all of it", channels.findings)]
 
 
 def _thinned(times_ns: Times) -> Times:

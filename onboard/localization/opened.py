@@ -16,6 +16,7 @@ from ..retrieval.index import Index
 from ..terrain import Terrain
 from ..views import View
 from .localizer import Localizer
+from .matchers import open_matcher
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ def open_localizer(
 
     Raises:
         BundleError: the bundle must not be flown, or no trusted key signed it.
-        ConfigError: a trusted key that is none.
-        EngineError: its encoder cannot run here.
+        ConfigError: a trusted key that is none, a matcher that is not the one named.
+        EngineError: its encoder or the matcher cannot run here.
     """
     bundle = Bundle.open(bundle_path, trusted_keys or ())
     if bundle.signed_by is None:
@@ -52,6 +53,7 @@ def open_localizer(
             " height above ground, and over hills there is no fix",
             bundle_path,
         )
+    match = open_matcher(config.verify, retrieve.threads)
     return Localizer(
-        bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior, terrain
+        bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior, terrain, match
     )

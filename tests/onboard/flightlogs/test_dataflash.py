@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.flightlogs.dataflash import read_dataflash
+from geobridge.onboard.flightlogs.ardupilot.dataflash import read_dataflash
 from geobridge.onboard.flightlogs.flight_log import Clock
 
 S = 1_000_000_000

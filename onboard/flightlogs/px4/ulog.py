@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..geodesy import LocalFrame
-from .angles import euler_deg
-from .assemble import Channels, assemble
-from .flight_log import CameraEvent, Clock, FlightLog
-from .gnss import Solutions
-from .series import Floats, Series, Times, series
-from .ulog_topics import Topic, Topics, read_topics
+from ...geodesy import LocalFrame
+from ..angles import euler_deg
+from ..assemble import Channels, assemble
+from ..flight_log import CameraEvent, Clock, FlightLog
+from ..gnss import Solutions
+from ..series import Floats, Series, Times, series
+from .topics import Topic, Topics, read_topics
 
 _TOPICS = [
     *("vehicle_attitude", "vehicle_global_position", "vehicle_local_position"),

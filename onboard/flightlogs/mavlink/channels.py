@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .angles import euler_deg
-from .assemble import POSITION_ACCURACY_M, Channels
+from ..angles import euler_deg
+from ..assemble import POSITION_ACCURACY_M, Channels
+from ..flight_log import CameraEvent
+from ..gnss import Flags, Solutions
+from ..series import Floats, Times, series
 from .boot_clock import BootClock
-from .flight_log import CameraEvent
-from .gnss import Flags, Solutions
-from .mavlink_feeds import doubt_of
-from .mavlink_spoken import Spoken, by_kind, cells, clock_of, made_ns, times_of
-from .series import Floats, Times, series
-from .tlog_messages import Heard
+from .feeds import doubt_of
+from .messages import Heard
+from .spoken import Spoken, by_kind, cells, clock_of, made_ns, times_of
 
 KINDS = frozenset(
     [

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .series import Floats, Times
+from ..series import Floats, Times
 
 WINDOW_NS = 60_000_000_000
 REBOOT_NS = 5_000_000_000

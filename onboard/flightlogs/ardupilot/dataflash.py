@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .assemble import POSITION_ACCURACY_M, Channels, assemble
-from .dataflash_cameras import camera_events
-from .dataflash_columns import first, instances, stamps, utc_offset_ns
-from .dataflash_receivers import doubt_of, receivers
-from .dataflash_rows import Rows, read_rows
-from .flight_log import FlightLog
-from .gnss import Flags
-from .series import Floats, Series, series
+from ..assemble import POSITION_ACCURACY_M, Channels, assemble
+from ..flight_log import FlightLog
+from ..gnss import Flags
+from ..series import Floats, Series, series
+from .cameras import camera_events
+from .columns import first, instances, stamps, utc_offset_ns
+from .receivers import doubt_of, receivers
+from .rows import Rows, read_rows
 
 _EKFS = (("XKF", "EKF3", "C"), ("NKF", "EKF2", "C"), ("EKF", "EKF1", ""))
 """Rows, name, and field of the lane; EKF2's lanes had tables of their own before it was a field."""

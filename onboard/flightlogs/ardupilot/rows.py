@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from pymavlink.DFReader import DFReader_binary, DFReader_text
 
-from ..errors import DataError
-from .series import Floats
+from ...errors import DataError
+from ..series import Floats
 
 BINARY_HEAD = b"\xa3\x95\x80"
 """The first row describes how rows are described."""
@@ -89,7 +89,7 @@ def read_rows(path: Path, kinds: frozenset[str]) -> Rows:
             if kind == "PARM":
                 _take_parameter(row, parameters)
             elif kind == "MSG":
-                messages.append(str(getattr(row, "Message", "")))
+                _take_text(row, messages)
             elif kind in kinds:
                 names = fields.setdefault(kind, tuple(row._fieldnames))
                 if tuple(row._fieldnames) == names:
@@ -138,13 +138,18 @@ def _rows(path: Path) -> Iterator[Any]:
 
 
 def _take_parameter(row: Any, parameters: dict[str, float]) -> None:
-    with contextlib.suppress(AttributeError, TypeError, ValueError):
+    with contextlib.suppress(AttributeError, LookupError, TypeError, ValueError):
         parameters[str(row.Name)] = float(row.Value)
+
+
+def _take_text(row: Any, messages: list[str]) -> None:
+    with contextlib.suppress(AttributeError, LookupError, TypeError, ValueError):
+        messages.append(str(row.Message))
 
 
 def _cells(row: Any, names: tuple[str, ...]) -> Iterator[float]:
     for name in names:
         try:
             yield float(getattr(row, name))
-        except (AttributeError, TypeError, ValueError, OverflowError):
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
             yield float("nan")

@@ -7,22 +7,27 @@ the camera's clock.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from ..errors import DataError
-from ..records import Attitude, Prior, Telemetry
-from .assemble import POSITION_ACCURACY_M
-from .flight_log import Clock, FlightLog
+from ...errors import DataError
+from ...geodesy import distance_m
+from ...records import Attitude, Prior, Telemetry
+from ..assemble import POSITION_ACCURACY_M
+from ..flight_log import Clock, FlightLog
+from ..telemetry_csv import TelemetryLog
+from ..truth_csv import Track
 from .photo_tags import PhotoTags, read_tags
 from .picture_times import Told, increasing, taken_ns
-from .telemetry_csv import TelemetryLog
-from .truth_csv import Track
 
 _RELATIVE, _ABSOLUTE = "drone-dji:RelativeAltitude", "drone-dji:AbsoluteAltitude"
 _DRONE = tuple(f"drone-dji:Flight{angle}Degree" for angle in ("Roll", "Pitch", "Yaw"))
 _CAMERA = tuple(f"drone-dji:Gimbal{angle}Degree" for angle in ("Roll", "Pitch", "Yaw"))
+MOVED_M, BACKWARDS_DEG = 1.0, 90.0
+"""A step this long has a direction; a picture this far off it does not look ahead."""
 _RTK = ("drone-dji:RtkStdLat", "drone-dji:RtkStdLon")
 
 
@@ -57,6 +62,7 @@ def read_photos(folder: Path, paths: Sequence[Path]) -> FlightLog:
         )
     if any(_ABSOLUTE in photo.tags.xmp for photo in photos):
         findings.append(f"{_ABSOLUTE}: its datum is not said; not used as height above sea level")
+    findings += _compass([photo.tags for _, photo in rows])
     truth = _truth(rows)
     if truth is not None:
         provenance["truth"] = "EXIF, the photo's own position by GNSS"
@@ -116,6 +122,25 @@ def _altitude_m(tags: PhotoTags) -> float | None:
 
 def _is_told(cell: Callable[[PhotoTags], object]) -> Callable[[PhotoTags], bool]:
     return lambda tags: cell(tags) is not None
+
+
+def _compass(tags: Sequence[PhotoTags]) -> list[str]:
+    """Headings of EXIF that point back along the way, as a camera's that looks ahead do not."""
+    known = [
+        (each.lat_deg, each.lon_deg, each.heading_deg)
+        for each in tags
+        if each.lat_deg is not None and each.lon_deg is not None and each.heading_deg is not None
+    ]
+    away = 0
+    for (lat, lon, heading), (next_lat, next_lon, _) in pairwise(known):
+        if distance_m(lat, lon, next_lat, next_lon) < MOVED_M:
+            continue
+        east = (next_lon - lon) * math.cos(math.radians(lat))
+        course = math.degrees(math.atan2(east, next_lat - lat))
+        away += abs((heading - course + 180.0) % 360.0 - 180.0) > BACKWARDS_DEG
+    if not away:
+        return []
+    return [f"the compass of {away} photos points more than {BACKWARDS_DEG:g} degrees off the way"]
 
 
 def _truth(rows: Sequence[tuple[int, _Photo]]) -> Track | None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..series import Floats, Times
 from .boot_clock import BootClock, boot_clock
-from .series import Floats, Times
-from .tlog_messages import Heard
+from .messages import Heard
 
 AUTOPILOT_COMPONENT = 1
 _NS_PER_MS, _NS_PER_US = 1_000_000, 1_000

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .dataflash_columns import first, instances, stamps
-from .dataflash_rows import Rows
-from .gnss import Solutions
-from .series import Floats, series
+from ..gnss import Solutions
+from ..series import Floats, series
+from .columns import first, instances, stamps
+from .rows import Rows
 
 _INJECTED = 14.0
 """GPSn_TYPE of a receiver that GPS_INPUT feeds."""

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import DataError
-from .assemble import assemble
-from .flight_log import Clock, FlightLog
-from .mavlink_channels import KINDS, channels_of
-from .tlog_messages import Damage, Heard, messages
+from ...errors import DataError
+from ..assemble import assemble
+from ..flight_log import Clock, FlightLog
+from .channels import KINDS, channels_of
+from .messages import Damage, Heard, messages
 
 _AUTOPILOT_COMPONENT = 1
 _NO_AUTOPILOT = 8

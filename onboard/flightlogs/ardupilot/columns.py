@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from . import gps_time
-from .dataflash_rows import Rows
-from .flight_log import Clock
-from .series import Floats, Times
+from .. import gps_time
+from ..flight_log import Clock
+from ..series import Floats, Times
+from .rows import Rows
 
 
 def _boot_ns(columns: Mapping[str, Floats]) -> Floats | None:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from .assemble import Channels, assemble
-from .flight_log import Clock, FlightLog
-from .gnss import FIX_3D, Solutions
+from ...errors import DataError
+from ..assemble import Channels, assemble
+from ..flight_log import Clock, FlightLog
+from ..gnss import FIX_3D, Solutions
+from ..series import Floats, Times, series
 from .mp4 import Sample, samples
-from .series import Floats, Times, series
 
 _LETTERS = {"b": "b", "B": "B", "s": "h", "S": "H", "l": "i", "L": "I", "f": "f", "d": "d"}
 _LETTERS |= {"j": "q", "J": "Q"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .dataflash_rows import Rows
-from .flight_log import CameraEvent
+from ..flight_log import CameraEvent
+from .rows import Rows
 
 
 def camera_events(rows: Rows, offset_ns: int) -> list[CameraEvent]:

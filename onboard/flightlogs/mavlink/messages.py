@@ -11,7 +11,7 @@ from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as wire
 
-from ..errors import DataError
+from ...errors import DataError
 
 STAMP_BYTES = 8
 _MAGICS = {0xFE: 8, 0xFD: 12}

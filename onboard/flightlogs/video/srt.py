@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from .assemble import POSITION_ACCURACY_M, Channels, assemble
-from .flight_log import Clock, FlightLog
-from .gnss import FIX_3D, M_PER_DEG, Solutions
-from .series import Series, Times, series
+from ...errors import DataError
+from ..assemble import POSITION_ACCURACY_M, Channels, assemble
+from ..flight_log import Clock, FlightLog
+from ..gnss import FIX_3D, M_PER_DEG, Solutions
+from ..series import Series, Times, series
 
 CUE = re.compile(
     r"(\d{1,3}):(\d\d):(\d\d)[,.](\d{1,3})\s*-->\s*\d{1,3}:\d\d:\d\d[,.]\d{1,3}[^\n]*\n?"

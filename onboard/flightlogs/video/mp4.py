@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
+from ...errors import DataError
 
 _Read = Callable[[int, int], bytes]
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
@@ -51,8 +51,8 @@ def samples(path: Path, kind: bytes) -> list[Sample]:
             for track in _tracks(read, size):
                 if track.get(b"stsd", b"")[12:16] == kind:
                     return list(_samples(track, read))
-        except (struct.error, IndexError, ValueError, ZeroDivisionError) as error:
-            raise DataError(f"{path}: its table of samples is damaged: {error}") from None
+        except (KeyError, struct.error, IndexError, ValueError):
+            raise DataError(f"{path}: its table of telemetry samples is damaged") from None
     return []
 
 

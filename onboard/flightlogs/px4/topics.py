@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
-from .series import Floats, Times
+from ...errors import DataError
+from ..series import Floats, Times
 
 HEAD = b"ULog\x01\x12\x35"
 

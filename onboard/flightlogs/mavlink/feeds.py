@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .tlog_messages import Heard
+from .messages import Heard
 
 _INJECTED = 14
 _TYPES = ({"GPS_TYPE", "GPS1_TYPE"}, {"GPS_TYPE2", "GPS2_TYPE"})

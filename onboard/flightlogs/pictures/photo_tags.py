@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from ...errors import DataError
 
 _GPS, _EXIF, _DESCRIPTION = 0x8825, 0x8769, 270
 _TAKEN, _FRACTION, _FOCAL_35MM, _ZONE = 0x9003, 0x9291, 0xA405, 0x9011
@@ -76,11 +77,13 @@ def read_tags(path: Path) -> PhotoTags:
     from PIL import Image, UnidentifiedImageError  # comes with an extra
 
     try:
-        with Image.open(path) as photo:
-            exif = photo.getexif()
-            size, raw = photo.size, photo.info.get("xmp", b"")
-            gps, taken = dict(exif.get_ifd(_GPS)), dict(exif.get_ifd(_EXIF))
-            described = exif.get(_DESCRIPTION)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tags that are passed over
+            with Image.open(path) as photo:
+                exif = photo.getexif()
+                size, raw = photo.size, photo.info.get("xmp", b"")
+                gps, taken = dict(exif.get_ifd(_GPS)), dict(exif.get_ifd(_EXIF))
+                described = exif.get(_DESCRIPTION)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise DataError(f"{path}: not a picture whose tags can be read: {error}") from None
     xmp = _xmp(raw)
