@@ -221,10 +221,9 @@ def test_the_track_is_thinned_and_broken_where_there_was_silence() -> None:
 
 
 def test_a_picture_is_made_once_however_many_look() -> None:
-    made, newest, thing = [], Newest(), object()
-    for each in (thing, thing, object(), thing):
-        newest.of(each, lambda: made.append(0) or b"picture")
-    assert len(made) == 3
+    pictures, newest, thing = iter([b"1", b"2", b"3"]), Newest(), object()
+    seen = [newest.of(each, lambda: next(pictures)) for each in (thing, thing, object(), thing)]
+    assert seen == [b"1", b"1", b"2", b"3"]
 
 
 def test_a_pace_is_that_of_now() -> None:
