@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from geobridge.onboard.localization.pose import Pose
 from geobridge.onboard.localization.rectify import Patch
 from geobridge.onboard.replay.known import Known, known_verify
 from geobridge.onboard.replay.localize import WORK
+from geobridge.onboard.replay.localize import localize as really_localize
 from geobridge.onboard.replay.replay import replay
 from geobridge.onboard.retrieval.encoder import Encoder
 
@@ -47,7 +50,7 @@ def ask_all(known: Known, answers: list[bytes]) -> tuple[list[bytes], int]:
         return answers[number]
 
     found = [
-        known.ask(number.to_bytes(16, "big"), lambda n=number: compute(n), bytes, bytes)
+        known.ask(number.to_bytes(16, "big"), partial(compute, number), bytes, bytes)
         for number in range(len(answers))
     ]
     return found, len(computed)
@@ -99,7 +102,7 @@ def test_an_alignment_comes_back_to_the_last_bit(
     tmp_path_factory: pytest.TempPathFactory, numbers: list[float], has_pose: bool
 ) -> None:
     pose = Pose(*numbers[:4], np.array([[numbers[0], 0.1], [0.1, numbers[1]]]), 5, 9, 0.3, 0.2)
-    aligned = Alignment(*numbers, pose=pose if has_pose else None)
+    aligned = replace(Alignment(*numbers), pose=pose if has_pose else None)
     patch = Patch(np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), np.uint8), 1.0, 0.0, 0.0)
     asked: list[Any] = []
 
@@ -204,11 +207,10 @@ def test_what_is_done_is_not_done_again_until_something_changes(
     before = results(tmp_path / "out")
     calls: list[int] = []
     localize = "geobridge.onboard.replay.conclude.localize"
-    original = __import__("importlib").import_module("geobridge.onboard.replay.localize").localize
 
     def counted(*given: Any) -> Any:
         calls.append(1)
-        return original(*given)
+        return really_localize(*given)
 
     monkeypatch.setattr(localize, counted)
     replay(**told)

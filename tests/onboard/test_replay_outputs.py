@@ -97,6 +97,7 @@ def test_a_viewer_finds_places_pictures_and_figures(columns: Columns, tmp_path: 
         counted[channel.topic] = counted.get(channel.topic, 0) + 1
         entry = json.loads(message.data)
         if channel.topic == "/fix":
+            assert schema is not None
             assert schema.name == "foxglove.LocationFix"
             assert entry["position_covariance"][0] == 4.0
         if channel.topic == "/frame":
