@@ -155,7 +155,12 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     leaves: list[tuple[str, Any]] = []
     for key, value in tree.items():
         path = f"{prefix}{key}"
-        leaves += _flat(value, f"{path}.") if isinstance(value, Mapping) else [(path, value)]
+        if isinstance(value, Mapping):
+            leaves += _flat(value, f"{path}.")
+        elif isinstance(value, list):
+            leaves += [(path if not row else "", each) for row, each in enumerate(value)]
+        else:
+            leaves.append((path, value))
     return leaves
 
 

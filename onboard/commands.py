@@ -109,7 +109,8 @@ and Phi1 (heading) of every picture, and MAP/drone/. Stopped, the same command g
 def _train(parser: ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = """\
-recipes: area, area_foundation, distill, finetune_last3, full, pretrain, tiny
+recipes: area, area_foundation, distill, finetune_last3, full, geobridge_geolink, geolink, pretrain,
+  tiny
 data sets: captions, cvact, cvusa, denseuav, gta-uav, sues200, uav-visloc, university1652, vigor
 """
     text = "TOML file or recipe, with +DATASET for what a public data set needs besides"
@@ -307,6 +308,31 @@ examples:
     as_json(parser)
 
 
+def _log(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+reads ArduPilot's .bin and .log, .tlog, PX4's .ulg, our own records, DJI's .SRT, GoPro's videos, a
+folder of photos, and CSV. With one log all of it is told, with several a line for each.
+
+examples:
+  geobridge log flight.bin
+  geobridge log flight.tlog --telemetry telemetry.csv --truth truth.csv
+  geobridge log flight.tlog --pictures photos --config camera.toml --telemetry telemetry.csv
+"""
+    add = parser.add_argument
+    add("logs", type=existing, nargs="+", metavar="LOG", help="a log, a video, a folder of photos")
+    text = "CSV to write, as replay reads it; with --pictures one row per picture"
+    add("--telemetry", type=Path, metavar="FILE", help=text)
+    text = "CSV to write: positions that may be called truth"
+    add("--truth", type=Path, metavar="FILE", help=text)
+    text = "photos of the flight, to be put on the clock of the log"
+    add("--pictures", type=existing, metavar="FOLDER", help=text)
+    text = "TOML with a camera table, to estimate by how much the photos' clock is off"
+    add("--config", type=existing, metavar="FILE", help=text)
+    text = "seconds to add to the times of the photos (default %(default)g)"
+    add("--shift-s", type=finite, default=0.0, metavar="S", help=text)
+    as_json(parser)
+
+
 def _run(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("config_path", type=existing, metavar="CONFIG", help="TOML file")
@@ -388,6 +414,7 @@ COMMANDS = {
     "calibrate": Command(
         "state the accuracy that flights had", _calibrate, "geobridge.export.calibration:calibrate"
     ),
+    "log": Command("what is in a flight log", _log, "geobridge.onboard.flightlogs.command:tell"),
     "replay": Command(
         "localize recorded flights", replayed.replay, "geobridge.onboard.replay.replay:replay"
     ),

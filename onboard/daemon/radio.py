@@ -124,6 +124,8 @@ class Radio:
             if self.record:
                 self.record.sent(message, now_ns)
         moved = self.publisher.moved
+        if moved is not None:
+            self.board.positions.beat(now_ns)
         if moved is not None and not was_active:
             self.board.has_given, self._was_taken = True, False
             self.conversation.telemetry.pilot_prior = None

@@ -88,6 +88,7 @@ def _fly(config: RunConfig, opened: ExitStack) -> None:
             prior=read_prior(Path(config.prior)) if config.prior else None,
         )
         if config.status.port is not None:
+            page.top_deg = config.camera.mount.yaw_deg
             page.ground = Ground(localizer.coverage, localizer.imagery, localizer.gsd_m)
     except BaseException as error:  # an interrupt as well
         daemon.board.fault = str(error) or "stopped"

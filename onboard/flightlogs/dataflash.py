@@ -109,8 +109,10 @@ def _take_position(rows: Rows, offset_ns: int, found: Channels) -> None:
         if "Alt" in where:
             source = "POS.Alt, metres above mean sea level"
             found.altitude = series(times_ns, [where["Alt"]], source, found.findings)
-    if {"VN", "VE"} <= lane.keys() and np.any(lane["VN"]):
-        velocity = [lane["VN"], lane["VE"]]
+    if {"VN", "VE"} <= lane.keys():
+        # a filter that does not navigate yet stands still to the last bit
+        navigates = (lane["VN"] != 0.0) | (lane["VE"] != 0.0)
+        velocity = [np.where(navigates, lane[name], np.nan) for name in ("VN", "VE")]
         found.velocity = series(stamps(lane, offset_ns), velocity, name, found.findings)
     if found.velocity is None:
         found.velocity = _gps_velocity(rows, offset_ns, found.findings)

@@ -106,11 +106,16 @@ def read_rows(path: Path, kinds: frozenset[str]) -> Rows:
 
 
 def _rows(path: Path) -> Iterator[Any]:
-    with path.open("rb") as file:
-        is_binary = file.read(3)[:2] == BINARY_HEAD[:2]
     try:
-        reader = (_Binary if is_binary else _Text)(str(path))
-    except (OSError, ValueError) as error:  # an empty file cannot be mapped
+        with path.open("rb") as file:
+            head = file.read(3)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    if not head:
+        raise DataError(f"{path}: an empty file")
+    try:
+        reader = (_Binary if head[:2] == BINARY_HEAD[:2] else _Text)(str(path))
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a DataFlash log: {error}") from None
     failures = 0
     try:

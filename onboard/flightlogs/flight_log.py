@@ -54,7 +54,7 @@ class Receiver:
     name: str
     rows: int
     rows_with_fix: int
-    rate_hz: float
+    rate_hz: float | None
     satellites: float | None = None
     """Median, of rows with a fix, as all that follows."""
     hdop: float | None = None

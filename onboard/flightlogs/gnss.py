@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .flight_log import Receiver
-from .series import Floats, Times, in_order
+from .series import Floats, Times, in_order, rate_hz
 from .truth_csv import Track
 
 Flags = npt.NDArray[np.bool_]
@@ -77,7 +77,7 @@ def known(solutions: Solutions, findings: list[str]) -> Known:
         name,
         len(fixed),
         len(rows),
-        _rate_hz(times_ns),
+        rate_hz(times_ns),
         _median(solutions.satellites[rows]),
         _median(solutions.hdop[rows]),
         _median(solutions.horiz_accuracy_m[rows]),
@@ -147,11 +147,6 @@ def _leaps(times_ns: Times, lat_deg: Floats, lon_deg: Floats) -> Flags:
     found[0] &= not too_fast[1]
     found[-1] &= not too_fast[-2]
     return found
-
-
-def _rate_hz(times_ns: Times) -> float:
-    steps_ns = np.diff(times_ns)
-    return float(1e9 / np.median(steps_ns)) if len(steps_ns) else 0.0
 
 
 def _median(values: Floats) -> float | None:

@@ -50,11 +50,10 @@ class Series:
         found[outside | (gap_ns > self.max_gap_ns)] = np.nan
         return found
 
-    @property
-    def rate_hz(self) -> float:
-        """Rows per second, by the median step."""
-        steps_ns = np.diff(self.times_ns)
-        return float(1e9 / np.median(steps_ns)) if len(steps_ns) else 0.0
+
+def rate_hz(times_ns: Times) -> float | None:
+    """Rows per second, by the median step; None of fewer than two."""
+    return float(1e9 / float(np.median(np.diff(times_ns)))) if len(times_ns) > 1 else None
 
 
 def half_turn(angle_deg: Floats) -> Floats:

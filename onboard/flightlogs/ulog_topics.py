@@ -68,14 +68,22 @@ def read_topics(path: Path, names: list[str]) -> Topics:
 
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            log = ULog(str(path), message_name_filter_list=names, disable_str_exceptions=True)
+        with (
+            path.open("rb") as file,
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
+            log = ULog(file, message_name_filter_list=names, disable_str_exceptions=True)
     except Exception as error:  # pyulog on damaged definitions raises nearly anything
         told = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: not a ULog that can be read: {told}") from None
     return Topics(
         tuple(_topic(dataset) for dataset in _ordered(log.data_list)),
-        {name: float(value) for name, value in log.initial_parameters.items()},
+        {
+            name: float(value)
+            for name, value in log.initial_parameters.items()
+            if isinstance(value, int | float)  # a damaged one is bytes
+        },
         dict(log.msg_info_dict),
         int(log.start_timestamp),
         tuple(int(dropout.duration) for dropout in log.dropouts),

@@ -99,13 +99,16 @@ def height(telemetry: Telemetry, config: PrepareConfig, below: Below | None) -> 
         better = [way for way in over if isinstance(way, Height) and way.ratio < told.ratio]
         ways = [*better, *ways]
     ways += [_over_home(telemetry, config), _anywhere(config)]
-    too_wide = ""
+    problems = []
     for way in ways:
-        if isinstance(way, str) or (way and way.ratio <= math.sqrt(MAX_HEIGHT_RATIO)):
+        if isinstance(way, str):
+            problems.append(way)
+        elif way and way.ratio <= math.sqrt(MAX_HEIGHT_RATIO):
             return way
-        if way and not too_wide:
-            too_wide = f"{way.agl_m:.0f} m above ground, or {way.ratio:.1f} times that:"
-    return f"{too_wide} too wide a search" if too_wide else "no height above ground at the exposure"
+        elif way:
+            wide = f"{way.agl_m:.0f} m above ground, or {way.ratio:.1f} times that"
+            problems.append(f"{wide}: too wide a search")
+    return problems[0] if problems else "no height above ground at the exposure"
 
 
 def _told(telemetry: Telemetry, config: PrepareConfig) -> Height | None:
@@ -129,7 +132,8 @@ def _over_terrain(
     for ground_m, spread_m in _grounds_below(below):
         agl_m = alt_m - ground_m
         if not _possible(agl_m):
-            return [*found, f"{agl_m:.0f} m above the terrain, by the height above sea level"]
+            found.append(f"{agl_m:.0f} m above the terrain, by the height above sea level")
+            continue
         share = math.hypot(stated_m or 0.0, spread_m) / agl_m
         found.append(Height(agl_m, height_ratio(max(share, config.height_accuracy))))
     return found

@@ -23,6 +23,8 @@ SYNC_NS, SYNC_CONVERGED_NS = NS_PER_S // 10, NS_PER_S // 2
 QUIET_NS = 2 * NS_PER_S
 """An attitude stream that is silent for so long is asked for again."""
 SLOW_BAUD = 115_200
+TIMED = frozenset({"ATTITUDE", "GLOBAL_POSITION_INT", "SYSTEM_TIME"})
+"""By the autopilot's own clock; what drivers of sensors leave in there is nobody's."""
 
 _RATES_HZ = {
     wire.MAVLINK_MSG_ID_ATTITUDE: (50.0, 20.0),
@@ -97,9 +99,7 @@ class Conversation:
             return []
         if kind == "TIMESYNC":
             return self._synchronise(message, now_ns)
-        if hasattr(message, "time_boot_ms") and self.clock.note_boot_time(
-            message.time_boot_ms * NS_PER_MS
-        ):
+        if kind in TIMED and self.clock.note_boot_time(message.time_boot_ms * NS_PER_MS):
             self._rebooted()
         if kind == "ATTITUDE":
             self._attitude_ns = now_ns

@@ -197,11 +197,13 @@ def prior_sample(message: Any, t_ns: int) -> Telemetry:
 def position_sample(message: Any, t_ns: int) -> Telemetry:
     """GLOBAL_POSITION_INT (#33), millimetres and cm/s; without a height where it is not above 0.
 
-    `relative_alt` is above home, whatever the ground does in between.
+    `relative_alt` is above home, whatever the ground does in between. An autopilot that does not
+    know where it is sends 0 north 0 east, and `alt` is then above nothing in particular.
     """
+    is_somewhere = message.lat != 0 or message.lon != 0
     return Telemetry(
         t_ns,
-        alt_amsl_m=message.alt / 1000.0,
+        alt_amsl_m=message.alt / 1000.0 if is_somewhere else None,
         velocity_north_m_s=message.vx / 100.0,
         velocity_east_m_s=message.vy / 100.0,
         height_above_home_m=message.relative_alt / 1000.0 if message.relative_alt > 0 else None,

@@ -65,12 +65,17 @@ def through_wire(message: Any) -> Any:
     return received
 
 
-def position(alt_m: float, above_home_m: float, velocity: tuple[float, float] = (0.0, 0.0)) -> Any:
+def position(
+    alt_m: float,
+    above_home_m: float,
+    velocity: tuple[float, float] = (0.0, 0.0),
+    place: tuple[int, int] = (474_000_000, 85_000_000),
+) -> Any:
     """GLOBAL_POSITION_INT; metres, metres per second north and east."""
     heights = round(alt_m * 1e3), round(above_home_m * 1e3)
     north, east = (round(each * 100.0) for each in velocity)
     return through_wire(
-        wire.MAVLink_global_position_int_message(0, 0, 0, *heights, north, east, 0, 0)
+        wire.MAVLink_global_position_int_message(0, *place, *heights, north, east, 0, 0)
     )
 
 
@@ -199,15 +204,26 @@ def test_terrain_too_wide_to_search_is_looked_at_where_the_vehicle_is_said_to_be
     assert isinstance(height(told, CONFIG, Below(steep)), str)
     near = found(told, Below(steep, told=(0.0, 0.0, 5.0)))
     assert near.agl_m == pytest.approx(150.0, abs=5.0)
+    valley = replace(told, alt_amsl_m=-80.0)  # below the middle of all heights
+    assert found(valley, Below(steep, told=(-100.0, 0.0, 5.0))).agl_m == pytest.approx(120.0, abs=2)
     home = replace(told, height_above_home_m=80.0)
     assert found(home, Below(steep)).agl_m == 80.0
     assert found(home, Below(steep, told=(900.0, 0.0, 5.0))).agl_m == 80.0  # beyond the terrain
 
 
-def test_below_the_ground_is_no_height_whatever_home_says() -> None:
-    told = Telemetry(0, alt_amsl_m=380.0, height_above_home_m=80.0)
-    said = height(told, CONFIG, Below(hills(), (100.0, 0.0)))
+def test_below_the_ground_is_no_height() -> None:
+    """The height above sea level is wrong then; that above home need not be."""
+    told, below = Telemetry(0, alt_amsl_m=380.0), Below(hills(), (100.0, 0.0))
+    said = height(told, CONFIG, below)
     assert said == "-44 m above the terrain, by the height above sea level"
+    assert found(replace(told, height_above_home_m=80.0), below).agl_m == 80.0
+
+
+def test_an_autopilot_that_is_nowhere_is_above_home_alone() -> None:
+    """Without GNSS since power-on: 80 m above home, and 80 m above the sea over a coast."""
+    told = heard(attitude(), position(480.0, 80.0, place=(0, 0)))
+    assert told.alt_amsl_m is None
+    assert found(told, Below(hills(), (0.0, 0.0))).agl_m == 80.0
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def _colmap(path: Path) -> Raw:
 def _npz(path: Path) -> Raw:
     """`xyz` (or `points_m`) [N, 3] and perhaps `conf` [N]."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             name = next((n for n in ("xyz", "points_m", "points") if n in file), None)
             if name is None:
                 raise CloudError(f"has {', '.join(file.files) or 'nothing'}, expected xyz")

@@ -29,7 +29,10 @@ import numpy as np
 
 from geobridge.onboard.durable import write_bytes, write_text
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.records import Image
+from geobridge.onboard.views import View
 
+from ..datasets.decode import UnreadableError, decode
 from ..datasets.render_progress import Progress
 from ..datasets.render_shards import Lines, ShardedFolder
 from ..datasets.stores import open_store, views_of
@@ -37,7 +40,7 @@ from .clouds import CloudError, Raw, read_cloud
 from .crops import crop
 from .manifest import Listed, listed
 from .prepare import Points, Recipe, prepare
-from .sheet import sheet
+from .sheet import SIDE_PX, sheet
 from .store import CLOUDS, INDEX, RECORD, PointStore
 
 log = logging.getLogger(__name__)
@@ -95,8 +98,8 @@ def prepare_points(
         write_text(out / REJECTED, _text(rejected))
         _check(out, rejected, len(lines), max_rejected)
         write_text(out / INDEX, _text(used))
-        write_bytes(out / SAMPLES, sheet(PointStore(out), [line["id"] for line in used]))
-    places = {line["id"] for line in used}
+        places = {line["id"] for line in used}
+        write_bytes(out / SAMPLES, _samples(PointStore(out), places, data))
     counts = {"folder": str(out), "clouds": len(used), "places": len(places)}
     counts |= {"rejected": len(rejected), "guessed_scale": sum(not e["metric"] for e in used)}
     return counts | (_coverage(data, places) if data else {}) | rate
@@ -214,6 +217,22 @@ def _check(out: Path, rejected: Lines, count: int, most: float) -> None:
         )
     if rejected:
         log.warning("%s: %d of %d clouds are left out", out / REJECTED, len(rejected), count)
+
+
+def _samples(store: PointStore, places: set[str], data: Path | None) -> bytes:
+    """With satellite pictures where the set has them."""
+    if data is None or View.SATELLITE not in views_of(data, "train"):
+        return sheet(store, places)
+    shown = open_store(data, "train", [View.SATELLITE])
+    both = places & set(shown.names(View.SATELLITE))
+
+    def picture(name: str) -> Image:
+        try:
+            return decode(shown.read(View.SATELLITE, name), SIDE_PX, SIDE_PX)
+        except (OSError, UnreadableError) as error:
+            raise DataError(f"{shown.where(View.SATELLITE, name)}: {error}") from None
+
+    return sheet(store, both, picture) if both else sheet(store, places)
 
 
 def _coverage(data: Path, places: set[str]) -> dict[str, Any]:

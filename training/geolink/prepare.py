@@ -21,6 +21,7 @@ _THINNED_TO = 16
 _NEIGHBOURS, _FAR_SIGMA = 8, 3.0
 _GROUND_PERCENT = 2.0
 _MOST_NOT_FINITE = 0.1
+_LAID_AGAIN = 10
 _RIGHT_HANDED: dict[str, tuple[int, int, int]] = {"x": (1, 2, 0), "y": (2, 0, 1), "z": (0, 1, 2)}
 """Which axes become east, north and up."""
 
@@ -153,15 +154,22 @@ def _trusted(raw: Raw, recipe: Recipe) -> Floats:
 
 
 def _by_spread(points: Floats) -> Floats:
-    """Up is where the cloud is thinnest, and its thin end: roofs and crowns, not the ground."""
+    """Up is where the cloud is thinnest, and its thin end: roofs and crowns, not the ground.
+
+    What stands on one side of a place tilts the plane of least spread; so it is laid again through
+    the nearer half of the points, until it lies on the ground.
+    """
     around = points - np.median(points, axis=0)
-    within = np.percentile(np.linalg.norm(around, axis=1), 95.0)
-    core = around[np.linalg.norm(around, axis=1) <= within]
-    axes = np.linalg.svd(core - core.mean(axis=0), full_matrices=False)[2]
+    far = np.linalg.norm(around, axis=1)
+    plane = core = around[far <= np.percentile(far, 95.0)]
+    for _ in range(_LAID_AGAIN):
+        axes = np.linalg.svd(plane - plane.mean(axis=0), full_matrices=False)[2]
+        heights = core @ axes[2]
+        away = np.abs(heights - np.median(heights))
+        plane = core[away <= np.median(away)]
     axes = axes if np.linalg.det(axes) > 0 else axes * [[1.0], [1.0], [-1.0]]
     turned = around @ axes.T
-    up = turned[:, 2] - np.median(turned[:, 2])
-    low, high = np.percentile(up, [2.0, 98.0])
+    low, high = np.percentile(turned[:, 2] - np.median(turned[:, 2]), [2.0, 98.0])
     return np.asarray(turned * [1.0, -1.0, -1.0] if high + low < 0 else turned)
 
 

@@ -98,8 +98,8 @@ def test_points_are_left_out_in_order_and_anew_every_time() -> None:
 
 def test_only_a_cloud_of_unknown_north_turns_all_around() -> None:
     config = GeoLinkConfig(count=64, yaw_deg=5.0, jitter_m=0.0)
-    points = np.tile(np.float32([[100.0, 0.0, 0.0]]), (64, 1))
-    angles = {north: [] for north in (True, False)}
+    points = np.tile(np.array([[100.0, 0.0, 0.0]], np.float32), (64, 1))
+    angles: dict[bool, list[float]] = {north: [] for north in (True, False)}
     for north, found in angles.items():
         for seed in range(40):
             seen = shown(Cloud(points, north), Turn(), config, np.random.default_rng(seed))
