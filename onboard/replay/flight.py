@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -31,7 +31,8 @@ class Source:
 
     `log` is a flight record, the log of an autopilot for the pictures in `frames`, pictures that
     carry telemetry, or pictures for the table `telemetry`. `video_at_s`: when a video began, in
-    seconds since the first row of a log on another clock.
+    seconds since the first row of a log on another clock. `estimate_lag`: whether the clock of
+    photos may be off that of their log.
     """
 
     log: str
@@ -40,6 +41,7 @@ class Source:
     truth: Path | None = None
     rate_hz: float | None = None
     video_at_s: float | None = None
+    estimate_lag: bool = False
 
     @property
     def name(self) -> str:
@@ -91,9 +93,18 @@ class Samples(Protocol):
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Photos of a folder, and when each was taken, in nanoseconds on the clock of their log."""
+
+    folder: Path
+    times_ns: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Flight:
     """An opened one. `provenance` says by name where what was read came from, `remarks` what is
-    missing or odd, `unix_offset_ns` is UTC minus the times of the frames, where that is known."""
+    missing or odd, `unix_offset_ns` is UTC minus the times of the frames, where that is known.
+    `taken` are its pictures where they are photos beside a log."""
 
     frames: FrameSource
     telemetry: Samples
@@ -102,6 +113,7 @@ class Flight:
     provenance: dict[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     unix_offset_ns: int | None = None
+    taken: Taken | None = None
 
     def within(self, span: Span) -> Iterator[tuple[Frame, Telemetry]]:
         """The frames of a span, each with what the autopilot says at its exposure."""
@@ -196,7 +208,8 @@ def _folder_of(frames: Path, log: FlightLog) -> Flight:
             remarks = (f"{left}, {matched.unmatched[0]} the first",)
     pictures = FolderSource(frames, times_ns=times_ns, only_timed=True)
     offset_ns = 0 if log.clock is Clock.UTC else None
-    return Flight(pictures, log.telemetry, log.truth, None, said, remarks, offset_ns)
+    taken = Taken(frames, times_ns)
+    return Flight(pictures, log.telemetry, log.truth, None, said, remarks, offset_ns, taken)
 
 
 def _video_of(frames: Path, log: FlightLog, source: Source) -> Flight:

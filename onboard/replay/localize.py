@@ -112,7 +112,7 @@ def work_of(job: Job, settings: ReplayConfig) -> str:
         "settings": settings.model_dump(mode="json"),
         "span": [job.span.from_s, job.span.to_s, job.span.without_gnss_after_s],
         "files": [_identity(path) for path in job.source.files],
-        "times": [job.source.rate_hz, job.source.video_at_s],
+        "times": [job.source.rate_hz, job.source.video_at_s, job.source.estimate_lag],
         "pictures": job.pictures,
         "prior": _identity(Path(settings.prior)) if settings.prior else None,
     }
