@@ -199,6 +199,28 @@ def test_killed_in_a_process_of_its_own(rehearsal: Path, whole: Path, tmp_path: 
     assert results(out) == results(whole)
 
 
+def test_killed_with_two_workers(rehearsal: Path, tmp_path: Path) -> None:
+    flights, out = [rehearsal / "flight", rehearsal / "abroad"], tmp_path / "out"
+    command: list[Any] = [GEOBRIDGE, "replay", *(flight / "flight.mp4" for flight in flights)]
+    for name in ("telemetry", "truth"):
+        for flight in flights:
+            command += [f"--{name}", flight / f"{name}.csv"]
+    command += ["--bundle", rehearsal / "bundle", "-o", out, "--to", "9", "--workers", "2"]
+    command.append("camera.hfov_deg=70")
+    process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL)
+    until_s = time.monotonic() + 60.0
+    while time.monotonic() < until_s and len(list(out.glob(f"*/{WORK}/known.bin"))) < 2:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.5)  # for the workers to see it
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "writes there" not in done.stderr
+    assert not list(out.glob(f"*/{WORK}"))
+    assert len((out / "flight" / "fixes.jsonl").read_text().splitlines()) == 10
+
+
 def test_what_is_done_is_not_done_again_until_something_changes(
     rehearsal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,9 +51,7 @@ def test_the_golden_flights_are_worth_looking_at() -> None:
         assert max((line["error_m"] for line in lines if "fix" in line), default=0.0) < 6.0
 
 
-def test_a_difference_is_exit_code_3(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_difference_is_exit_code_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stored = (GOLDEN / "home.jsonl").read_text().splitlines()
     line = json.loads(stored[-1])
     line["fix"]["score"] += 0.01
