@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import DataError, DifferenceError
 from ..geodesy import distance_m
 from ..records import Reason
+from .outcome import number, time_ns
 
 DIFFERENCES = "differences.txt"
 TOLERANCES = {
@@ -107,11 +108,12 @@ def _lines(path: Path) -> list[Line]:
             line = json.loads(text)
             if line["frame"] is None or ("fix" in line) == ("rejection" in line):
                 raise ValueError
+            time_ns(line)
             _values(line)
             lines.append(line)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         where = f"{path}, line {len(lines) + 1}"
         raise DataError(f"{where}: not what `geobridge replay` writes") from None
     return lines
@@ -158,7 +160,7 @@ def _values(line: Line) -> dict[str, float | None]:
         return {}
     fields = {**line["fix"], "error_m": line["error_m"]}
     names = ("lat_deg", "lon_deg", *list(TOLERANCES)[1:])
-    values = {name: None if fields[name] is None else float(fields[name]) for name in names}
+    values = {name: None if fields[name] is None else number(fields[name]) for name in names}
     if not all(map(math.isfinite, _place(values))):
         raise ValueError
     return values
