@@ -80,7 +80,7 @@ def differences(found: Path, stored: Path) -> Difference:
     Raises:
         DataError: one of them is none.
     """
-    pairs = list(zip_longest(_lines(stored), _lines(found)))
+    pairs = _paired(_lines(stored), _lines(found))
     changes = tuple(change for pair in pairs for change in _changes(*pair))
     return Difference(changes, len(pairs))
 
@@ -117,6 +117,15 @@ def _lines(path: Path) -> list[Line]:
         where = f"{path}, line {len(lines) + 1}"
         raise DataError(f"{where}: not what `geobridge replay` writes") from None
     return lines
+
+
+def _paired(stored: list[Line], found: list[Line]) -> list[tuple[Line | None, Line | None]]:
+    """By name, where no two frames have one; else in their order."""
+    by_name = [{str(line["frame"]): line for line in lines} for lines in (stored, found)]
+    if [len(named) for named in by_name] != [len(stored), len(found)]:
+        return list(zip_longest(stored, found))
+    names = dict.fromkeys(name for named in by_name for name in named)
+    return [(by_name[0].get(name), by_name[1].get(name)) for name in names]
 
 
 def _changes(stored: Line | None, found: Line | None) -> Iterator[Change]:

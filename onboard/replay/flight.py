@@ -143,16 +143,16 @@ def open_flight(source: Source) -> Flight:
 def _of_record(source: Source) -> Flight:
     """What the localizer was told in flight; the truth is what its log says besides."""
     record = FlightRecord(newest_record(Path(source.log)))
-    said = {"frames": record.path.name, "telemetry": f"{record.path.name}: told in flight"}
+    log = read_flight_log(record.path)
+    said = {"frames": record.path.name, **log.provenance}
     offset = record.facts.get("unix_offset_ns")
-    remarks = () if record.is_whole else ("the record was cut off; it is replayed as far as it is",)
     return Flight(
         frames=record,
         telemetry=record,
-        truth=read_track(source.truth) if source.truth else None,
+        truth=read_track(source.truth) if source.truth else log.truth,
         record=record,
         provenance=said | _truth_of(source),
-        remarks=remarks,
+        remarks=log.oddities,
         unix_offset_ns=int(offset) if offset else None,
     )
 
