@@ -101,7 +101,7 @@ def _on_ray(jobs: Sequence[Job]) -> Iterator[Told]:
         address = os.environ.get("RAY_ADDRESS")
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     remote = ray.remote(num_cpus=1)(attempt)
-    waiting = [remote.remote(job) for job in jobs]
+    waiting = [remote.remote(job.resolved()) for job in jobs]
     for number, reference in enumerate(waiting, start=1):
         try:
             told = ray.get(reference)

@@ -48,6 +48,16 @@ class Source:
         """As its results are told by."""
         return Path(self.log).stem or Path(self.log).resolve().name
 
+    def resolved(self) -> Source:
+        """The same from whatever folder somebody looks."""
+        return replace(
+            self,
+            log=str(Path(self.log).resolve()),
+            frames=None if self.frames is None else str(Path(self.frames).resolve()),
+            telemetry=self.telemetry.resolve() if self.telemetry else None,
+            truth=self.truth.resolve() if self.truth else None,
+        )
+
     @property
     def files(self) -> list[Path]:
         """All that it is read from."""

@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,11 @@ class Job:
     out: Path
     span: Span
     pictures: int = 60
+
+    def resolved(self) -> Job:
+        """The same from whatever folder somebody looks."""
+        source, variant = self.source.resolved(), self.variant.resolved()
+        return replace(self, source=source, variant=variant, out=self.out.resolve())
 
 
 @dataclass(frozen=True)

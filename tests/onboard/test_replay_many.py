@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,18 @@ def test_a_cluster_gives_what_one_machine_gives(
     rehearsal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray = pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     one: Any = replay(**told(rehearsal, tmp_path / "one"))
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=100 << 20,
+        log_to_driver=False,
+        logging_level="ERROR",
+        _temp_dir=tempfile.mkdtemp(prefix="ray"),  # names of sockets must be short
+    )
+    monkeypatch.chdir(tmp_path)
     try:
-        many: Any = replay(**told(rehearsal, tmp_path / "many", engine="ray"))
+        many: Any = replay(**told(rehearsal, Path("many"), engine="ray"))
     finally:
         ray.shutdown()
     assert one == many
