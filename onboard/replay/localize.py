@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,11 @@ class Job:
     out: Path
     span: Span
     pictures: int = 60
+
+    def resolved(self) -> Job:
+        """The same from whatever folder somebody looks."""
+        source, variant = self.source.resolved(), self.variant.resolved()
+        return replace(self, source=source, variant=variant, out=self.out.resolve())
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def work_of(job: Job, settings: ReplayConfig) -> str:
         "settings": settings.model_dump(mode="json"),
         "span": [job.span.from_s, job.span.to_s, job.span.without_gnss_after_s],
         "files": [_identity(path) for path in job.source.files],
-        "times": [job.source.rate_hz, job.source.video_at_s],
+        "times": [job.source.rate_hz, job.source.video_at_s, job.source.estimate_lag],
         "pictures": job.pictures,
         "prior": _identity(Path(settings.prior)) if settings.prior else None,
     }

@@ -25,8 +25,8 @@ function drawMap() {
     pen.imageSmoothingEnabled = map.scale * g.m_per_px < 3;
     pen.drawImage(map.image, toX(g.west_m), toY(g.north_m), g.width_m * map.scale, g.height_m * map.scale);
   }
-  track(pen, column.true_east_m, column.true_north_m, "#000000", 4.5, 0.55);
-  track(pen, column.true_east_m, column.true_north_m, colours.truth, 2, 1);
+  track(pen, column.true_east_m, column.true_north_m, "#000000", 3, 0.5);
+  track(pen, column.true_east_m, column.true_north_m, colours.truth, 1.4, 1);
   accuracies(pen);
   points(pen);
   marked(pen);
@@ -72,7 +72,7 @@ function points(pen) {
       pen.fillStyle = pen.strokeStyle = colourOf(i);
       pen.beginPath();
       if (!withheld) {
-        pen.arc(x, y, 2.6, 0, 7);
+        pen.arc(x, y, 3, 0, 7);
         pen.fill();
         continue;
       }
