@@ -210,6 +210,7 @@ def _check(out: Path, rejected: Lines, count: int, most: float) -> None:
     for line in rejected[:_NAMED]:
         log.warning("left out: %s: %s %s", line["id"], line["path"], line["why"])
     if len(rejected) > most * count:
+        (out / INDEX).unlink(missing_ok=True)  # of a run that was allowed more
         first = rejected[0]
         raise DataError(
             f"{out / REJECTED}: {len(rejected)} of {count} clouds cannot be used, --max-rejected is"
