@@ -8,8 +8,6 @@ from pydantic import Field, model_validator
 
 from geobridge.onboard.config import Fraction, NonNegative, Positive, Section
 
-Reading = Literal["bottleneck", "residual"]
-
 
 class PointTowerConfig(Section):
     """The tower that makes a descriptor of a point cloud.

@@ -73,7 +73,7 @@ def test_a_rendered_set_is_prepared_as_it_is(rendered: Path, tmp_path: Path) -> 
 
 
 def test_every_weather_can_be_asked_for() -> None:
-    assert CHOICES == (*WEATHERS, *CONDITIONS)
+    assert (*WEATHERS, *CONDITIONS) == CHOICES
     assert len(CONDITIONS) == 10
     rng = np.random.default_rng(0)
     days = {name: day_of(rng, SUMMER_NOON, name) for name in CONDITIONS}
