@@ -21,7 +21,7 @@ from geobridge.onboard.bundle import MANIFEST, SIGNATURE, Bundle, sha256, write_
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import Floats
 from geobridge.onboard.manifest import AccuracyEntry
-from geobridge.onboard.summary import WRONG_LIMIT_M
+from geobridge.onboard.replay.summary import WRONG_LIMIT_M
 
 LEAST_FIXES, LEAST_PIECES = 100, 4
 PIECE_S = 10.0
@@ -84,21 +84,17 @@ def calibrate(bundle: Path, flights: Sequence[Path], out: Path) -> dict[str, Any
     if out.exists():
         raise DataError(f"{out}: exists")
     opened = Bundle.open(bundle)
-    flown = [Flight.read(folder, bundle) for folder in flights]
+    return calibrated(opened, [Flight.read(folder, bundle) for folder in flights], out)
+
+
+def calibrated(bundle: Bundle, flown: Sequence[Flight], out: Path) -> dict[str, Any]:
+    """As `calibrate`, by fixes that are at hand."""
     errors_m, stated_m = (
         np.concatenate([getattr(flight, name) for flight in flown])
         for name in ("errors_m", "stated_m")
     )
-    wrong = int(metrics.wrong_fixes(errors_m, stated_m, WRONG_LIMIT_M).sum())
-    if wrong:
-        raise DataError(f"{wrong} of {len(errors_m)} fixes are wrong: to be mended, not calibrated")
-    pieces = _pieces(flown)
-    if len(errors_m) < LEAST_FIXES or len(pieces) < LEAST_PIECES:
-        raise DataError(
-            f"{len(errors_m)} fixes in {len(pieces)} pieces of {PIECE_S:g} s:"
-            f" at least {LEAST_FIXES} in {LEAST_PIECES} needed"
-        )
-    before = opened.manifest.accuracy
+    pieces = _enough(flown, errors_m, stated_m)
+    before = bundle.manifest.accuracy
     alignment_m = _cautious_m(pieces, before.alignment_m)
     new_m = _restated(stated_m, before.alignment_m, alignment_m)
     figures = {
@@ -113,12 +109,32 @@ def calibrate(bundle: Path, flights: Sequence[Path], out: Path) -> dict[str, Any
     }
     evidence = (
         f"{len(errors_m)} fixes of {len(flown)} flights ({', '.join(f.name for f in flown)}),"
-        f" bundle version {opened.manifest.bundle_version}; mean NEES/2 {figures['half_nees']:.2f};"
+        f" bundle version {bundle.manifest.bundle_version}; mean NEES/2 {figures['half_nees']:.2f};"
         f" alignment at the {CAUTIOUS:.0%} quantile over resampled pieces of {PIECE_S:g} s"
     )
     entry = before.model_copy(update={"alignment_m": alignment_m, "evidence": evidence})
-    _publish(opened, entry, out)
+    _publish(bundle, entry, out)
     return {"bundle": str(out), **figures}
+
+
+def _enough(
+    flown: Sequence[Flight], errors_m: Floats, stated_m: Floats
+) -> list[tuple[Floats, Floats]]:
+    """The pieces of flights that can tell.
+
+    Raises:
+        DataError: they cannot.
+    """
+    wrong = int(metrics.wrong_fixes(errors_m, stated_m, WRONG_LIMIT_M).sum())
+    if wrong:
+        raise DataError(f"{wrong} of {len(errors_m)} fixes are wrong: to be mended, not calibrated")
+    pieces = _pieces(flown)
+    if len(errors_m) < LEAST_FIXES or len(pieces) < LEAST_PIECES:
+        raise DataError(
+            f"{len(errors_m)} fixes in {len(pieces)} pieces of {PIECE_S:g} s:"
+            f" at least {LEAST_FIXES} in {LEAST_PIECES} needed"
+        )
+    return pieces
 
 
 def _row(row: dict[str, Any]) -> tuple[float, float, float]:

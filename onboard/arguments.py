@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from argparse import ArgumentParser
 from pathlib import Path
 
@@ -38,6 +39,25 @@ class Repeated(argparse.Action):
         """As argparse calls it."""
         given = getattr(namespace, self.dest)
         setattr(namespace, self.dest, (*(() if given is self.default else given), values))
+
+
+class LogsAndSettings(argparse.Action):
+    """Flights and settings in any order: what begins as `table.key=` is a setting."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """As argparse calls it."""
+        words = values if isinstance(values, list) else []
+        settings = [word for word in words if re.match(r"[a-z_]+(\.\w+)*=", word)]
+        namespace.logs = [word for word in words if word not in settings]
+        namespace.overrides = settings
+        if not namespace.logs:
+            raise argparse.ArgumentError(self, "expected a flight")
 
 
 def existing(text: str) -> Path:

@@ -1,7 +1,8 @@
 """The one console command: finds the function in the table, calls it, prints what it returns.
 
 The result goes to stdout, the log to stderr. Exit codes: 0 done, 1 failed, 2 usage, configuration,
-data or bundle, 130 interrupted. A user's mistake is one line, a traceback is a bug of ours.
+data or bundle, 3 a comparison differs, 130 interrupted. A user's mistake is one line, a traceback
+is a bug of ours.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from .commands import COMMANDS
-from .errors import GeobridgeError
+from .errors import DifferenceError, GeobridgeError
 
 EXTRAS = {
-    "PIL": "export",
+    "PIL": "replay",
     "matplotlib": "replay",
     "numba": "sim",
     "onnx": "export",
@@ -29,6 +30,7 @@ EXTRAS = {
     "onnxscript": "export",
     "open_clip": "train",
     "pyarrow": "train",
+    "pyulog": "replay",
     "rasterio": "train",
     "safetensors": "train",
     "scipy": "train",
@@ -77,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _chosen(words: list[str]) -> tuple[str, list[str]]:
     """The command that is meant, and what follows it; without one it leaves with the help."""
-    for length in (1, 2):
+    for length in (2, 1):  # a command may have one beside it that begins with its name
         name = " ".join(words[:length])
         if name in COMMANDS:
             return name, words[length:]
@@ -92,6 +94,8 @@ def _chosen(words: list[str]) -> tuple[str, list[str]]:
 def _run(name: str, action: Callable[[], None]) -> int:
     try:
         action()
+    except DifferenceError as error:
+        return _complain(name, str(error), 3)
     except GeobridgeError as error:
         return _complain(name, str(error), 2)
     except ImportError as error:
@@ -151,7 +155,12 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     leaves: list[tuple[str, Any]] = []
     for key, value in tree.items():
         path = f"{prefix}{key}"
-        leaves += _flat(value, f"{path}.") if isinstance(value, Mapping) else [(path, value)]
+        if isinstance(value, Mapping):
+            leaves += _flat(value, f"{path}.")
+        elif isinstance(value, list):
+            leaves += [(path if not row else "", each) for row, each in enumerate(value)]
+        else:
+            leaves.append((path, value))
     return leaves
 
 

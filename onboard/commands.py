@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import commands_encoders as encoders
+from . import commands_replay as replayed
 from . import commands_simulated as simulated
 from .arguments import Repeated, as_json, count, existing, finite, overrides, positive, span
 from .commands_fly import fly
@@ -307,16 +308,28 @@ examples:
     as_json(parser)
 
 
-def _replay(parser: ArgumentParser) -> None:
+def _log(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+reads ArduPilot's .bin and .log, .tlog, PX4's .ulg, our own records, DJI's .SRT, GoPro's videos, a
+folder of photos, and CSV. With one log all of it is told, with several a line for each.
+
+examples:
+  geobridge log flight.bin
+  geobridge log flight.tlog --telemetry telemetry.csv --truth truth.csv
+  geobridge log flight.tlog --pictures photos --config camera.toml --telemetry telemetry.csv
+"""
     add = parser.add_argument
-    add("frames", metavar="FRAMES", help="video file, folder of pictures, or flight record (.mcap)")
-    add("--telemetry", type=existing, metavar="CSV", help="of the autopilot; a record has its own")
-    add("--bundle", type=existing, required=True, metavar="BUNDLE", help="folder")
-    add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the report")
-    add("--truth", type=existing, metavar="CSV", help="positions to compare with")
-    add("--config", type=existing, metavar="TOML", help="camera and localizer")
-    add("--rate-hz", type=positive, metavar="R", help="pictures per second")
-    overrides(parser)
+    add("logs", type=existing, nargs="+", metavar="LOG", help="a log, a video, a folder of photos")
+    text = "CSV to write, as replay reads it; with --pictures one row per picture"
+    add("--telemetry", type=Path, metavar="FILE", help=text)
+    text = "CSV to write: positions that may be called truth"
+    add("--truth", type=Path, metavar="FILE", help=text)
+    text = "photos of the flight, to be put on the clock of the log"
+    add("--pictures", type=existing, metavar="FOLDER", help=text)
+    text = "TOML with a camera table, to estimate by how much the photos' clock is off"
+    add("--config", type=existing, metavar="FILE", help=text)
+    text = "seconds to add to the times of the photos (default %(default)g)"
+    add("--shift-s", type=finite, default=0.0, metavar="S", help=text)
     as_json(parser)
 
 
@@ -401,7 +414,15 @@ COMMANDS = {
     "calibrate": Command(
         "state the accuracy that flights had", _calibrate, "geobridge.export.calibration:calibrate"
     ),
-    "replay": Command("localize a recorded flight", _replay, "geobridge.onboard.replay:replay"),
+    "log": Command("what is in a flight log", _log, "geobridge.onboard.flightlogs.command:tell"),
+    "replay": Command(
+        "localize recorded flights", replayed.replay, "geobridge.onboard.replay.replay:replay"
+    ),
+    "replay compare": Command(
+        "what another bundle or setting changed",
+        replayed.compare,
+        "geobridge.onboard.replay.compare:compare",
+    ),
     "fly": Command("simulate a flight", fly, "geobridge.export.flights.fly:fly"),
     "run": Command("localize in flight", _run, "geobridge.onboard.daemon.run:run"),
     "doctor": Command("what works on this machine", as_json, "geobridge.onboard.doctor:doctor"),

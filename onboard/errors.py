@@ -25,3 +25,7 @@ class LinkError(GeobridgeError):
 
 class DataError(GeobridgeError):
     """Imagery, telemetry, weights or a data set that cannot be used."""
+
+
+class DifferenceError(GeobridgeError):
+    """Results that are not those that were expected; exit code 3."""

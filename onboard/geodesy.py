@@ -69,7 +69,7 @@ class LocalFrame:
         if not np.all(radius2_m2 <= MAX_RADIUS_M**2):
             raise ValueError(f"point farther than {MAX_RADIUS_M / 1000:.0f} km from the origin")
         up_m = -radius2_m2 / (2.0 * 6_371_000.0)
-        for _ in range(3):  # drop onto the ellipsoid; the second step is below a micrometre
+        for _ in range(2):  # drop onto the ellipsoid; a second step would be below a micrometre
             lat_deg, lon_deg, height_m = pymap3d.enu2geodetic(
                 enu[..., 0], enu[..., 1], up_m, self.origin_lat_deg, self.origin_lon_deg, 0.0
             )

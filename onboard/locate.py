@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .found import Heat
-from .localization.rectify import north_up_grid, warp
+from .localization.rectify import Picture, north_up_grid, warp
 from .records import Image
 from .retrieval.atlas import Area
 from .retrieval.encoder import Encoder
@@ -196,7 +196,7 @@ def _north_up(
         ]
     )
     patch = north_up_grid(0.0, 0.0, size_px, footprint_m / size_px)
-    image, valid = warp(photo, pixel_from_ground @ patch, size_px)
+    image, valid = warp(Picture(photo), pixel_from_ground @ patch, size_px)
     return encoder.prepare(image, valid)
 
 

@@ -70,7 +70,10 @@ def apply(image: Image, spec: Preprocess, valid: Mask | None = None) -> Image:
     if valid is not None:
         if valid.shape != image.shape[:2]:
             raise ValueError(f"mask {valid.shape} does not fit picture {image.shape[:2]}")
-        image = np.where(valid[..., None] > 0, image, np.asarray(spec.fill, np.uint8))
+        unseen = valid == 0
+        if unseen.any():
+            image = image.copy()
+            image[unseen] = spec.fill
     if spec.fit == "centre_crop":
         image = _centre_crop(image, spec.width_px / spec.height_px)
     return resize(image, spec.height_px, spec.width_px, spec.interpolation)

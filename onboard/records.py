@@ -69,6 +69,8 @@ class Telemetry:
     height_accuracy_m: float | None = None
     position_test_ratio: float | None = None
     """The autopilot's own test of the positions it is sent: above 1 it does not take them."""
+    height_above_home_m: float | None = None
+    """Above where the vehicle took off: above the ground where that is as high."""
 
 
 @dataclass(frozen=True)

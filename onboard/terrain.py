@@ -71,6 +71,19 @@ class Terrain:
         """The lowest and the highest height."""
         return self._lowest_m, self._highest_m
 
+    def span_around_m(
+        self, east_m: float, north_m: float, sigma_m: float
+    ) -> tuple[float, float] | None:
+        """The lowest and the highest height within two sigmas of a point that is not well known;
+        None where the point lies beyond the nodes."""
+        if self.height_amsl_m(east_m, north_m) is None:
+            return None
+        reach_m = 2.0 * sigma_m
+        steps = np.arange(-reach_m, reach_m + self.entry.spacing_m, self.entry.spacing_m)
+        east, north = np.meshgrid(east_m + steps, north_m + steps)
+        heights_m = self.heights_amsl_m(np.column_stack([east.ravel(), north.ravel()]))
+        return float(heights_m.min()), float(heights_m.max())
+
     def ground_amsl_m(self, east_m: float, north_m: float) -> float | None:
         """The ground around a point, as heights above ground mean it; None beyond the nodes.
 

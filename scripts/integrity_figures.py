@@ -78,7 +78,7 @@ def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
-def _fixes(flight: Flown) -> tuple[Floats, Floats, Floats]:
+def fixes_of(flight: Flown) -> tuple[Floats, Floats, Floats]:
     """[F] times, errors and stated accuracies of the fixes of a flight."""
     rows = [
         (t_s, error_m, sigma_m)
@@ -99,7 +99,7 @@ def _wrong(flown: Sequence[Flown]) -> dict[str, Any]:
     fixes = wrong = samples = wrong_samples = 0
     longest_s, events, worst_m = 0.0, 0, 0.0
     for each in flown:
-        times_s, errors_m, sigmas_m = _fixes(each)
+        times_s, errors_m, sigmas_m = fixes_of(each)
         bad = _is_wrong(errors_m, sigmas_m)
         apart = _apart(times_s)
         fixes, wrong = fixes + len(bad), wrong + int(bad.sum())
@@ -131,7 +131,7 @@ def _apart(times_s: Floats) -> list[int]:
 
 def _honesty(flown: Sequence[Flown]) -> dict[str, Any]:
     """NEES over 2 with its interval by whole flights, coverage, and P(error > protection level)."""
-    by_flight = [(e / s) ** 2 for _, e, s in map(_fixes, flown) if len(e)]
+    by_flight = [(e / s) ** 2 for _, e, s in map(fixes_of, flown) if len(e)]
     if not by_flight:
         return {"nees_half": None, "nees_half_95": None, "coverage_1_2_3_sigma": None}
     everything = np.concatenate(by_flight)
@@ -151,7 +151,7 @@ def _waiting(flown: Sequence[Flown]) -> dict[str, Any]:
     """Seconds to the first fix, and from the end of a fix's life to the next one."""
     first, again, never = [], [], 0
     for each in flown:
-        times_s = _fixes(each)[0]
+        times_s = fixes_of(each)[0]
         if not len(times_s):
             never += 1
             continue
@@ -185,7 +185,7 @@ def _groups(flown: Sequence[Flown], of: Callable[[Flown], str]) -> Iterator[tupl
 
 
 def _share(flown: Sequence[Flown]) -> dict[str, Any]:
-    parts = [_fixes(each) for each in flown]
+    parts = [fixes_of(each) for each in flown]
     errors_m = np.concatenate([errors for _, errors, _ in parts])
     sigmas_m = np.concatenate([sigmas for _, _, sigmas in parts])
     frames = sum(len(each.said) for each in flown)
@@ -238,7 +238,7 @@ def draw_stanford(path: Path, flown: Sequence[Flown]) -> None:
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
-    parts = [_fixes(each) for each in flown if each.conditions["kind"] == "home"]
+    parts = [fixes_of(each) for each in flown if each.conditions["kind"] == "home"]
     errors_m = np.concatenate([errors for _, errors, _ in parts] or [np.zeros(0)])
     levels_m = HPL_SIGMAS * np.concatenate([sigmas for _, _, sigmas in parts] or [np.zeros(0)])
     figure = Figure(figsize=(6.5, 6), dpi=130, layout="constrained")

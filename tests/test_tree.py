@@ -13,7 +13,7 @@ else:
 ROOT = Path(__file__).parents[1]
 
 ABSENT = ["matplotlib", "numba", "onnx", "onnxruntime", "onnxscript", "open_clip", "pandas", "PIL"]
-ABSENT += ["rasterio", "tensorrt", "torch", "torchvision"]
+ABSENT += ["pyulog", "rasterio", "tensorrt", "torch", "torchvision"]
 
 WITHOUT_THEM = f"import sys; sys.modules.update(dict.fromkeys({ABSENT}))"
 

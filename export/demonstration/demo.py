@@ -16,7 +16,7 @@ from typing import Any
 from geobridge.onboard.camera import Camera, Mount
 from geobridge.onboard.durable import write_text
 from geobridge.onboard.geodesy import LocalFrame
-from geobridge.onboard.report import require_matplotlib
+from geobridge.onboard.replay.picture import require_matplotlib
 from geobridge.onboard.simulation.flying.exposures import Shutter
 from geobridge.onboard.simulation.flying.faults import Fault, FaultKind
 from geobridge.onboard.simulation.flying.terrain import Terrain

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from geobridge.onboard.metrics import wrong_fixes
 from geobridge.onboard.records import Fix, Rejection
+from geobridge.onboard.replay.summary import WRONG_LIMIT_M
 from geobridge.onboard.simulation.autopilot.streams import NS_PER_S
 from geobridge.onboard.simulation.live import Moment
-from geobridge.onboard.summary import WRONG_LIMIT_M
 
 from .sortie import Sortie
 

@@ -131,18 +131,38 @@ def fly(rig: Rig, route: Route, conditions: Conditions, number: int) -> Flown:
     )
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A rendered frame, what the autopilot said, and where the vehicle truly was, WGS84."""
+
+    frame: Frame
+    telemetry: Telemetry
+    lat_deg: float
+    lon_deg: float
+
+
 def look(rig: Rig, flight: Flight, conditions: Conditions, seed: int) -> Iterator[Seen]:
     """What the localizer says to every frame of a flight, beside the truth."""
-    setting, localizer = on_day(rig.place, conditions.day), rig.localizer()
-    camera, shutter = rig.rules.camera, Shutter(rate_hz=rig.rules.rate_hz)
-    for shot in exposures(shutter, 0.0, flight.truth[-1].time_s, seed):
+    localizer = rig.localizer()
+    for taken in frames_of(rig, flight, conditions, seed):
+        result = localizer.handle(taken.frame, taken.telemetry)
+        yield Seen(result, taken.lat_deg, taken.lon_deg)
+
+
+def frames_of(rig: Rig, flight: Flight, conditions: Conditions, seed: int) -> Iterator[Taken]:
+    """Every frame of a flight."""
+    setting, camera = on_day(rig.place, conditions.day), rig.rules.camera
+    for shot in exposures(Shutter(rig.rules.rate_hz), 0.0, flight.truth[-1].time_s, seed):
         state = state_at(flight.truth, shot.time_s)
         picture = drone(setting, camera, state, OPTICS, seed + shot.number, threads=1).image
         t_ns = _BOOTED_NS + round(shot.stamp_s * _NS)
-        telemetry = _telemetry(flight, shot.time_s, t_ns)
-        result = localizer.handle(Frame(picture, t_ns, f"{shot.number:06d}"), telemetry)
         lat_deg, lon_deg = rig.place.frame.to_geodetic([state.east_m, state.north_m])
-        yield Seen(result, float(lat_deg), float(lon_deg))
+        yield Taken(
+            Frame(picture, t_ns, f"{shot.number:06d}"),
+            _telemetry(flight, shot.time_s, t_ns),
+            float(lat_deg),
+            float(lon_deg),
+        )
 
 
 def flight_seed(seed: int, number: int) -> int:

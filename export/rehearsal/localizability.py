@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geobridge.onboard import metrics
-from geobridge.onboard.summary import WRONG_LIMIT_M
+from geobridge.onboard.replay.summary import WRONG_LIMIT_M
 
 from . import posterior
 from .flown import FIX, Flown

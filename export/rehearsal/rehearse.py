@@ -19,10 +19,10 @@ from typing import Any
 from geobridge.onboard import durable
 from geobridge.onboard.config import ReplayConfig, load
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.report import require_matplotlib
+from geobridge.onboard.replay.picture import require_matplotlib
+from geobridge.onboard.replay.summary import versions
 from geobridge.onboard.simulation.flying.route import Route
 from geobridge.onboard.simulation.land.palette import Season
-from geobridge.onboard.summary import versions
 
 from .campaign import Task, fly_all, plain, rig_of
 from .conditions import Range, Ranges

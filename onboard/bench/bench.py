@@ -25,7 +25,7 @@ from ..bundle import Bundle
 from ..engines.engine import EngineSettings, check_descriptors, open_engine
 from ..engines.header import read_header
 from ..errors import BundleError, EngineError
-from ..summary import versions
+from ..replay.summary import versions
 from ..views import View
 from .sensors import look
 from .state import gpu_reasons, memory_mb, others, remarks, usage

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..mavlink.silence import silence
+from ..mavlink.silence import gimbal_silence, silence
 from ..records import Rejection
 from .board import Board
 from .eyes import Eyes, Localizes
@@ -109,6 +109,8 @@ class Daemon:
             missing.append(board.camera)
         elif board.frame_ns is None or self._silent_s(now_ns) > self._camera_patience_s:
             missing.append("camera silent")
+        if self.radio.conversation.lacks_gimbal(now_ns):
+            missing.append("no gimbal attitude")
         last = board.last_outcome
         rejection = str(last.reason) if isinstance(last, Rejection) else None
         publisher = self.radio.publisher
@@ -133,6 +135,8 @@ class Daemon:
             found.append(f"{board.missed_share:.0%} of frames missed")
         if board.differences:
             found.append(f"{len(board.differences)} parameters differ")
+        if board.objection:
+            found.append(board.objection)
         return found
 
     def _start(self, loop: Callable[[threading.Event], None], *, ends_all: bool = False) -> None:
@@ -184,11 +188,17 @@ class Daemon:
         self.board.hottest_c = self.thermometer.hottest_c()
 
     def _tell_silence(self, now_ns: int) -> None:
-        """Once, when nobody was heard for a while: what to look at."""
-        radio, autopilot = self.radio, self.radio.conversation.autopilot
-        if autopilot.heartbeat_ns is None and now_ns > self._patience_ns and radio.link.is_up:
+        """Now and then, while somebody is not heard: what to look at."""
+        radio, conversation = self.radio, self.radio.conversation
+        if now_ns <= self._patience_ns or not radio.link.is_up:
+            return
+        if conversation.autopilot.heartbeat_ns is None:
             log.warning("%s", silence(radio.link, radio.config))
-            self._patience_ns = now_ns + REMIND_NS
+        elif conversation.lacks_gimbal(now_ns):
+            log.warning("%s", gimbal_silence(radio.config))
+        else:
+            return
+        self._patience_ns = now_ns + REMIND_NS
 
     def _tell_state(self, now_ns: int) -> None:
         told = self.state()

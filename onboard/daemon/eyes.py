@@ -166,7 +166,7 @@ class Eyes:
             kind = "fix before a reset"
         else:
             kind = "fix" if self.publisher.offer(outcome) else "unsound fix"
-        self.board.handled(frame, outcome, took_ms)
+        self.board.handled(frame, outcome, took_ms, telemetry)
         self.board.count(kind)
         if self.record:
             self.record.handled(frame, telemetry, outcome)

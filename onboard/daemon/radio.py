@@ -9,11 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pymavlink.dialects.v20 import ardupilotmega as wire
+
 from ..config import LinkConfig
 from ..errors import ConfigError
 from ..mavlink.conversation import Conversation
 from ..mavlink.link import Link
 from ..mavlink.outputs.choose import choose, named
+from ..mavlink.outputs.external_position import objection
 from ..mavlink.outputs.publisher import Publisher
 from ..mavlink.parameters import ParameterCheck
 from ..mavlink.pilot import Pilot
@@ -102,6 +105,7 @@ class Radio:
         while not stopped.wait(max(0, beat_ns - time.monotonic_ns()) / NS_PER_S):
             now_ns = time.monotonic_ns()
             self._heed_filter(now_ns)
+            self._heed_answer(now_ns)
             self.give(now_ns)
             self._choose(now_ns)
             for question in self.conversation.due(now_ns):
@@ -120,6 +124,8 @@ class Radio:
             if self.record:
                 self.record.sent(message, now_ns)
         moved = self.publisher.moved
+        if moved is not None:
+            self.board.positions.beat(now_ns)
         if moved is not None and not was_active:
             self.board.has_given, self._was_taken = True, False
             self.conversation.telemetry.pilot_prior = None
@@ -203,3 +209,21 @@ class Radio:
             log.warning("%s for %.1f s; looking for the position anew", BY_FILTER, rejected_s)
             self._announcer.warn(BY_FILTER)
             self.on_reset()
+
+    def _heed_answer(self, now_ns: int) -> None:
+        """Of positions that are commands; one that cannot be carried out at all never will be."""
+        autopilot, output = self.conversation.autopilot, self.publisher.output
+        if autopilot.answer == wire.MAV_RESULT_UNSUPPORTED and output and not self.board.fault:
+            self.publisher.output = None
+            self.board.fault = (
+                f"link.output {output.name}: the autopilot does not support it; set link.output to"
+                " gps_input (ArduPilot) or odometry (PX4)"
+            )
+            log.error("%s", self.board.fault)
+            return
+        has_own_fix = self.conversation.telemetry.has_fix(now_ns)
+        against = objection(autopilot.answer, has_own_fix=has_own_fix)
+        if against and against != self.board.objection:
+            log.warning("%s", against)
+            self._announcer.warn(against)
+        self.board.objection = against

@@ -88,6 +88,7 @@ def _fly(config: RunConfig, opened: ExitStack) -> None:
             prior=read_prior(Path(config.prior)) if config.prior else None,
         )
         if config.status.port is not None:
+            page.top_deg = config.camera.mount.yaw_deg
             page.ground = Ground(localizer.coverage, localizer.imagery, localizer.gsd_m)
     except BaseException as error:  # an interrupt as well
         daemon.board.fault = str(error) or "stopped"
@@ -139,7 +140,14 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
         Continuity(config.localizer.filter.velocity_accuracy_m_s),
         reopen=open_ if live else None,
     )
-    daemon = wired(config.link, link, clock, autopilot, eyes)
+    daemon = wired(
+        config.link,
+        link,
+        clock,
+        autopilot,
+        eyes,
+        has_gimbal=config.camera.mount.gimbal and not has_log,
+    )
     if config.record.folder is not None:
         recorder = begun(config)
         opened.callback(recorder.close)
@@ -155,11 +163,17 @@ def _shooting(source: SourceConfig) -> Shooting:
 
 
 def wired(
-    config: LinkConfig, link: Link, clock: Timesync, autopilot: AutopilotTelemetry, eyes: Eyes
+    config: LinkConfig,
+    link: Link,
+    clock: Timesync,
+    autopilot: AutopilotTelemetry,
+    eyes: Eyes,
+    *,
+    has_gimbal: bool = False,
 ) -> Daemon:
-    """A daemon of open parts."""
+    """A daemon of open parts; `has_gimbal`: the autopilot or a gimbal tells where it looks."""
     reset: list[Callable[[], None]] = []
-    conversation = Conversation(config, autopilot, clock, lambda: reset[0]())
+    conversation = Conversation(config, autopilot, clock, lambda: reset[0](), has_gimbal=has_gimbal)
     radio = Radio(
         config,
         link,

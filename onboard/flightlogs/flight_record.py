@@ -103,6 +103,11 @@ class FlightRecord:
         """What the localizer was told beside the frame that was taken then, to the last bit."""
         return self._telemetry.get(t_ns, Telemetry(t_ns))
 
+    def samples(self) -> tuple[Telemetry, ...]:
+        """What the localizer was told, beside every frame, in the order of time."""
+        last = {sample.t_ns: sample for sample in self._telemetry.values()}
+        return tuple(last[t_ns] for t_ns in sorted(last))
+
     def entries(self) -> Iterator[tuple[str, Any]]:
         """Topic and content of everything, in the order of writing."""
         return _entries(self)

@@ -46,6 +46,7 @@ def between(earlier: Telemetry, later: Telemetry, t_ns: int) -> Telemetry:
         gimbal=_attitude(earlier.gimbal, later.gimbal, weight),
         heading_accuracy_deg=worse(earlier.heading_accuracy_deg, later.heading_accuracy_deg),
         height_accuracy_m=worse(earlier.height_accuracy_m, later.height_accuracy_m),
+        height_above_home_m=line(earlier.height_above_home_m, later.height_above_home_m),
     )
 
 

@@ -55,12 +55,14 @@ class Table:
         Raises:
             DataError: names the file, the line, the column and what was expected.
         """
-        values = [_number(text) for text in self.cells[column]]
-        for row, value in enumerate(values):
-            if not (math.isfinite(value) and accepted.low <= value <= accepted.high):
-                found = self.cells[column][row]
-                raise self.error(row, column, f"expected {accepted.expected}, found {found!r}")
-        return values
+        return [self._number(row, column, accepted) for row in range(len(self.lines))]
+
+    def numbers_or_none(self, column: str, accepted: Range) -> list[float | None]:
+        """[N] as `numbers`, None where a cell is empty."""
+        return [
+            self._number(row, column, accepted) if text else None
+            for row, text in enumerate(self.cells[column])
+        ]
 
     def times_ns(self, max_gap_s: float = math.inf) -> list[int]:
         """[N] nanoseconds from the column `time_s`, strictly increasing.
@@ -77,6 +79,13 @@ class Table:
                 problem = f"expected at most {max_gap_s:g} s after the row before, found {step_s:g}"
                 raise self.error(row, "time_s", problem)
         return times_ns
+
+    def _number(self, row: int, column: str, accepted: Range) -> float:
+        found = self.cells[column][row]
+        value = _number(found)
+        if not (math.isfinite(value) and accepted.low <= value <= accepted.high):
+            raise self.error(row, column, f"expected {accepted.expected}, found {found!r}")
+        return value
 
     def error(self, row: int, column: str, problem: str) -> DataError:
         """The one line that names a cell."""

@@ -11,13 +11,14 @@
     heading_accuracy_deg                                1-sigma of the heading, 90 where unknown
     height_accuracy_m                                   1-sigma of the height
 
-Only `time_s` is required; columns on one line above come together. For a video, zero is its first
-frame.
+Only `time_s` is required; columns on one line above come together, and an empty cell is unknown.
+For a video, zero is its first frame.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,6 +50,8 @@ _GROUPS = (
     *(_ATTITUDE, _HEIGHT, _ALTITUDE, _VELOCITY, _PRIOR),
     *(_GIMBAL, _HEADING_ACCURACY, _HEIGHT_ACCURACY),
 )
+COLUMNS = tuple(column for group in _GROUPS for column in group)
+"""All that a row may tell beside its time and its picture."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,12 @@ class TelemetryLog:
 
     samples: tuple[Telemetry, ...]
     files: tuple[str, ...] | None = None
+    max_gap_ns: int | None = None
+    """Silence over which nothing is interpolated; None where silences were refused on reading."""
 
     def at(self, t_ns: int) -> Telemetry:
-        """Interpolated; outside the log its first or last sample under that sample's own time."""
-        return sample_at(self.samples, t_ns)
+        """Interpolated; outside the log and in silences the nearest sample under its own time."""
+        return sample_at(self.samples, t_ns, self.max_gap_ns)
 
     def times_by_file(self) -> dict[str, int] | None:
         """When each picture was taken, in nanoseconds, where the log names pictures."""
@@ -80,19 +85,18 @@ def read_telemetry(path: Path, max_gap_s: float = 2.0) -> TelemetryLog:
     Raises:
         DataError: names the file, the line, the column and what was expected.
     """
-    known = [column for group in _GROUPS for column in group]
-    table = read_table(path, required=["time_s"], optional=["file", *known])
+    table = read_table(path, required=["time_s"], optional=["file", *COLUMNS])
     for group in _GROUPS:
         _check_together(table, group)
     files = table.texts("file") if "file" in table else None
     times_ns = table.times_ns(max_gap_s if files is None else math.inf)
     columns = {
-        name: table.numbers(name, accepted)
+        name: table.numbers_or_none(name, accepted)
         for group in _GROUPS
         for name, accepted in group.items()
         if name in table
     }
-    rows = ({name: column[row] for name, column in columns.items()} for row in range(len(times_ns)))
+    rows = (_known(table, row, columns) for row in range(len(times_ns)))
     samples = tuple(_sample(t_ns, row) for t_ns, row in zip(times_ns, rows, strict=True))
     return TelemetryLog(samples, files)
 
@@ -113,6 +117,19 @@ def _sample(t_ns: int, row: dict[str, float]) -> Telemetry:
         row.get("heading_accuracy_deg"),
         row.get("height_accuracy_m"),
     )
+
+
+def _known(
+    table: Table, row: int, columns: Mapping[str, Sequence[float | None]]
+) -> dict[str, float]:
+    """The cells of a row that are not empty; a group is known as a whole."""
+    cells = {name: value for name, column in columns.items() if (value := column[row]) is not None}
+    for group in _GROUPS:
+        present = [name for name in group if name in cells]
+        if present and len(present) < len(group):
+            absent = next(name for name in group if name not in cells)
+            raise table.error(row, absent, f"empty beside {present[0]}")
+    return cells
 
 
 def _check_together(table: Table, group: dict[str, Range]) -> None:

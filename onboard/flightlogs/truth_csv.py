@@ -23,15 +23,19 @@ class Track:
     times_ns: tuple[int, ...]
     lat_deg: tuple[float, ...]
     lon_deg: tuple[float, ...]
+    max_gap_ns: int | None = None
+    """Silence over which nobody knows; None where the line between rows is meant."""
 
     def at(self, t_ns: int) -> tuple[float, float] | None:
-        """WGS84 latitude and longitude in degrees, None before the first row and after the last."""
+        """WGS84 latitude and longitude in degrees, None outside the rows and in silences."""
         if not self.times_ns[0] <= t_ns <= self.times_ns[-1]:
             return None
         row = bisect_left(self.times_ns, t_ns)
         if self.times_ns[row] == t_ns:
             return self.lat_deg[row], self.lon_deg[row]
         start_ns, end_ns = self.times_ns[row - 1 : row + 1]
+        if self.max_gap_ns is not None and end_ns - start_ns > self.max_gap_ns:
+            return None
         weight = (t_ns - start_ns) / (end_ns - start_ns)
         lat_deg = self.lat_deg[row - 1] + weight * (self.lat_deg[row] - self.lat_deg[row - 1])
         return lat_deg, turn(self.lon_deg[row - 1], self.lon_deg[row], weight)
@@ -52,7 +56,8 @@ def read_track(path: Path, times_by_file: Mapping[str, int] | None = None) -> Tr
     lat_deg = table.numbers("lat_deg", LATITUDE)
     lon_deg = table.numbers("lon_deg", LONGITUDE)
     rows = sorted(zip(times_ns, lat_deg, lon_deg, strict=True))
-    return Track(*zip(*rows, strict=True))
+    times, lats, lons = zip(*rows, strict=True)
+    return Track(times, lats, lons)
 
 
 def _times(table: Table, times_by_file: Mapping[str, int] | None) -> list[int]:

@@ -27,10 +27,12 @@ class FolderSource:
         *,
         rate_hz: float | None = None,
         times_ns: Mapping[str, int] | None = None,
+        only_timed: bool = False,
     ) -> None:
-        paths = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not paths:
-            raise DataError(f"{path}: holds no pictures")
+        """`only_timed` leaves out pictures that `times_ns` does not name."""
+        paths = pictures_of(path)
+        if only_timed and times_ns is not None:
+            paths = [each for each in paths if each.name in times_ns]
         times = _steady(path, len(paths), rate_hz) if times_ns is None else _named(paths, times_ns)
         self._taken = sorted(zip(times, paths, strict=True))
         self._size_px = size_of(read_picture(self._taken[0][1]))
@@ -54,6 +56,18 @@ class FolderSource:
     def close(self) -> None:
         """End the iteration."""
         self._closed = True
+
+
+def pictures_of(folder: Path) -> list[Path]:
+    """The pictures of a folder in the order of their names.
+
+    Raises:
+        DataError: there is none.
+    """
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not paths:
+        raise DataError(f"{folder}: holds no pictures")
+    return paths
 
 
 def _steady(folder: Path, count: int, rate_hz: float | None) -> list[int]:

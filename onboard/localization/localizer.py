@@ -23,10 +23,11 @@ from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
 from ..views import View
+from .alignment import Alignment, Imagery
 from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
-from .gate import gate, is_doubtful, may_confirm
+from .gate import Evidence, gate, is_doubtful, may_confirm
 from .lost import Lost
 from .measure import evidence_of, fix_of, geometry_sigmas, measured_position
 from .moment import Moment
@@ -36,7 +37,7 @@ from .reckoning import Reckoning
 from .rectify import Patch
 from .search import Believed, Search, believed
 from .told import Below, trusted
-from .verify import Alignment, Imagery, verify
+from .verify import verify
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +72,30 @@ class Shown:
     query: Patch
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What a frame was judged by: for records and reports, and for nothing that is decided."""
+
+    prepared: Prepared
+    found: Retrieved
+    aligned: Alignment
+    evidence: Evidence
+
+    @property
+    def aligned_patch(self) -> Patch | None:
+        """The ground that the frame shows, as it was found to lie."""
+        found, size_px = self.found, len(self.found.patch.image)
+        gsd_m = found.patch.gsd_m
+        lies = found.hypothesis.further(self.aligned.heading_error_deg, self.aligned.scale_error)
+        return self.prepared.rectify(size_px * gsd_m, gsd_m, lies.heading_offset_deg, lies.scale)
+
+
 class Localizer:
-    """One flight's localization. Feed frames in order of exposure."""
+    """One flight's localization. Feed frames in order of exposure.
+
+    `verify` may be replaced by what gives the same answers, as a replay that knows them already
+    does. `looked`: what the last frame was judged by, None where it did not come so far.
+    """
 
     def __init__(
         self,
@@ -96,6 +119,8 @@ class Localizer:
         self._search = Search(index, config)
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
+        self.verify = verify
+        self.looked: Looked | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -109,11 +134,12 @@ class Localizer:
     def handle(self, frame: Frame, telemetry: Telemetry) -> Fix | Rejection:
         """Where the vehicle was when the frame was taken, or why that is not known."""
         t_ns = frame.t_capture_ns
-        last = self._last
+        last, self.looked = self._last, None
         if last is not None and t_ns <= last.frame.t_capture_ns:
             return Rejection(t_ns, Reason.OUT_OF_ORDER, "frame is not newer than the last one")
         telemetry = trusted(telemetry)
-        below = self._below(t_ns)
+        prior = believed(telemetry.prior or self._prior, self.local)
+        below = self._below(t_ns, prior)
         prepared = prepare(frame, telemetry, self.camera, self.config.prepare, below)
         if isinstance(prepared, Rejection):
             return prepared
@@ -128,7 +154,6 @@ class Localizer:
         self._on_stage("prepare")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
-        prior = believed(telemetry.prior or self._prior, self.local)
         found = self.retrieve(prepared, t_ns, expected, prior)
         if isinstance(found, Rejection):
             return found
@@ -187,12 +212,14 @@ class Localizer:
         several = len(prepared.hypotheses) > 1
         return (self._settled,) if several and expected is not None else prepared.hypotheses
 
-    def _below(self, t_ns: int) -> Below | None:
-        """The heights of the bundle, and where on them the vehicle is expected."""
+    def _below(self, t_ns: int, prior: Believed | None) -> Below | None:
+        """The heights of the bundle, and where on them the vehicle is expected, or said to be."""
         if self._terrain is None:
             return None
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
-        return Below(self._terrain, (expected.east_m, expected.north_m) if expected else None)
+        if expected is not None:
+            return Below(self._terrain, (expected.east_m, expected.north_m))
+        return Below(self._terrain, told=(*prior.at_m, prior.sigma_m) if prior else None)
 
     def _ground(
         self, t_ns: int, prepared: Prepared, supposed: Sequence[Hypothesis]
@@ -219,17 +246,17 @@ class Localizer:
         """The patch, and as it would be under other headings and heights, against the imagery."""
         footprint_m = found.footprint_m * self.config.verify.footprint_ratio
 
-        def rectify(heading_error_deg: float, scale: float) -> Patch | None:
-            if (heading_error_deg, scale) == (0.0, 0.0):
+        def rectify(heading_error_deg: float, scale: float, coarser: int) -> Patch | None:
+            if (heading_error_deg, scale, coarser) == (0.0, 0.0, 1):
                 return found.patch
             further = found.hypothesis.further(heading_error_deg, scale)
             return prepared.rectify(
-                footprint_m, self.gsd_m, further.heading_offset_deg, further.scale
+                footprint_m, self.gsd_m * coarser, further.heading_offset_deg, further.scale
             )
 
         centres_m = self._search.centres_m(found.candidates)
         hints_m = self._search.centres_m(found.hints)
-        aligned = verify(rectify, centres_m, self.imagery, self.config.verify, hints_m)
+        aligned = self.verify(rectify, centres_m, self.imagery, self.config.verify, hints_m)
         self._on_stage("verify")
         return aligned
 
@@ -259,6 +286,7 @@ class Localizer:
             measured,
             telemetry,
         )
+        self.looked = Looked(prepared, found, aligned, evidence)
         refusal = gate(evidence, config.gate)
         if refusal is None:
             # only what is believed moves the breaker: what is refused is no part of a track
@@ -309,6 +337,12 @@ def open_localizer(
     )
     index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
     terrain = Terrain.open(bundle)
+    if terrain is None:
+        log.warning(
+            "%s: no terrain; where nothing else is told, the height above home is taken for the"
+            " height above ground, and over hills there is no fix",
+            bundle_path,
+        )
     return Localizer(
         bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior, terrain
     )

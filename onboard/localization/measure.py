@@ -11,12 +11,12 @@ from ..config import PrepareConfig
 from ..geodesy import LocalFrame
 from ..manifest import AccuracyEntry, ScoresEntry
 from ..records import Candidate, Fix, Telemetry
+from .alignment import Alignment
 from .doubt import Hypothesis
 from .filter import MotionFilter, Position
 from .gate import Evidence, looks_alike
 from .prepare import Prepared
 from .told import ANY_HEADING_DEG
-from .verify import Alignment
 
 Floats = npt.NDArray[np.float64]
 

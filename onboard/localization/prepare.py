@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ..records import Attitude, Frame, Image, Reason, Rejection, Telemetry
 from ..terrain import Relief
 from .doubt import AS_TOLD, Hypothesis, hypotheses
 from .health import picture_problem
-from .rectify import Matrix, Patch, crop_centre, lay
+from .rectify import Matrix, Patch, Picture, crop_centre, lay
 from .sight import Sight
 from .told import MIN_HEIGHT_AGL_M, Below, height, turned
 
@@ -37,6 +38,10 @@ class Prepared:
     hypotheses: tuple[Hypothesis, ...] = (AS_TOLD,)
     added_accuracy_m: float = 0.0
 
+    @cached_property
+    def _picture(self) -> Picture:
+        return Picture(self.image)
+
     @property
     def enu_from_camera(self) -> Matrix:
         """[3, 3] rotation from camera axes to east, north, up, as told."""
@@ -58,7 +63,7 @@ class Prepared:
     ) -> Patch | None:
         """The ground under a hypothesis: the heading is so much less than told, the height so
         much of itself more. None where the frame shows no ground."""
-        return lay(self.image, self.sight(heading_error_deg, scale), footprint_m, gsd_m)
+        return lay(self._picture, self.sight(heading_error_deg, scale), footprint_m, gsd_m)
 
 
 def prepare(

@@ -6,7 +6,7 @@ Errors of heading and scale remain and are left to verification.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -23,6 +23,30 @@ NODE_PX = 8
 """Where a lens or a relief bends the ground, it is followed exactly at every so many pixels and
 straight between; on a pinhole's plane every pixel is exact."""
 _NOWHERE_PX = -1e4
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture [H, W, 3], and smaller ones of it that are made once."""
+
+    image: Image
+    _smaller: dict[int, Image] = field(default_factory=dict)
+
+    def smaller(self, factor: int) -> Image:
+        """The picture that many times smaller; the rest at its right and lower edge is left out."""
+        if factor == 1:
+            return self.image
+        if factor not in self._smaller:
+            height, width = self.image.shape[0] // factor, self.image.shape[1] // factor
+            cropped = self.image[: height * factor, : width * factor]
+            small = cv2.resize(cropped, (width, height), interpolation=cv2.INTER_AREA)
+            self._smaller[factor] = np.asarray(small, np.uint8)
+        return self._smaller[factor]
+
+    def factor(self, steps_px: Matrix) -> int:
+        """By how much [2, 2] steps of one patch pixel in it allow it to be smaller."""
+        factor = int(np.sqrt(abs(np.linalg.det(steps_px))))
+        return factor if 1 < factor <= min(self.image.shape[:2]) else 1
 
 
 @dataclass(frozen=True)
@@ -73,13 +97,13 @@ def rectify(
     gsd_m: float,
 ) -> Patch | None:
     """The flat ground in the middle of a picture; None where it shows no ground."""
-    return lay(image, Sight.above(camera, attitude, height_agl_m), footprint_m, gsd_m)
+    return lay(Picture(image), Sight.above(camera, attitude, height_agl_m), footprint_m, gsd_m)
 
 
-def lay(image: Image, sight: Sight, footprint_m: float, gsd_m: float) -> Patch | None:
+def lay(picture: Picture, sight: Sight, footprint_m: float, gsd_m: float) -> Patch | None:
     """Warp the ground around the middle of a frame; None where it shows nothing of that square.
 
-    `image` is the frame as the camera gave it, not undistorted.
+    `picture` is the frame as the camera gave it, not undistorted.
     """
     centre = sight.centre_m()
     if centre is None:
@@ -88,12 +112,12 @@ def lay(image: Image, sight: Sight, footprint_m: float, gsd_m: float) -> Patch |
     ground_from_patch = north_up_grid(*centre, size_px, gsd_m)
     from_ground = sight.homography()
     if from_ground is None:
-        picture, valid = _follow(image, sight, ground_from_patch, size_px)
+        image, valid = _follow(picture, sight, ground_from_patch, size_px)
     else:
-        picture, valid = _plane(image, from_ground @ ground_from_patch, size_px)
+        image, valid = _plane(picture, from_ground @ ground_from_patch, size_px)
     if not valid.any():
         return None
-    return Patch(picture, valid, gsd_m, *centre, sight)
+    return Patch(image, valid, gsd_m, *centre, sight)
 
 
 def ground_point(
@@ -120,22 +144,22 @@ def north_up_grid(east_m: float, north_m: float, size_px: int, gsd_m: float) -> 
     )
 
 
-def _plane(image: Image, pixel_from_patch: Matrix, size_px: int) -> tuple[Image, Mask]:
+def _plane(picture: Picture, pixel_from_patch: Matrix, size_px: int) -> tuple[Image, Mask]:
     """The picture of a pinhole over a plane; ground behind the camera is not valid."""
-    picture, valid = warp(image, pixel_from_patch, size_px)
+    image, valid = warp(picture, pixel_from_patch, size_px)
     last = size_px - 1.0
     corners = np.array([[0, 0, 1], [last, 0, 1], [0, last, 1], [last, last, 1.0]])
     if np.all(corners @ pixel_from_patch[2] > 1e-9):
-        return picture, valid
+        return image, valid
     per_column, per_row, rest = pixel_from_patch[2]
     along = np.arange(size_px)
     behind = along * per_column + (along * per_row)[:, None] + rest <= 1e-9
-    picture[behind], valid[behind] = 0, 0
-    return picture, valid
+    image[behind], valid[behind] = 0, 0
+    return image, valid
 
 
 def _follow(
-    image: Image, sight: Sight, ground_from_patch: Matrix, size_px: int
+    picture: Picture, sight: Sight, ground_from_patch: Matrix, size_px: int
 ) -> tuple[Image, Mask]:
     """The picture through any lens over any relief, followed at the nodes of a grid."""
     count = -(-size_px // NODE_PX) + 2
@@ -146,7 +170,7 @@ def _follow(
     seen = np.isfinite(found[..., 0]).astype(np.float32)
     exact = np.nan_to_num(found, nan=_NOWHERE_PX).astype(np.float32)
     column, row = (_between(exact[..., axis], size_px) for axis in (0, 1))
-    return _sample(image, column, row, _between(seen, size_px) >= 1.0)
+    return _sample(picture, column, row, _between(seen, size_px) >= 1.0)
 
 
 def _between(at_nodes: Plane, size_px: int) -> Plane:
@@ -158,61 +182,48 @@ def _between(at_nodes: Plane, size_px: int) -> Plane:
 
 
 def _sample(
-    image: Image, column: Plane, row: Plane, sure: npt.NDArray[np.bool_]
+    picture: Picture, column: Plane, row: Plane, sure: npt.NDArray[np.bool_]
 ) -> tuple[Image, Mask]:
     """The picture at [S, S] columns and rows of it, valid where that is sure and inside."""
-    height, width = image.shape[:2]
+    height, width = picture.image.shape[:2]
     inside = (column >= 0) & (column <= width - 1) & (row >= 0) & (row <= height - 1)
     valid = (sure & inside).astype(np.uint8)
     at = len(column) // 2
     steps = [
         [float(v[i, j] - v[at, at]) for v in (column, row)] for i, j in ((at, at + 1), (at + 1, at))
     ]
-    image, factor = _shrunk(image, np.array(steps))
+    factor = picture.factor(np.array(steps))
     if factor > 1:
         column, row = (
             (v + np.float32(0.5)) / np.float32(factor) - np.float32(0.5) for v in (column, row)
         )
     edge = cv2.BORDER_REPLICATE  # a pixel is valid up to its middle, and its outer half is nowhere
-    picture = cv2.remap(image, column, row, cv2.INTER_LINEAR, borderMode=edge)
-    return np.asarray(cv2.bitwise_and(picture, picture, mask=valid), np.uint8), valid
+    image = cv2.remap(picture.smaller(factor), column, row, cv2.INTER_LINEAR, borderMode=edge)
+    return np.asarray(cv2.bitwise_and(image, image, mask=valid), np.uint8), valid
 
 
-def warp(image: Image, pixel_from_patch: Matrix, size_px: int) -> tuple[Image, Mask]:
-    """[S, S, 3] picture and [S, S] mask; shrinks the picture first where it is much finer."""
-    image, pixel_from_patch = _shrink(image, pixel_from_patch, size_px)
+def warp(picture: Picture, pixel_from_patch: Matrix, size_px: int) -> tuple[Image, Mask]:
+    """[S, S, 3] image and [S, S] mask; from a smaller picture where it is much finer."""
+    image, pixel_from_patch = _shrink(picture, pixel_from_patch, size_px)
     valid = np.ones(image.shape[:2], np.uint8)
     inverse = cv2.WARP_INVERSE_MAP
     square = (size_px, size_px)
-    picture = cv2.warpPerspective(image, pixel_from_patch, square, flags=cv2.INTER_LINEAR | inverse)
+    seen = cv2.warpPerspective(image, pixel_from_patch, square, flags=cv2.INTER_LINEAR | inverse)
     mask = cv2.warpPerspective(valid, pixel_from_patch, square, flags=cv2.INTER_NEAREST | inverse)
-    return np.asarray(picture, np.uint8), np.asarray(mask, np.uint8)
+    return np.asarray(seen, np.uint8), np.asarray(mask, np.uint8)
 
 
-def _shrink(image: Image, pixel_from_patch: Matrix, size_px: int) -> tuple[Image, Matrix]:
+def _shrink(picture: Picture, pixel_from_patch: Matrix, size_px: int) -> tuple[Image, Matrix]:
     middle = np.array([size_px / 2.0, size_px / 2.0])
     steps = middle + np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     at = np.column_stack([steps, np.ones(3)]) @ pixel_from_patch.T
     at = at[:, :2] / at[:, 2:]
-    small, factor = _shrunk(image, at[1:] - at[0])
+    factor = picture.factor(at[1:] - at[0])
     if factor == 1:
-        return image, pixel_from_patch
+        return picture.image, pixel_from_patch
     offset = 0.5 / factor - 0.5
     small_from_full = np.array([[1 / factor, 0, offset], [0, 1 / factor, offset], [0, 0, 1]])
-    return small, small_from_full @ pixel_from_patch
-
-
-def _shrunk(image: Image, steps_px: Matrix) -> tuple[Image, int]:
-    """The picture smaller by a whole factor, as [2, 2] steps of one patch pixel in it allow."""
-    factor = int(np.sqrt(abs(np.linalg.det(steps_px))))
-    if factor < 2:
-        return image, 1
-    height, width = image.shape[0] // factor, image.shape[1] // factor
-    if not (height and width):
-        return image, 1
-    cropped = image[: height * factor, : width * factor]
-    small = cv2.resize(cropped, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8), factor
+    return picture.smaller(factor), small_from_full @ pixel_from_patch
 
 
 def crop_centre(patch: Patch, footprint_m: float) -> Patch:

@@ -17,6 +17,8 @@ Field = npt.NDArray[np.float32]
 
 _BLUR_PX = 1.0
 _NEIGHBOURHOOD_PX = 31
+EDGE_PX = 18
+"""How far from its edge a picture's structure depends on what lies beyond."""
 _NOISE_LEVEL = 4.0
 """Gradient, in grey levels per Sobel step, below which an edge is taken for noise."""
 _MAX_WEIGHT = 2.0
@@ -40,7 +42,8 @@ def structure(image: Image, valid: Mask) -> tuple[Field, Field]:
 def correlate(template: Field, mask: Field, window: Field) -> Field:
     """Normalised correlation of [h, w, 2] at every place of [H, W, 2]: [H-h+1, W-w+1] in -1..1."""
     products = cv2.matchTemplate(window, template, cv2.TM_CCORR)
-    energy = cv2.matchTemplate(np.sum(window**2, axis=2), mask, cv2.TM_CCORR)
+    along, across = window[..., 0], window[..., 1]
+    energy = cv2.matchTemplate(along * along + across * across, mask, cv2.TM_CCORR)
     own = float(np.sum(template**2))
     # a window that shows almost nothing must not match by dividing by almost nothing
     scale = np.sqrt(own * np.maximum(energy, 0.05 * own)) + 1e-6

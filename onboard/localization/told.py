@@ -19,10 +19,14 @@ ANY_HEADING_DEG = 90.0
 
 @dataclass(frozen=True)
 class Below:
-    """The heights that a bundle carries, and where the vehicle is on its plane if that is known."""
+    """The heights that a bundle carries, and where the vehicle is on its plane if that is known.
+
+    `told` is where it is only said to be: metres east and north, and the 1-sigma of that per axis.
+    """
 
     terrain: Terrain
     at_m: tuple[float, float] | None = None
+    told: tuple[float, float, float] | None = None
 
 
 def trusted(telemetry: Telemetry) -> Telemetry:
@@ -30,7 +34,7 @@ def trusted(telemetry: Telemetry) -> Telemetry:
     height_m, prior = telemetry.height_agl_m, telemetry.prior
     north_m_s, east_m_s = telemetry.velocity_north_m_s, telemetry.velocity_east_m_s
     moving = north_m_s is not None and east_m_s is not None and _finite(north_m_s, east_m_s)
-    alt_m = telemetry.alt_amsl_m
+    alt_m, above_home_m = telemetry.alt_amsl_m, telemetry.height_above_home_m
     return replace(
         telemetry,
         attitude=_sane(telemetry.attitude),
@@ -43,6 +47,7 @@ def trusted(telemetry: Telemetry) -> Telemetry:
         heading_accuracy_deg=_stated(telemetry.heading_accuracy_deg, ANY_HEADING_DEG),
         height_accuracy_m=_stated(telemetry.height_accuracy_m, MAX_HEIGHT_AGL_M),
         position_test_ratio=_test(telemetry.position_test_ratio),
+        height_above_home_m=above_home_m if above_home_m and _possible(above_home_m) else None,
     )
 
 
@@ -82,38 +87,81 @@ class Height:
 
 
 def height(telemetry: Telemetry, config: PrepareConfig, below: Below | None) -> Height | str:
-    """The height that is told, that sea level and terrain tell, or that is to be searched; else
-    why there is none."""
-    if telemetry.height_agl_m is not None:
-        agl_m, accuracy_m = telemetry.height_agl_m, telemetry.height_accuracy_m
-        share = config.height_accuracy if accuracy_m is None else accuracy_m / agl_m
-        found = Height(agl_m, height_ratio(share))
-    elif below is not None and telemetry.alt_amsl_m is not None:
-        ground_m, spread_m = _ground_below(below)
-        agl_m = telemetry.alt_amsl_m - ground_m
+    """By the first of these that is known well enough to be searched: what is told of the ground
+    below, sea level and terrain, home, the range of the configuration. Else why there is none.
+
+    Sea level goes first where the place on the terrain is known and what is told says of itself
+    that it is worse.
+    """
+    told, over = _told(telemetry, config), _over_terrain(telemetry, config, below)
+    ways: list[Height | str | None] = [told, *over]
+    if told and telemetry.height_accuracy_m is not None and below and below.at_m:
+        better = [way for way in over if isinstance(way, Height) and way.ratio < told.ratio]
+        ways = [*better, *ways]
+    ways += [_over_home(telemetry, config), _anywhere(config)]
+    problems = []
+    for way in ways:
+        if isinstance(way, str):
+            problems.append(way)
+        elif way and way.ratio <= math.sqrt(MAX_HEIGHT_RATIO):
+            return way
+        elif way:
+            wide = f"{way.agl_m:.0f} m above ground, or {way.ratio:.1f} times that"
+            problems.append(f"{wide}: too wide a search")
+    return problems[0] if problems else "no height above ground at the exposure"
+
+
+def _told(telemetry: Telemetry, config: PrepareConfig) -> Height | None:
+    agl_m, accuracy_m = telemetry.height_agl_m, telemetry.height_accuracy_m
+    if agl_m is None:
+        return None
+    share = config.height_accuracy if accuracy_m is None else accuracy_m / agl_m
+    return Height(agl_m, height_ratio(share))
+
+
+def _over_terrain(
+    telemetry: Telemetry, config: PrepareConfig, below: Below | None
+) -> list[Height | str]:
+    """By the height above sea level: over where the vehicle is, else over all of the terrain, else
+    over where it is said to be, for whoever says so may be deceived."""
+    alt_m = telemetry.alt_amsl_m
+    if below is None or alt_m is None:
+        return []
+    stated_m = telemetry.height_accuracy_m if telemetry.height_agl_m is None else None
+    found: list[Height | str] = []
+    for ground_m, spread_m in _grounds_below(below):
+        agl_m = alt_m - ground_m
         if not _possible(agl_m):
-            return f"{agl_m:.0f} m above the terrain, by the height above sea level"
-        accuracy_m = math.hypot(telemetry.height_accuracy_m or 0.0, spread_m)
-        found = Height(agl_m, height_ratio(max(accuracy_m / agl_m, config.height_accuracy)))
-    elif config.height_range_agl_m is not None:
-        low_m, high_m = config.height_range_agl_m
-        found = Height(math.sqrt(low_m * high_m), math.sqrt(high_m / low_m))
-    else:
-        return "no height above ground at the exposure"
-    if not found.ratio <= math.sqrt(MAX_HEIGHT_RATIO):
-        return (
-            f"{found.agl_m:.0f} m above ground, or {found.ratio:.1f} times that: too wide a search"
-        )
+            found.append(f"{agl_m:.0f} m above the terrain, by the height above sea level")
+            continue
+        share = math.hypot(stated_m or 0.0, spread_m) / agl_m
+        found.append(Height(agl_m, height_ratio(max(share, config.height_accuracy))))
     return found
 
 
-def _ground_below(below: Below) -> tuple[float, float]:
-    """Height AMSL of the ground below the vehicle, and what it may be off by, 1-sigma."""
-    here_m = below.terrain.ground_amsl_m(*below.at_m) if below.at_m else None
+def _over_home(telemetry: Telemetry, config: PrepareConfig) -> Height | None:
+    """As if the ground were as high as home: where it is not, verification finds nothing."""
+    above_home_m = telemetry.height_above_home_m
+    if above_home_m is None:
+        return None
+    return Height(above_home_m, height_ratio(config.height_accuracy))
+
+
+def _anywhere(config: PrepareConfig) -> Height | None:
+    if config.height_range_agl_m is None:
+        return None
+    low_m, high_m = config.height_range_agl_m
+    return Height(math.sqrt(low_m * high_m), math.sqrt(high_m / low_m))
+
+
+def _grounds_below(below: Below) -> list[tuple[float, float]]:
+    """Heights AMSL of the ground below the vehicle, and what each may be off by, 1-sigma."""
+    terrain = below.terrain
+    here_m = terrain.ground_amsl_m(*below.at_m) if below.at_m else None
     if here_m is not None:
-        return here_m, 0.0
-    low_m, high_m = below.terrain.span_m()
-    return (low_m + high_m) / 2.0, (high_m - low_m) / 4.0
+        return [(here_m, 0.0)]
+    spans = [terrain.span_m(), terrain.span_around_m(*below.told) if below.told else None]
+    return [((low + high) / 2.0, (high - low) / 4.0) for low, high in filter(None, spans)]
 
 
 def _sane(attitude: Attitude | None) -> Attitude | None:

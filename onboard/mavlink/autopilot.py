@@ -52,8 +52,8 @@ class Autopilot:
         self.rejects_since_ns: int | None = None
         self.judged_ns: int | None = None
         """When its filter was last heard of."""
-        self.refusals = 0
-        """How many of our commands it refused since one was taken."""
+        self.answer: int | None = None
+        """MAV_RESULT of the last position that was sent as a command."""
 
     def is_heard(self, now_ns: int) -> bool:
         """Whether it is there."""
@@ -104,9 +104,9 @@ class Autopilot:
             self.rejects_since_ns = now_ns
 
     def _ack(self, message: Message, now_ns: int) -> None:
-        if message.command == wire.MAV_CMD_EXTERNAL_POSITION_ESTIMATE:
-            taken = message.result == wire.MAV_RESULT_ACCEPTED
-            self.refusals = 0 if taken else self.refusals + 1
+        is_final = message.result != wire.MAV_RESULT_IN_PROGRESS
+        if message.command == wire.MAV_CMD_EXTERNAL_POSITION_ESTIMATE and is_final:
+            self.answer = message.result
 
 
 _TAKES: dict[str, Callable[[Autopilot, Message, int], None]] = {

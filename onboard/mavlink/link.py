@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..config import LinkConfig
 from ..errors import ConfigError, LinkError
+from .gimbal import KINDS as GIMBAL_KINDS
 from .line import Line
 from .ports import Port, is_loopback, open_port
 from .signing import Codec, Message, SigningClock, read_key
@@ -45,8 +46,9 @@ class Traffic:
 class Link:
     """One thread calls `receive` again and again; any thread may send.
 
-    Believed are the configured autopilot, and commands of the configured ground station. A port
-    that fails in flight is opened anew, less and less often, until it is there again.
+    Believed are the configured autopilot, attitudes of the configured gimbal, and commands of the
+    configured ground station. A port that fails in flight is opened anew, less and less often,
+    until it is there again.
 
     Raises:
         ConfigError: an address beyond this computer without `allow_remote` and a key; a bad key.
@@ -100,8 +102,8 @@ class Link:
         believed = [message for message in messages if self._is_believed(message)]
         self.traffic.heard += len(believed)
         self.traffic.foreign += len(messages) - len(believed)
-        if believed:
-            port.believe()
+        if any(message.get_type() not in GIMBAL_KINDS for message in believed):
+            port.believe()  # a gimbal beside the autopilot is nobody to send positions to
         return believed
 
     def send(self, message: Message) -> bool:
@@ -157,6 +159,8 @@ class Link:
         config = self._config
         if source == (config.autopilot_system, config.autopilot_component):
             return True
+        if source == (config.autopilot_system, config.gimbal_component):
+            return message.get_type() in GIMBAL_KINDS
         return source[0] == config.ground_system and message.get_type() in PILOT_SPEAKS
 
     def _lose(self, port: Port, error: Exception) -> None:

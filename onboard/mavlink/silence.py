@@ -1,4 +1,4 @@
-"""Why no autopilot is heard, by what is heard instead: one line with the remedy."""
+"""Why no autopilot or no gimbal is heard: one line with the remedy."""
 
 from __future__ import annotations
 
@@ -22,3 +22,12 @@ def silence(link: Link, config: LinkConfig) -> str:
     if link.traffic.damaged:
         return f"{where}: bytes, but no message; is link.baud {config.baud} the autopilot's?"
     return f"{where}: no autopilot is heard; is it connected, and does it speak MAVLink there?"
+
+
+def gimbal_silence(config: LinkConfig) -> str:
+    """For a camera on a gimbal whose attitude nobody tells."""
+    component = config.gimbal_component or config.autopilot_component
+    return (
+        f"no gimbal attitude from component {component}; link.gimbal_component must name who sends"
+        " GIMBAL_DEVICE_ATTITUDE_STATUS or MOUNT_ORIENTATION: the autopilot, or 154 for a gimbal"
+    )

@@ -45,7 +45,7 @@ class Ground:
 
     def __init__(self, coverage: CoverageEntry, imagery: Imagery, gsd_m: float) -> None:
         self.local = coverage.frame
-        self._imagery, self._gsd_m, self._footprint_m = imagery, gsd_m, coverage.footprint_m
+        self._imagery, self._gsd_m, self.footprint_m = imagery, gsd_m, coverage.footprint_m
         east_m = (coverage.west_m + coverage.east_m) / 2.0
         north_m = (coverage.south_m + coverage.north_m) / 2.0
         side_m = max(coverage.east_m - coverage.west_m, coverage.north_m - coverage.south_m)
@@ -58,10 +58,17 @@ class Ground:
         east_m, north_m = self.local.to_enu(lat_deg, lon_deg)
         return self.extent.pixel(float(east_m), float(north_m))
 
-    def reference(self, fix: Fix) -> bytes:
-        """The reference imagery around a fix, one footprint wide."""
+    def reference(self, fix: Fix, top_deg: float) -> bytes:
+        """The reference imagery around a fix, one footprint wide, its top towards a heading."""
         east_m, north_m = self.local.to_enu(fix.lat_deg, fix.lon_deg)
-        return jpeg(self._square(float(east_m), float(north_m), self._footprint_m, SIDE_PX))
+        around_px = math.ceil(SIDE_PX * math.sqrt(2.0))
+        side_m = self.footprint_m * around_px / SIDE_PX
+        north_up = self._square(float(east_m), float(north_m), side_m, around_px)
+        middle, edge = around_px / 2.0, (around_px - SIDE_PX) // 2
+        turn = cv2.getRotationMatrix2D((middle, middle), top_deg, 1.0)
+        turned = cv2.warpAffine(north_up, turn, (around_px, around_px))
+        inner = slice(edge, edge + SIDE_PX)
+        return jpeg(np.asarray(turned[inner, inner], np.uint8))
 
     def _overview(self) -> Image:
         """Read in strips, so that a large map never stands in memory whole."""

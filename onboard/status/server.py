@@ -20,6 +20,8 @@ POLICY = (
     "default-src 'none'; img-src 'self'; connect-src 'self'; script-src 'self'; style-src 'self'"
 )
 MAX_THREADS_WAIT_S = 5.0
+MAX_VISITORS = 64
+"""At once; each has a thread, and whoever comes later is let go."""
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,24 @@ class StatusServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 16
+
+    def __init__(self, *args: Any) -> None:
+        self._places = threading.Semaphore(MAX_VISITORS)
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread, where there is room for one."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Make room afterwards."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A visitor who hangs up is none of the flight's business."""

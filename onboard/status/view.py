@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from typing import Any
 
 from ..daemon.daemon import Daemon
@@ -14,16 +13,20 @@ from .ground import Ground, frame_jpeg
 from .metrics import Metric, counter, exposition, gauge, labelled
 
 NS_PER_S = 1_000_000_000
-TRACK_POINTS = 600
+GAP_NS = 6 * NS_PER_S
+"""From which on two fixes are not joined by a line."""
 
 
 class View:
-    """Reads a running daemon and changes nothing; `ground` comes when the bundle is open."""
+    """Reads a running daemon and changes nothing; `ground` comes when the bundle is open.
+
+    `top_deg` is what the top of a frame is turned from where the vehicle heads.
+    """
 
     def __init__(self, daemon: Daemon) -> None:
         self.ground: Ground | None = None
+        self.top_deg = 0.0
         self._daemon = daemon
-        self._track: deque[Fix] = deque(maxlen=TRACK_POINTS)
 
     def is_well(self) -> tuple[bool, str]:
         """Whether the daemon does what it should: not whether there is a position."""
@@ -38,8 +41,7 @@ class View:
         now_ns, board, radio = time.monotonic_ns(), self._daemon.board, self._daemon.radio
         state, reason = self._daemon.state()
         moved = radio.publisher.moved
-        fix, outcome = board.last_fix, board.last_outcome
-        self._follow(fix)
+        outcome = board.last_outcome
         autopilot, clock, output = (
             radio.conversation.autopilot,
             radio.conversation.clock,
@@ -53,6 +55,8 @@ class View:
             "lat_deg": moved.lat_deg if moved else None,
             "lon_deg": moved.lon_deg if moved else None,
             "frame_age_s": _rounded(_since_s(board.frame_ns, now_ns)),
+            "frame_rate_hz": _rounded(board.frames.rate_hz(now_ns)),
+            "position_rate_hz": _rounded(board.positions.rate_hz(now_ns)) if moved else 0.0,
             "handling_ms": _rounded(board.handling_ms),
             "missed": _rounded(board.missed_share, 3),
             "outcome": _told(outcome),
@@ -74,9 +78,11 @@ class View:
         return frame_jpeg(frame) if frame else None
 
     def reference(self) -> bytes | None:
-        """The ground around the last fix as the map has it, as JPEG."""
-        fix = self._daemon.board.last_fix
-        return self.ground.reference(fix) if fix and self.ground else None
+        """The ground around the last fix as the map has it, turned as the frame, as JPEG."""
+        board = self._daemon.board
+        if board.last_fix is None or self.ground is None:
+            return None
+        return self.ground.reference(board.last_fix, (board.heading_deg or 0.0) + self.top_deg)
 
     def overview(self) -> bytes | None:
         """The reference coverage, as JPEG."""
@@ -101,6 +107,8 @@ class View:
             gauge("accuracy_metres", "1-sigma radial, of the position given.", seen["accuracy_m"]),
             gauge("fix_age_seconds", "Since the exposure of the last fix.", seen["fix_age_s"]),
             gauge("frame_age_seconds", "Since the newest frame.", seen["frame_age_s"]),
+            gauge("frame_rate_hertz", "Frames looked at.", seen["frame_rate_hz"]),
+            gauge("position_rate_hertz", "Positions given.", seen["position_rate_hz"]),
             gauge("handling_seconds", "What a frame takes.", seen["handling_ms"] / 1e3),
             gauge("missed_ratio", "Frames for which there was no time.", seen["missed"]),
             gauge("temperature_celsius", "Of the hottest zone.", seen["temperature_c"]),
@@ -111,27 +119,36 @@ class View:
         ]
         return exposition(found)
 
-    def _follow(self, fix: Fix | None) -> None:
-        if fix is not None and (not self._track or self._track[-1] is not fix):
-            self._track.append(fix)
-
     def _map(self, moved: Any) -> dict[str, Any] | None:
         if self.ground is None:
             return None
         ground = self.ground
-        track = [ground.place(fix.lat_deg, fix.lon_deg) for fix in list(self._track)]
         here = ground.place(moved.lat_deg, moved.lon_deg) if moved else None
         west_m, south_m, east_m, north_m = ground.bounds_m
         return {
-            "track": [[_rounded(right, 5), _rounded(down, 5)] for right, down in track],
+            "track": _lines(ground, self._daemon.board.track()),
             "here": here,
             "radius": moved.radial_m / ground.extent.side_m if moved else None,
             "side_m": ground.extent.side_m,
+            "reference_m": ground.footprint_m,
             "coverage": [
                 *ground.extent.pixel(west_m, north_m),
                 *ground.extent.pixel(east_m, south_m),
             ],
         }
+
+
+def _lines(ground: Ground, track: list[Fix]) -> list[list[list[float | None]]]:
+    """Places on the overview; where there was silence a new line begins."""
+    lines: list[list[list[float | None]]] = []
+    last_ns = -GAP_NS
+    for fix in track:
+        if fix.t_capture_ns - last_ns >= GAP_NS:
+            lines.append([])
+        right, down = ground.place(fix.lat_deg, fix.lon_deg)
+        lines[-1].append([_rounded(right, 5), _rounded(down, 5)])
+        last_ns = fix.t_capture_ns
+    return lines
 
 
 def _told(outcome: Fix | Rejection | None) -> str | None:

@@ -17,7 +17,7 @@ from geobridge.onboard.frames.source import open_source
 from geobridge.onboard.geodesy import distance_m
 from geobridge.onboard.localization.localizer import open_localizer
 from geobridge.onboard.records import Attitude, Reason, Rejection, Telemetry
-from geobridge.onboard.replay import replay
+from geobridge.onboard.replay.replay import replay
 
 S = 1_000_000_000
 
@@ -69,7 +69,13 @@ def test_a_folder_of_pictures_flies_as_its_video_does(rehearsal: Path, tmp_path:
         (pictures, tmp_path / "telemetry.csv", tmp_path / "b"),
     ):
         overrides = ["camera.hfov_deg=70"]
-        replay(str(frames), telemetry, rehearsal / "bundle", out, overrides=overrides)
+        replay(
+            [str(frames)],
+            [rehearsal / "bundle"],
+            out,
+            telemetry=[telemetry],
+            overrides=overrides,
+        )
     by_video, by_picture = (
         [json.loads(line) for line in (tmp_path / name / "fixes.jsonl").read_text().splitlines()]
         for name in ("a", "b")

@@ -91,13 +91,13 @@ def test_our_own_link_is_heard_as_a_gps_and_hears_the_telemetry() -> None:
             for message in publisher.tick(time.monotonic_ns()):
                 link.send(message)
             seen = telemetry.at(time.monotonic_ns() - 200_000_000)
-            return firmware.estimate.is_valid and seen.height_agl_m is not None
+            return firmware.estimate.is_valid and seen.height_above_home_m is not None
 
         assert wait_for(meets)
         seen = telemetry.at(time.monotonic_ns())
     assert seen.attitude is not None
     assert seen.attitude.heading_deg == pytest.approx(45.0, abs=0.1)
-    assert seen.height_agl_m == pytest.approx(80.0, abs=0.5)
+    assert seen.height_above_home_m == pytest.approx(80.0, abs=0.5)
     estimate = firmware.estimate
     assert (estimate.east_m, estimate.north_m) == pytest.approx(HERE_M, abs=1.0)
 

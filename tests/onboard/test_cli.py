@@ -118,7 +118,7 @@ def test_without_a_command_the_help_lists_them(
         ("locate", "BUNDLE"),
         ("rehearse", "BUNDLE, -o"),
         ("calibrate", "BUNDLE, REPLAY, -o"),
-        ("replay", "FRAMES, --bundle, -o"),
+        ("replay", "LOG | key=value, --bundle, -o"),
         ("fly", "ROUTE"),
         ("run", "CONFIG"),
     ],
@@ -332,10 +332,10 @@ def test_overrides_may_stand_anywhere(fake: Fake, tmp_path: Path) -> None:
         [*required, "film.mp4", "a.b=1", "--rate-hz", "5", "c=2"],
     ):
         assert cli.main(["replay", *arguments]) == 0
-        assert given["frames"] == "film.mp4"
+        assert given["logs"] == ["film.mp4"]
         assert given["overrides"] == ["a.b=1", "c=2"]
         assert given["out"] == Path("out")
-        assert given["truth"] is None
+        assert given["truth"] == ()
 
 
 @pytest.mark.parametrize("given", ["-33.92,18.42:-33.93,18.43", "-.5,1:2,3"])

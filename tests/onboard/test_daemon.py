@@ -209,7 +209,7 @@ def test_the_localizer_is_given_what_the_autopilot_says(peer: Any) -> None:
     told = [telemetry for _, telemetry in localizer.asked if telemetry.attitude is not None]
     assert len(told) >= 5
     frame, telemetry = localizer.asked[-1]
-    assert telemetry.height_agl_m == 80.0
+    assert telemetry.height_above_home_m == 80.0
     assert telemetry.attitude == Attitude(pytest.approx(5.7296, abs=1e-3), 0.0, 0.0)
     assert abs(telemetry.t_ns - frame.t_capture_ns) < 300 * MS
 

@@ -125,11 +125,11 @@ def test_nan_anywhere_withholds(found: Evidence, field: str) -> None:
         ({"score": 0.1}, Reason.LOW_SCORE, "score 0.100, at least 0.2 needed"),
         ({"score": 91.9}, Reason.LOW_SCORE, "score 91.900"),
         ({"score": 1.02}, Reason.LOW_SCORE, "score 1.020"),
-        ({"correlation": 0.15}, Reason.NOT_VERIFIED, "correlation 0.150 below 0.2"),
+        ({"correlation": 0.12}, Reason.NOT_VERIFIED, "correlation 0.120 below 0.15"),
         (
-            {"correlation": 0.25, "tracking": False},
+            {"correlation": 0.17, "tracking": False},
             Reason.NOT_VERIFIED,
-            "correlation 0.250 below 0.3",
+            "correlation 0.170 below 0.2",
         ),
         ({"min_score": 0.7}, Reason.LOW_SCORE, "score 0.600, at least 0.7 needed"),
         ({"min_score": math.nan}, Reason.LOW_SCORE, "score 0.600"),
@@ -200,7 +200,7 @@ def test_what_nobody_says_speaks_for_nothing() -> None:
     ("change", "doubtful"),
     [
         ({}, False),
-        ({"correlation": 0.25}, True),
+        ({"correlation": 0.17}, True),
         ({"agreeing": 0.45}, True),
         ({"peak_ratio": 1.4, "looks_alike": True}, True),
         ({"peak_ratio": 1.4}, False),

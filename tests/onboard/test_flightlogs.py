@@ -84,7 +84,11 @@ def test_pictures_may_lie_far_apart_and_tell_their_times(tmp_path: Path) -> None
         ("time_s\n0\nnan\n", "line 3, time_s:", "a number"),
         ("time_s\n0\n1e999\n", "line 3, time_s:", "a number"),
         ("time_s\n0\n\n1_0\n", "line 4, time_s:", "a number"),
-        ("time_s,alt_amsl_m\n0,\n", "line 2, alt_amsl_m:", "a number, found ''"),
+        (
+            "time_s,velocity_north_m_s,velocity_east_m_s\n0,1,\n",
+            "line 2, velocity_east_m_s:",
+            "empty beside velocity_north_m_s",
+        ),
         ("time_s,alt_amsl_m\n0,high\n", "line 2, alt_amsl_m:", "a number, found 'high'"),
         ("time_s,alt_amsl_m\n0,1\n1\n", "line 3:", "expected 2 cells, found 1"),
         ("time_s\n1\n1\n", "line 3, time_s:", "after that of the row before"),

@@ -62,14 +62,19 @@ class Localizer:
 
 
 class Flight:
-    """A daemon and an autopilot that both speak to one ground station; used as a context."""
+    """A daemon and an autopilot that both speak to one ground station; used as a context.
 
-    def __init__(self, port: int, firmware: Any, output: str) -> None:
+    With an address of its own the daemon hears the autopilot, through whoever passes it on.
+    """
+
+    def __init__(self, port: int, firmware: Any, output: str, address: str | None = None) -> None:
         self.address = f"udpout:127.0.0.1:{port}"
         self.autopilot = Autopilot(firmware, FRAME)
         self.stopped = threading.Event()
         self.opened = ExitStack()
-        config, clock = LinkConfig(address=self.address, output=output), Timesync()
+        self.is_routed = address is not None
+        config = LinkConfig(address=address or self.address, output=output)
+        clock = Timesync()
         telemetry = AutopilotTelemetry(patience_s=0.0, clock=clock)
         publisher = Publisher(2.0, FilterConfig(), time.time_ns() - time.monotonic_ns())
         eyes = Eyes(Paced(Recording()), telemetry, publisher, Board(), 10.0, Continuity(1.5))
@@ -96,7 +101,8 @@ class Flight:
 
     def readings(self) -> Iterator[Readings]:
         for k in itertools.takewhile(lambda _: not self.stopped.is_set(), itertools.count()):
-            self.route_past_the_station()
+            if not self.is_routed:
+                self.route_past_the_station()
             yield Readings(k * 0.02, Attitude(2.0, 1.0, 45.0), (0.0, 0.0, 0.0), 580.0, 80.0)
 
     def route_past_the_station(self) -> None:
@@ -117,12 +123,13 @@ def free_port() -> int:
 
 
 class MavProxy:
-    """Its console: words in, lines out."""
+    """Its console: words in, lines out; what comes to `port` is passed on to `onward`, and back."""
 
-    def __init__(self, port: int, folder: Path) -> None:
+    def __init__(self, port: int, folder: Path, onward: int | None = None) -> None:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-u", str(MAVPROXY), f"--master=udpin:127.0.0.1:{port}"),
+                *([f"--out=udpout:127.0.0.1:{onward}"] if onward else []),
                 *("--default-modules=link,cmdlong,misc", "--state-basedir", str(folder)),
                 "--streamrate=-1",
             ],
@@ -179,6 +186,31 @@ def test_mavproxy_shows_what_we_say_and_its_commands_are_obeyed(tmp_path: Path) 
             assert "held by the pilot" in flight.daemon.state()[1]
             text = mavproxy.says("status STATUSTEXT", until="GeoBridge NO_FIX")
             assert "GeoBridge NO_FIX: held by the pilot" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MAVPROXY.exists(), reason="MAVProxy is not installed here")
+def test_behind_mavproxy_as_a_router_everything_comes_through(tmp_path: Path) -> None:
+    """Streams that the daemon asks for, clocks, parameters, and the positions themselves."""
+    port, onward = free_port(), free_port()
+    values = {"GPS1_TYPE": 14, "GPS1_DELAY_MS": 10, "EK3_SRC1_VELXY": 0, "EK3_SRC1_VELZ": 0}
+    firmware = ArduCopter(FRAME, values, in_flight=True)
+    with closing(MavProxy(port, tmp_path, onward)):
+        flight = Flight(port, firmware, "auto", f"udpin:127.0.0.1:{onward}")
+        radio = flight.daemon.radio
+        with flight:
+            end_s = time.monotonic() + 40.0
+            while time.monotonic() < end_s and not (
+                firmware.estimate.is_valid and radio.conversation.clock.is_converged
+            ):
+                time.sleep(0.1)
+            told = radio.conversation.telemetry.at(time.monotonic_ns() - 300 * MS)
+        assert firmware.estimate.is_valid, flight.daemon.state()
+        assert radio.conversation.clock.is_converged
+        assert told.attitude is not None
+        assert told.attitude.heading_deg == pytest.approx(45.0, abs=0.1)
+        assert told.height_above_home_m == pytest.approx(80.0, abs=0.5)
+        assert not flight.daemon.board.differences
 
 
 LOOK = """

@@ -68,7 +68,8 @@ def test_attitude_and_position_are_brought_to_the_exposure() -> None:
     assert found.attitude.roll_deg == pytest.approx(15, abs=1e-4)
     assert found.attitude.pitch_deg == pytest.approx(math.degrees(0.05), abs=1e-4)
     assert found.attitude.heading_deg % 360 == pytest.approx(0, abs=1e-4)
-    assert found.height_agl_m == pytest.approx(120.5)
+    assert found.height_above_home_m == pytest.approx(120.5)
+    assert found.height_agl_m is None  # home says nothing of the ground here
     assert (found.alt_amsl_m, found.velocity_north_m_s, found.velocity_east_m_s) == (700, 8.5, -3.2)
     assert found.prior is None
 
@@ -92,7 +93,7 @@ def test_what_was_not_heard_is_none() -> None:
     assert listening().at(S) == Telemetry(t_ns=S)
     ours = listening()
     ours.feed(Autopilot().position(relative_alt=-200), S)
-    assert ours.at(S).height_agl_m is None
+    assert ours.at(S).height_above_home_m is None
     assert ours.at(S).alt_amsl_m == 700.0
 
 
@@ -271,7 +272,7 @@ def check(found: Telemetry, pose: dict[str, float]) -> None:
     assert found.attitude.roll_deg == pytest.approx(pose["roll_deg"], abs=0.5)
     assert found.attitude.pitch_deg == pytest.approx(pose["pitch_deg"], abs=0.5)
     assert found.attitude.heading_deg == pytest.approx(pose["yaw_deg"] % 360, abs=0.5)
-    assert found.height_agl_m == pytest.approx(pose["rel_alt_m"], abs=0.5)
+    assert found.height_above_home_m == pytest.approx(pose["rel_alt_m"], abs=0.5)
     assert found.velocity_north_m_s == pytest.approx(pose["vn"], abs=0.5)
     assert found.velocity_east_m_s == pytest.approx(pose["ve"], abs=0.5)
 

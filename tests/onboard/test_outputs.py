@@ -16,10 +16,10 @@ from geobridge.onboard.errors import ConfigError
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.mavlink.autopilot import Autopilot, Kind, Origin
 from geobridge.onboard.mavlink.outputs.choose import choose, named
-from geobridge.onboard.mavlink.outputs.local import body_to_ned
 from geobridge.onboard.mavlink.outputs.moved import moved_on
 from geobridge.onboard.mavlink.outputs.publisher import Publisher
 from geobridge.onboard.mavlink.outputs.wanted import difference
+from geobridge.onboard.mavlink.quaternion import of_attitude
 from geobridge.onboard.records import Attitude, Fix
 from geobridge.onboard.simulation.autopilot.arducopter import ArduCopter
 from geobridge.onboard.simulation.autopilot.px4 import Px4
@@ -130,7 +130,7 @@ def test_velocity_in_odometry_turns_back_to_north_and_east(
     output = named("odometry", LinkConfig(), autopilot_of(Kind.ARDUPILOT), lambda t_ns: attitude)
     moved = moved_on(fix(velocity_north_m_s=north_m_s, velocity_east_m_s=5.0), 10 * S, 0, _MOTION)
     [message] = output.position(moved)
-    w, x, y, z = body_to_ned(attitude)
+    w, x, y, z = of_attitude(attitude)
     north = (1 - 2 * (y * y + z * z)) * message.vx + 2 * (x * y - w * z) * message.vy
     level = math.cos(math.radians(roll_deg)) * math.cos(math.radians(pitch_deg))
     if level > 0.999:

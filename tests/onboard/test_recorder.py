@@ -27,7 +27,7 @@ from geobridge.onboard.flightlogs.flight_record import FlightRecord, newest_reco
 from geobridge.onboard.flightlogs.quota import make_room
 from geobridge.onboard.flightlogs.recorder import Frames, Recorder
 from geobridge.onboard.records import Attitude, Fix, Frame, Prior, Reason, Rejection, Telemetry
-from geobridge.onboard.replay import replay
+from geobridge.onboard.replay.replay import replay
 
 S = 1_000_000_000
 FACTS = {"bundle_sha256": "ab", "configuration": "{}"}
@@ -314,7 +314,7 @@ def test_a_flight_is_replayed_from_its_record_to_the_last_bit(
     assert record.frames == len(record.outcomes) > 20
     assert sum(isinstance(each, Fix) for each in record.outcomes) > 5
     with caplog.at_level(logging.INFO):
-        replay(str(flown_live / "records"), None, rehearsal / "bundle", flown_live / "again")
+        replay([str(flown_live / "records")], [rehearsal / "bundle"], flown_live / "again")
     assert f"all {record.frames} frames end as in flight, to the last bit" in caplog.text
     lines = (flown_live / "again" / "fixes.jsonl").read_text().splitlines()
     assert len(lines) == record.frames

@@ -21,6 +21,7 @@ from geobridge.onboard.localization.localizer import STAGES
 
 GEOBRIDGE = str(Path(sys.executable).with_name("geobridge"))
 CAMERA = "camera.hfov_deg=70"
+TRACKS = ("geojson", "kml", "gpx", "mcap")
 KINDS = [
     "encoders/drone.fp32.onnx",
     "reference/places.npy",
@@ -72,11 +73,12 @@ def summary_of(out: Path) -> dict[str, Any]:
 def test_two_replays_give_the_same_bytes(replayed: tuple[Path, Path]) -> None:
     first, second = ((out / "fixes.jsonl").read_bytes() for out in replayed)
     assert first == second
-    assert {path.name for path in replayed[0].iterdir()} == {
-        "fixes.jsonl",
-        "summary.json",
-        "map.png",
-    }
+    for name in ("summary.json", "map.png", *(f"track.{kind}" for kind in TRACKS)):
+        first, second = ((out / name).read_bytes() for out in replayed)
+        assert first == second, name
+    named = {f"track.{kind}" for kind in TRACKS}
+    named |= {"fixes.jsonl", "summary.json", "timing.json", "report.html", "map.png"}
+    assert {path.name for path in replayed[0].iterdir()} == named
 
 
 def test_the_flight_is_followed_and_no_fix_is_wrong(replayed: tuple[Path, Path]) -> None:
@@ -128,8 +130,9 @@ def test_the_summary_is_what_the_lines_say(replayed: tuple[Path, Path], rehearsa
     assert accuracy["stated_accuracy_median_m"] == pytest.approx(np.median(stated_m), abs=1e-3)
     assert summary["bundle_manifest_sha256"] == sha256(rehearsal / "bundle" / MANIFEST)
     assert summary["settings"]["camera"]["hfov_deg"] == 70
-    assert set(summary["latency_ms"]) == set(STAGES)
-    for stage in summary["latency_ms"].values():
+    timing = json.loads((replayed[0] / "timing.json").read_text())
+    assert set(timing["latency_ms"]) == set(STAGES)
+    for stage in timing["latency_ms"].values():
         assert 0.0 <= stage["p50"] <= stage["p99"]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from geobridge.onboard.camera import Camera, Mount
 from geobridge.onboard.localization.prepare import Prepared
-from geobridge.onboard.localization.rectify import lay
+from geobridge.onboard.localization.rectify import Picture, lay
 from geobridge.onboard.localization.sight import Relief, Sight
 from geobridge.onboard.manifest import TerrainEntry
 from geobridge.onboard.records import Attitude, Image
@@ -88,7 +88,7 @@ def test_a_patch_knows_where_in_the_frame_it_came_from(
     sight = sight_of(camera, attitude, relief, np.array(lever))
     columns, rows = np.meshgrid(np.arange(320), np.arange(240))
     ramps = np.stack([columns // 2, rows, columns * 0], axis=-1).astype(np.uint8)
-    patch = lay(ramps, sight, 96.0, 1.0)
+    patch = lay(Picture(ramps), sight, 96.0, 1.0)
     assume(patch is not None and patch.valid_fraction > 0.2)
     assert patch is not None
     kernel = np.ones((5, 5), np.uint8)  # at the border of the picture it fades into black
@@ -106,7 +106,7 @@ def test_a_patch_knows_where_in_the_frame_it_came_from(
 def test_straight_down_is_a_similarity(heading_deg: float, height_m: float) -> None:
     camera = LENSES["straight"]
     sight = Sight.above(camera, Attitude(0.0, 0.0, heading_deg), height_m)
-    patch = lay(np.zeros((240, 320, 3), np.uint8), sight, height_m, height_m / 64.0)
+    patch = lay(Picture(np.zeros((240, 320, 3), np.uint8)), sight, height_m, height_m / 64.0)
     assert patch is not None
     points = np.array([[0.0, 0.0], [63.0, 0.0], [0.0, 63.0], [20.0, 41.0]])
     turn, scale = math.radians(heading_deg), camera.fx_px / 64.0
@@ -214,7 +214,7 @@ def test_an_oblique_picture_is_laid_on_the_map_to_less_than_a_pixel(
     at_m = -away_m * math.sin(turn), -away_m * math.cos(turn)  # so that the middle is on the map
     state = State(0.0, *at_m, 110.0, attitude, (0.0, 0.0, 0.0))
     seen = drone(level(picture), camera, state, SHARP, samples=2).image
-    patch = lay(seen, Sight.above(camera, attitude, 110.0), 64.0, 1.0)
+    patch = lay(Picture(seen), Sight.above(camera, attitude, 110.0), 64.0, 1.0)
     assert patch is not None
     east_m, north_m = patch.east_m + at_m[0], patch.north_m + at_m[1]
     columns, rows = np.meshgrid(np.arange(64) - 31.5, np.arange(64) - 31.5)

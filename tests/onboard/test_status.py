@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from geobridge.onboard.config import FilterConfig, LinkConfig
-from geobridge.onboard.daemon.board import Board
+from geobridge.onboard.daemon.board import Board, Pace
 from geobridge.onboard.daemon.continuity import Continuity
 from geobridge.onboard.daemon.daemon import Daemon
 from geobridge.onboard.daemon.eyes import Eyes
@@ -31,10 +34,11 @@ from geobridge.onboard.mavlink.outputs.publisher import Publisher
 from geobridge.onboard.mavlink.telemetry import AutopilotTelemetry
 from geobridge.onboard.mavlink.timesync import Timesync
 from geobridge.onboard.records import Fix, Frame, Image, Mask, Rejection, Telemetry
+from geobridge.onboard.status import server as server_module
 from geobridge.onboard.status.ground import Ground
 from geobridge.onboard.status.metrics import Metric, exposition, labelled
 from geobridge.onboard.status.server import StatusServer
-from geobridge.onboard.status.view import View
+from geobridge.onboard.status.view import View, _lines
 
 MS = 1_000_000
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -142,7 +146,9 @@ def test_the_snapshot_has_what_a_person_asks_for(page: Any) -> None:
     assert seen["state"] in ("TRACK", "DEGRADED")
     assert seen["output"] == "gps_input"
     assert seen["accuracy_m"] > 8.0
-    assert len(seen["map"]["track"]) >= 10
+    assert len(seen["map"]["track"]) == 1
+    assert seen["position_rate_hz"] == pytest.approx(8.0, abs=2.0)
+    assert seen["frame_rate_hz"] == pytest.approx(10.0, abs=3.0)
     assert all(0.0 < each < 1.0 for each in seen["map"]["here"])
     assert seen["counts"]["fix"] >= 20
 
@@ -188,6 +194,97 @@ def test_it_is_for_reading_and_for_this_computer_alone(page: Any) -> None:
         StatusServer(server.view, server.port)
 
 
+def fix_at(t_s: float, east_m: float = 0.0, north_m: float = 0.0) -> Fix:
+    lat_deg, lon_deg = COVERAGE.frame.to_geodetic([east_m, north_m])
+    return Fix(round(t_s * 1e9), float(lat_deg), float(lon_deg), 6.0, 580.0, 0, 0, 0.8, 0.4, 7)
+
+
+@pytest.mark.parametrize(("top_deg", "quarters"), [(0.0, 0), (90.0, 1), (180.0, 2), (-90.0, 3)])
+def test_the_map_is_turned_as_the_frame(top_deg: float, quarters: int) -> None:
+    ground = Ground(COVERAGE, Imagery(), 1.0)
+
+    def shown(turn_deg: float) -> Any:
+        data = np.frombuffer(ground.reference(fix_at(0, 80.0, 40.0), turn_deg), np.uint8)
+        return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), float)
+
+    expected = np.rot90(shown(0.0), quarters)
+    assert np.abs(shown(top_deg) - expected)[4:-4, 4:-4].mean() < 6.0
+
+
+def test_the_track_is_thinned_and_broken_where_there_was_silence() -> None:
+    board, frame = Board(), Frame(np.zeros((2, 2, 3), np.uint8), 0)
+    for n in [*range(50), *range(200, 250)]:
+        board.handled(frame, fix_at(n / 5.0, n), 1.0, Telemetry(0))
+    first, second = _lines(Ground(COVERAGE, Imagery(), 1.0), board.track())
+    assert (len(first), len(second)) == (5, 5)
+    assert first[0] == [0.5, 0.5]
+
+
+def test_a_pace_is_that_of_now() -> None:
+    pace = Pace()
+    assert pace.rate_hz(0) == 0.0
+    for n in range(20):
+        pace.beat(n * 125 * MS)
+    assert pace.rate_hz(19 * 125 * MS) == pytest.approx(8.0)
+    assert pace.rate_hz(60_000 * MS) == 0.0
+    for n in range(20):
+        pace.beat(60_000 * MS + n * 250 * MS)
+    assert pace.rate_hz(60_000 * MS + 19 * 250 * MS) == pytest.approx(4.0)
+
+
+def test_many_visitors_do_not_hold_up_the_flight(page: Any) -> None:
+    """Eight of them ask as fast as they can; positions keep their pace, and all are answered."""
+    server, daemon = page
+    paths = itertools.cycle(["/status.json", "/map.jpg", "/metrics", "/reference.jpg", "/"])
+    answers: list[int] = []
+    ended = time.monotonic() + 3.0
+
+    def visit() -> None:
+        while time.monotonic() < ended:
+            answers.append(asked(server, next(paths))[0])
+
+    visitors = [threading.Thread(target=visit) for _ in range(8)]
+    sent = daemon.radio.link.traffic.sent
+    fixes = daemon.board.counted()["fix"]
+    for each in visitors:
+        each.start()
+    for each in visitors:
+        each.join()
+    assert set(answers) == {200}
+    assert len(answers) > 50
+    assert daemon.radio.link.traffic.sent - sent >= 0.7 * 3.0 * 8.0
+    assert daemon.board.counted()["fix"] - fixes >= 0.6 * 3.0 * 10.0
+
+
+def test_a_visitor_who_says_nothing_is_let_go(page: Any) -> None:
+    server, _ = page
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
+    try:
+        assert asked(server, "/healthz")[0] == 200
+        silent += [socket.create_connection(("127.0.0.1", server.port)) for _ in range(160)]
+        assert until(lambda: busy() >= server_module.MAX_VISITORS)
+        assert busy() <= server_module.MAX_VISITORS
+        silent[0].settimeout(server_module.MAX_THREADS_WAIT_S + 3.0)
+        assert silent[0].recv(10) == b""
+    finally:
+        for each in silent:
+            each.close()
+    assert until(lambda: busy() == 0)
+    assert asked(server, "/healthz")[0] == 200
+
+
+def busy() -> int:
+    """Threads of visitors."""
+    return sum("process_request_thread" in each.name for each in threading.enumerate())
+
+
+def until(condition: Callable[[], bool], limit_s: float = 8.0) -> bool:
+    end_s = time.monotonic() + limit_s
+    while not condition() and time.monotonic() < end_s:
+        time.sleep(0.02)
+    return condition()
+
+
 def test_labels_are_escaped() -> None:
     text = exposition([Metric("x", "gauge", "X.", labelled("why", {'a "b"\n': 1.0}))])
     assert 'geobridge_x{why="a \\"b\\"\\n"} 1' in text
@@ -209,7 +306,7 @@ def test_a_browser_shows_it(page: Any, tmp_path: Path) -> None:
     ).stdout
     assert re.search(r'<p id="state"[^>]*class="(TRACK|DEGRADED)"', dom)
     assert "accuracy (1 sigma, radial)" in dom
-    assert re.search(r'<polyline id="track" points="[\d., -]{50,}', dom)
+    assert re.search(r'<path id="track" d="M[\d., -]+', dom)
     picture = tmp_path / "page.png"
     subprocess.run(
         [*common, f"--screenshot={picture}", address], capture_output=True, timeout=90, check=True

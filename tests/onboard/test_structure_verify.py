@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.config import GateConfig, VerifyConfig
+from geobridge.onboard.localization.alignment import Alignment, Rectifier
 from geobridge.onboard.localization.gate import Evidence, gate
 from geobridge.onboard.localization.prepare import Prepared
 from geobridge.onboard.localization.structure import correlate, peak, second_peak, structure
-from geobridge.onboard.localization.verify import Alignment, separate, verify
+from geobridge.onboard.localization.verify import coarser, separate, verify
 from geobridge.onboard.manifest import ImageryEntry
 from geobridge.onboard.records import Attitude, Image
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
@@ -63,10 +64,12 @@ def seen_from(
     return Prepared(picture, CAMERA, attitude, 110.0)
 
 
+def rectifier(frame: Prepared, gsd_m: float = GSD_M) -> Rectifier:
+    return lambda turn, stretch, coarser: frame.rectify(PATCH_M, gsd_m * coarser, turn, stretch)
+
+
 def find(frame: Prepared, imagery: ReferenceImagery, *near_m: tuple[float, float]) -> Alignment:
-    aligned = verify(
-        lambda turn, stretch: frame.rectify(PATCH_M, GSD_M, turn, stretch), near_m, imagery, CONFIG
-    )
+    aligned = verify(rectifier(frame), near_m, imagery, CONFIG)
     assert aligned is not None
     return aligned
 
@@ -187,8 +190,8 @@ def test_imagery_that_shows_nothing_is_not_believed(level: Level, summer: Image)
 
 def test_without_ground_or_a_place_to_look_there_is_no_answer(level: Level, summer: Image) -> None:
     frame, imagery = seen_from(level, summer, 0.0, 0.0), imagery_of(summer)
-    assert verify(lambda turn, stretch: None, [(0.0, 0.0)], imagery, CONFIG) is None
-    assert verify(lambda *_: frame.rectify(PATCH_M, GSD_M), [], imagery, CONFIG) is None
+    assert verify(lambda *_: None, [(0.0, 0.0)], imagery, CONFIG) is None
+    assert verify(rectifier(frame), [], imagery, CONFIG) is None
 
 
 def test_a_search_too_small_to_hold_another_place_is_not_believed(
@@ -198,7 +201,7 @@ def test_a_search_too_small_to_hold_another_place_is_not_believed(
     patch = frame.rectify(PATCH_M, GSD_M)
     assert patch is not None
     aligned = verify(
-        lambda turn, stretch: frame.rectify(PATCH_M, GSD_M, turn, stretch),
+        rectifier(frame),
         [(patch.east_m, patch.north_m)],
         imagery_of(summer),
         VerifyConfig(search_m=3.0, exclusion_m=10.0),
@@ -272,3 +275,35 @@ def test_structure_does_not_depend_on_where_in_memory_it_works() -> None:
         moved = [*moved[-15:], np.empty(int(rng.integers(1, 400_000)), np.uint8)]
         again, _ = structure(image, valid)
         assert np.array_equal(again, first)
+
+
+@pytest.mark.parametrize("finer", [2, 4])
+def test_a_finer_map_is_searched_coarsely_and_measured_as_well(
+    level: Level, summer: Image, finer: int
+) -> None:
+    size_px = round(finer * SIZE_M / GSD_M)
+    fine = cv2.resize(summer, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
+    tile = np.dstack([fine, np.full((size_px, size_px), 255, np.uint8)])
+    entry = ImageryEntry(
+        gsd_m=GSD_M / finer,
+        tile_px=size_px,
+        west_m=-SIZE_M / 2,
+        north_m=SIZE_M / 2,
+        rows=1,
+        columns=1,
+    )
+    frame = seen_from(level, summer, 40.0, -30.0)
+    told = replace(frame, attitude=replace(frame.attitude, heading_deg=34.0))
+    imagery = ReferenceImagery(entry, lambda row, column: tile)
+    found = verify(rectifier(told, GSD_M / finer), [(50.0, -40.0)], imagery, CONFIG)
+    assert found is not None
+    assert is_confident(found)
+    assert off_m(found, 40.0, -30.0) < 0.5 * GSD_M
+    assert found.heading_error_deg == pytest.approx(4.0, abs=0.3)
+
+
+@given(st.integers(1, 2000), st.integers(8, 400))
+def test_a_patch_is_made_coarser_no_more_than_needed(size_px: int, at_most_px: int) -> None:
+    factor = coarser(size_px, at_most_px)
+    assert size_px <= factor * at_most_px
+    assert factor == 1 or size_px > (factor - 1) * at_most_px

@@ -18,7 +18,7 @@ from geobridge.onboard.camera import Camera
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.frames.picture import read_picture, size_of
 from geobridge.onboard.geodesy import MAX_RADIUS_M, Floats, LocalFrame
-from geobridge.onboard.localization.rectify import ground_point, north_up_grid, warp
+from geobridge.onboard.localization.rectify import Picture, ground_point, north_up_grid, warp
 from geobridge.onboard.records import Attitude, Image, Mask
 from geobridge.training.rasters.warp import nothing
 
@@ -151,7 +151,7 @@ class FlightGround:
         corners = np.array([[0, 0, 1], [last, 0, 1], [last, last, 1], [0, last, 1.0]])
         if not np.all(corners @ pixel_from_patch[2] > 1e-9):  # the horizon runs through it
             return nothing((size_px, size_px))
-        return warp(self._picture(row), pixel_from_patch, size_px)
+        return warp(Picture(self._picture(row)), pixel_from_patch, size_px)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Without the pictures that are in memory."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.config import CameraConfig
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.flightlogs.photo_tags import PhotoTags, read_tags
 from geobridge.onboard.flightlogs.telemetry_csv import TelemetryLog, read_telemetry
 from geobridge.onboard.flightlogs.tlog import read_tlog
 from geobridge.onboard.frames.folder import SUFFIXES
 from geobridge.onboard.records import Attitude, Telemetry
 
-from ..photo_tags import PhotoTags, read_tags
 from ..sources import FlightSource
 from .flight import Shot, usable
 
@@ -40,7 +40,7 @@ def read_shots(source: FlightSource) -> list[Shot]:
     if source.telemetry is None:
         shots = [_tagged(path, source.camera) for path in paths]
     elif source.telemetry.suffix.lower() == ".tlog":
-        log = read_tlog(source.telemetry)
+        log = read_tlog(source.telemetry).telemetry
         shots = list(_logged(paths, log, source))
         if not shots:
             raise DataError(

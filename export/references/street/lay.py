@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from geobridge.onboard.bundle import PLACE
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.flightlogs.photo_tags import read_tags
 from geobridge.onboard.frames.picture import read_picture
 from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame, distance_m
 from geobridge.onboard.records import Image
@@ -20,7 +21,6 @@ from geobridge.onboard.retrieval.layer import spatial_order
 from geobridge.onboard.views import VIEW_CODES, View
 
 from ..area import Ring
-from ..photo_tags import read_tags
 from ..places import Laid, Picture
 from ..sources import StreetSource
 from .picture import StreetPicture

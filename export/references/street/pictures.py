@@ -19,9 +19,9 @@ from pathlib import Path
 
 from geobridge.onboard.bundle import sha256
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.flightlogs.photo_tags import read_tags
 from geobridge.onboard.frames.folder import SUFFIXES
 
-from ..photo_tags import read_tags
 from ..sources import StreetSource
 from . import compass, exports, positions_csv
 from .picture import StreetPicture

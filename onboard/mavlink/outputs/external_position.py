@@ -18,10 +18,14 @@ WRAP_S = 250.0
 """A 32-bit float of seconds has 10 microseconds up to here."""
 MIN_ACCURACY_M = 1.0
 """PX4 takes less for an order to reset."""
+NOT_NOW = (wire.MAV_RESULT_FAILED, wire.MAV_RESULT_TEMPORARILY_REJECTED)
+"""ArduPilot's and PX4's answer while they do not fly by dead reckoning."""
 
 
 class ExternalPosition:
-    """At most once a second. There is no negative but silence."""
+    """At most once a second, whatever the answer: what was refused has moved nothing, and the next
+    one may be taken. There is no negative but silence.
+    """
 
     name = "external_position_estimate"
     wanted: tuple[Wanted, ...] = ()
@@ -57,3 +61,15 @@ class ExternalPosition:
     def negative(self, now_ns: int, unix_ns: int) -> list[Message]:
         """Nothing."""
         return []
+
+
+def objection(answer: int | None, *, has_own_fix: bool) -> str | None:
+    """What stands against the last position, by the MAV_RESULT it was answered with.
+
+    An autopilot whose own receiver has a fix takes none, and nothing is wrong then.
+    """
+    if answer in (None, wire.MAV_RESULT_ACCEPTED):
+        return None
+    if answer in NOT_NOW:
+        return None if has_own_fix else "positions not taken for now"
+    return "positions denied by the autopilot"

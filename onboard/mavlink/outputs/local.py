@@ -16,6 +16,7 @@ from pymavlink.dialects.v20 import ardupilotmega as wire
 from ...geodesy import LocalFrame
 from ...records import Attitude
 from ..autopilot import Autopilot, Kind, Origin
+from ..quaternion import of_attitude
 from ..signing import Message
 from .moved import NS_PER_S, Moved
 from .wanted import Wanted, between, bits, exactly
@@ -108,7 +109,7 @@ class Odometry(_Local):
     def _message(
         self, moved: Moved, ned_m: tuple[float, float, float], attitude: Attitude
     ) -> Message:
-        quaternion = body_to_ned(attitude)
+        quaternion = list(of_attitude(attitude))
         forward_right = _in_body(moved.velocity_ne_m_s, quaternion)
         variance_m2 = moved.horiz_accuracy_m**2
         return self._odometry(
@@ -178,20 +179,6 @@ class VisionPosition(_Local):
         return wire.MAVLink_vision_position_estimate_message(
             now_ns // NS_PER_US, *ned_m, *angles_rad, _covariance(variance_m2), 0
         )
-
-
-def body_to_ned(attitude: Attitude) -> list[float]:
-    """Quaternion w, x, y, z of a body whose axes are forward, right and down."""
-    (cr, sr), (cp, sp), (cy, sy) = (
-        (math.cos(math.radians(angle) / 2.0), math.sin(math.radians(angle) / 2.0))
-        for angle in (attitude.roll_deg, attitude.pitch_deg, attitude.heading_deg)
-    )
-    return [
-        cr * cp * cy + sr * sp * sy,
-        sr * cp * cy - cr * sp * sy,
-        cr * sp * cy + sr * cp * sy,
-        cr * cp * sy - sr * sp * cy,
-    ]
 
 
 def _in_body(velocity_ne_m_s: tuple[float, float] | None, q: list[float]) -> list[float]:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .flightlogs.flight_record import FlightRecord
-from .flightlogs.recorder import SUFFIX
-from .records import Fix, Rejection
+from ..flightlogs.flight_record import FlightRecord
+from ..flightlogs.recorder import SUFFIX
+from ..records import Fix, Rejection
 
 SETTINGS = ("camera", "localizer", "prior")
 

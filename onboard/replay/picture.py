@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DataError
-from .flightlogs.truth_csv import Track
-from .localization.localizer import Localizer
-from .outcome import Outcome
-from .records import Fix, Image, Rejection
+from ..errors import DataError
+from ..flightlogs.truth_csv import Track
+from ..localization.localizer import Localizer
+from ..records import Image
+from .columns import Columns
 
 MARGIN_M = 150.0
 MAX_PICTURE_PX = 4000
@@ -33,13 +32,13 @@ def require_matplotlib() -> None:
         raise DataError('the map needs matplotlib: pip install "geobridge-uav[replay]"')
 
 
-def draw_map(
-    path: Path, outcomes: Sequence[Outcome], track: Track | None, localizer: Localizer
-) -> None:
+def draw_map(path: Path, columns: Columns, track: Track | None, localizer: Localizer) -> None:
     """Write a PNG: fixes with their stated accuracy and the truth over the reference imagery."""
     from matplotlib.figure import Figure
 
-    fixes, sigmas_m = _fixes(outcomes, localizer)
+    fixed = columns.is_fix
+    fixes = _places(columns, "lat_deg", "lon_deg", fixed, localizer)
+    sigmas_m = columns["horiz_accuracy_m"][fixed]
     truth = _truth(track, localizer)
     shown = np.concatenate(
         [points for points in (fixes, truth) if len(points)] or [_corners(localizer)]
@@ -53,21 +52,20 @@ def draw_map(
     if len(fixes):
         _draw_accuracy(axes, fixes, sigmas_m)
         axes.plot(*fixes.T, ".", color=FIX, markersize=4, label=f"{len(fixes)} fixes")
-    lost = _withheld_where_truth_is_known(outcomes, localizer)
+    lost = _places(columns, "truth_lat_deg", "truth_lon_deg", ~fixed, localizer)
     if len(lost):
         axes.plot(*lost.T, "x", color=WITHHELD, markersize=5, label="withheld")
     axes.set_xlabel("east of the map's origin, m")
     axes.set_ylabel("north, m")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="upper right", framealpha=0.9)
-    axes.set_title(_title(outcomes), loc="left", color=INK, fontsize=11)
-    _draw_errors(times, outcomes)
+    axes.set_title(_title(columns), loc="left", color=INK, fontsize=11)
+    _draw_errors(times, columns)
     figure.savefig(path, format="png")
 
 
-def _title(outcomes: Sequence[Outcome]) -> str:
-    fixes = sum(isinstance(outcome.result, Fix) for outcome in outcomes)
-    return f"{len(outcomes)} frames, a fix for {fixes / len(outcomes):.1%} of them"
+def _title(columns: Columns) -> str:
+    return f"{len(columns)} frames, a fix for {columns.is_fix.mean():.1%} of them"
 
 
 def _draw_imagery(axes: Any, localizer: Localizer, shown: Points) -> None:
@@ -99,17 +97,13 @@ def _draw_accuracy(axes: Any, fixes: Points, sigmas_m: Points) -> None:
         axes.add_patch(Circle(tuple(centre), 2.45 * sigma_m, fill=False, color=FIX, alpha=0.35))
 
 
-def _draw_errors(axes: Any, outcomes: Sequence[Outcome]) -> None:
-    start_ns = outcomes[0].result.t_capture_ns
-    seconds = [(outcome.result.t_capture_ns - start_ns) * 1e-9 for outcome in outcomes]
-    errors = [(t, o.error_m) for t, o in zip(seconds, outcomes, strict=True)]
-    known = np.array([(t, e) for t, e in errors if e is not None]).reshape(-1, 2)
-    rejected = [isinstance(outcome.result, Rejection) for outcome in outcomes]
-    silent = np.array(seconds)[rejected]
-    stated = [o.result.horiz_accuracy_m for o in outcomes if isinstance(o.result, Fix)]
-    axes.plot(*known.T, color=FIX, linewidth=1.2, label="error")
-    if stated:
-        axes.axhline(2.45 * float(np.median(stated)), color=INK, linestyle=":", label="stated 95 %")
+def _draw_errors(axes: Any, columns: Columns) -> None:
+    seconds, errors_m, fixed = columns.elapsed_s, columns["error_m"], columns.is_fix
+    known, silent = np.isfinite(errors_m), seconds[~fixed]
+    axes.plot(seconds[known], errors_m[known], color=FIX, linewidth=1.2, label="error")
+    if fixed.any():
+        stated_m = float(np.median(columns["horiz_accuracy_m"][fixed]))
+        axes.axhline(2.45 * stated_m, color=INK, linestyle=":", label="stated 95 %")
     axes.plot(silent, np.zeros(len(silent)), "|", color=WITHHELD, label="withheld")
     axes.set_xlabel("time, s")
     axes.set_ylabel("error, m")
@@ -118,22 +112,17 @@ def _draw_errors(axes: Any, outcomes: Sequence[Outcome]) -> None:
     axes.legend(loc="upper left", ncols=3, fontsize=8, frameon=False)
 
 
-def _fixes(outcomes: Sequence[Outcome], localizer: Localizer) -> tuple[Points, Points]:
-    found = [outcome.result for outcome in outcomes if isinstance(outcome.result, Fix)]
-    points = localizer.local.to_enu([f.lat_deg for f in found], [f.lon_deg for f in found])
-    return points.reshape(-1, 2), np.array([fix.horiz_accuracy_m for fix in found])
+def _places(
+    columns: Columns, lat: str, lon: str, which: npt.NDArray[np.bool_], localizer: Localizer
+) -> Points:
+    rows = which & np.isfinite(columns[lat])
+    return localizer.local.to_enu(columns[lat][rows], columns[lon][rows]).reshape(-1, 2)
 
 
 def _truth(track: Track | None, localizer: Localizer) -> Points:
     if track is None:
         return np.empty((0, 2))
     return localizer.local.to_enu(track.lat_deg, track.lon_deg)
-
-
-def _withheld_where_truth_is_known(outcomes: Sequence[Outcome], localizer: Localizer) -> Points:
-    silent = [o.truth for o in outcomes if isinstance(o.result, Rejection) and o.truth is not None]
-    points = [localizer.local.to_enu(*truth) for truth in silent]
-    return np.array(points).reshape(-1, 2)
 
 
 def _corners(localizer: Localizer) -> Points:

@@ -1,0 +1,156 @@
+"""`geobridge replay compare`: what another bundle, version or setting changed on the same flights.
+
+<out>/compare.json    figures of both, differences with intervals, outcomes that changed
+<out>/compare.html    the same to look at, with the frames that differ most
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import durable
+from ..errors import DataError
+from ..geodesy import distance_m
+from .columns import KINDS, Columns
+from .compare_page import Shown, comparison_page
+from .localize import FIXES
+from .pair_pictures import draw_pairs
+from .paired import Paired, differences
+
+FIGURES, PAGE = "compare.json", "compare.html"
+APART_S = 3.0
+"""Frames that are shown lie at least so far apart: neighbours differ alike."""
+CHANGED_M = 1e6
+"""A fix against none differs more than any two fixes."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What two replays left of one flight."""
+
+    name: str
+    a: Path
+    b: Path
+
+
+def compare(a: Path, b: Path, out: Path, pictures: int = 12) -> list[dict[str, Any]]:
+    """Hold two replays of the same flights against each other; a row for every figure.
+
+    Args:
+        a: folder that `geobridge replay` left, of one flight or of many.
+        b: another one of the same flights.
+        out: folder of the comparison.
+        pictures: frames that are shown, those that differ most.
+
+    Raises:
+        DataError: they have no flight or no frame in common.
+    """
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: exists and is not a folder")
+    pairs = pairs_of(a, b)
+    columns = [tuple(Columns.read(side / FIXES) for side in (pair.a, pair.b)) for pair in pairs]
+    paired = Paired.of(columns)  # type: ignore[arg-type]
+    if not len(paired):
+        raise DataError(f"{a}, {b}: no frame was taken at the same time in both")
+    rows = differences(paired)
+    shown = [_shown(paired, pairs, row) for row in most_different(paired, pictures)]
+    changed = changes(paired)
+    tree = {
+        "a": str(a),
+        "b": str(b),
+        "flights": [pair.name for pair in pairs],
+        "frames": len(paired),
+        "differences": rows,
+        "outcomes": changed,
+        "most_different": [each.told() for each in shown],
+    }
+    drawn = draw_pairs([(pair.a, pair.b) for pair in pairs], shown)
+    durable.write_text(out / FIGURES, json.dumps(tree, indent=1, allow_nan=False) + "\n")
+    durable.write_text(out / PAGE, comparison_page(tree, shown, drawn))
+    return rows
+
+
+def pairs_of(a: Path, b: Path) -> list[Pair]:
+    """The flights that both folders have results of.
+
+    Raises:
+        DataError: there is none.
+    """
+    if (a / FIXES).exists() and (b / FIXES).exists():
+        return [Pair(a.name, a, b)]
+    found = [{str(path.parent.relative_to(side)) for path in side.rglob(FIXES)} for side in (a, b)]
+    names = sorted(found[0] & found[1])
+    if not names:
+        raise DataError(f"{a}, {b}: not what replays of the same flights leave")
+    for side, missing in ((b, found[0] - found[1]), (a, found[1] - found[0])):
+        for name in sorted(missing):
+            log.warning("%s: has no flight %s, which is left out", side, name)
+    return [Pair(name, a / name, b / name) for name in names]
+
+
+def changes(paired: Paired) -> list[dict[str, Any]]:
+    """How many frames went from one outcome to another, the most frequent change first."""
+    kinds = zip(*(side.tolist() for side in paired.kinds), strict=True)
+    counted = Counter(pair for pair in kinds if pair[0] != pair[1])
+    return [
+        {"a": KINDS[a], "b": KINDS[b], "frames": count} for (a, b), count in counted.most_common()
+    ]
+
+
+def most_different(paired: Paired, most: int) -> list[int]:
+    """Rows that differ most: a fix against none, the largest error first, then by distance."""
+    moved_m = np.nan_to_num(_apart_m(paired), nan=0.0)
+    is_fix = [side == 0 for side in paired.kinds]
+    errors_m = np.nan_to_num(np.fmax(*paired.errors_m), nan=0.0)
+    weight = np.where(is_fix[0] != is_fix[1], CHANGED_M + errors_m, moved_m)
+    chosen: list[int] = []
+    for row in np.argsort(-weight, kind="stable").tolist():
+        if len(chosen) == most or not weight[row] > 0:
+            break
+        if all(_are_apart(paired, row, other) for other in chosen):
+            chosen.append(row)
+    return chosen
+
+
+def _are_apart(paired: Paired, row: int, other: int) -> bool:
+    elapsed_ns = abs(int(paired.t_ns[row]) - int(paired.t_ns[other]))
+    return bool(paired.flights[row] != paired.flights[other] or elapsed_ns * 1e-9 >= APART_S)
+
+
+def _apart_m(paired: Paired) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    both = np.flatnonzero(np.isfinite(paired.places[0][:, 0] + paired.places[1][:, 0]))
+    apart_m = np.full(len(paired), np.nan)
+    for row in both:
+        apart_m[row] = distance_m(*paired.places[0][row], *paired.places[1][row])
+    return apart_m
+
+
+def _shown(paired: Paired, pairs: Sequence[Pair], row: int) -> Shown:
+    flight = int(paired.flights[row])
+    return Shown(
+        flight,
+        pairs[flight].name,
+        paired.frames[row],
+        int(paired.t_ns[row]),
+        *(KINDS[side[row]] for side in paired.kinds),
+        *(_place(side[row]) for side in (*paired.places, paired.truth)),
+        *(_number(side[row]) for side in paired.errors_m),
+    )
+
+
+def _place(values: Any) -> tuple[float, float] | None:
+    return (float(values[0]), float(values[1])) if np.isfinite(values).all() else None
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 3) if np.isfinite(value) else None

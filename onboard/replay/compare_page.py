@@ -1,0 +1,110 @@
+"""Two replays side by side as an HTML file that opens offline."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+Place = tuple[float, float]
+"""Latitude and longitude in degrees."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame on which A and B differ: their outcomes, places, the truth, and errors in metres."""
+
+    flight: int
+    flight_name: str
+    frame: str
+    t_ns: int
+    a: str
+    b: str
+    place_a: Place | None
+    place_b: Place | None
+    truth: Place | None
+    error_a_m: float | None
+    error_b_m: float | None
+
+    def told(self) -> dict[str, Any]:
+        """For programs."""
+        names = ("frame", "a", "b", "error_a_m", "error_b_m")
+        return {"flight": self.flight_name} | {name: getattr(self, name) for name in names}
+
+
+def comparison_page(
+    tree: Mapping[str, Any], shown: Sequence[Shown], drawn: Mapping[int, bytes]
+) -> str:
+    """`drawn` are pictures of some of what is shown, as JPEG by its number there."""
+    css = (files(__package__) / "page" / "table.css").read_text("utf-8")
+    flights = len(tree["flights"])
+    head = f"{tree['frames']} frames of {flights} flight{'s' * (flights > 1)}"
+    parts = [
+        f"<h1>{escape(tree['a'])} and {escape(tree['b'])}</h1>",
+        f"<p>{head}. Differences are B less A; the interval holds them with 95 %.</p>",
+        _figures(tree["differences"]),
+        "<h2>Frames that end otherwise</h2>",
+        _changes(tree["outcomes"]),
+        "<h2>Frames that differ most</h2>",
+        *(_frame(each, drawn.get(number)) for number, each in enumerate(shown)),
+    ]
+    if not shown:
+        parts.append("<p>None: A and B say the same of every frame.</p>")
+    return (
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>A and B</title><style>{css}</style>{''.join(parts)}</html>\n"
+    )
+
+
+def _figures(rows: Sequence[Mapping[str, Any]]) -> str:
+    names = ("figure", "a", "b", "b_less_a", "low", "high")
+    titles = ("", "A", "B", "B less A", "from", "to", "")
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(_cell(row[name]))}</td>" for name in names)
+        + f"<td>{_judged(row['is_sure'])}</td></tr>"
+        for row in rows
+    )  # fmt: skip
+    return _table(titles, body)
+
+
+def _judged(is_sure: bool | None) -> str:
+    if is_sure is None:
+        return "too little to say"
+    return "a difference" if is_sure else "may be chance"
+
+
+def _changes(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return "<p>None.</p>"
+    body = "".join(
+        f"<tr><td>{escape(row['a'])}</td><td>{escape(row['b'])}</td><td>{row['frames']}</td></tr>"
+        for row in rows
+    )
+    return _table(("A", "B", "frames"), body)
+
+
+def _frame(each: Shown, picture: bytes | None) -> str:
+    said = [each.flight_name, each.frame]
+    for name, kind, error_m in (("A", each.a, each.error_a_m), ("B", each.b, each.error_b_m)):
+        away = "" if error_m is None else f", {error_m:.2f} m off"
+        said.append(f"{name}: {kind}{away}")
+    text = f"<figcaption>{escape('; '.join(said))}</figcaption>"
+    if picture is None:
+        return f"<figure>{text}</figure>"
+    source = f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+    return f'<figure><img src="{source}" alt="frame and map">{text}</figure>'
+
+
+def _table(titles: Sequence[str], body: str) -> str:
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    return f"<div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("_", " ")

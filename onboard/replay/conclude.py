@@ -1,0 +1,107 @@
+"""What a replay leaves behind, from fixes.jsonl and what was kept beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .. import durable
+from ..bundle import read_manifest
+from ..manifest import Manifest, parse_manifest
+from .columns import Columns
+from .flight import Flight, open_flight
+from .localize import FIXES, Flown, Job, localize, work_of
+from .pair_pictures import paths_of
+from .picture import draw_map
+from .reflown import as_flown
+from .report import write_report
+from .summary import summarise
+from .tracks import geojson, gpx, kml
+from .viewer import write_mcap
+
+SUMMARY, TIMING, REPORT, MAP = "summary.json", "timing.json", "report.html", "map.png"
+TRACK = "track"
+
+
+def fly_and_tell(job: Job) -> dict[str, Any]:
+    """One job from its paths to its folder; the summary, and what was measured of time.
+
+    A job whose results are there already is not done again.
+
+    Raises:
+        ConfigError, DataError, BundleError, EngineError: in one line, before anything is written.
+    """
+    flight = open_flight(job.source)
+    settings = job.variant.settings(as_flown(flight.record) if flight.record else None)
+    work = work_of(job, settings)
+    done = _done_already(job.out, work)
+    if done is not None:
+        flight.frames.close()
+        return done
+    flown = localize(job, flight, settings, work)
+    columns = Columns.read(job.out / FIXES)
+    summary = summarise(columns, job.variant.bundle, settings)
+    manifest = parse_manifest(read_manifest(job.variant.bundle), str(job.variant.bundle))
+    summary |= _provenance(job, flight, manifest)
+    timing = flown.timing | {"work": work, "paths": paths_of(job.source, job.variant.bundle)}
+    _write(job, flown, columns, manifest, summary, timing)
+    return summary | timing
+
+
+def _done_already(out: Path, work: str) -> dict[str, Any] | None:
+    try:
+        summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+        timing = json.loads((out / TIMING).read_text(encoding="utf-8"))
+        return {**summary, **timing} if timing["work"] == work else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _provenance(job: Job, flight: Flight, manifest: Manifest) -> dict[str, Any]:
+    """Where all of it came from."""
+    span, bundle = job.span, job.variant.bundle
+    return {
+        "flight": job.source.name,
+        "read_from": flight.provenance,
+        "remarks": list(flight.remarks),
+        "span": {
+            "from_s": span.from_s,
+            "to_s": span.to_s,
+            "without_gnss_after_s": span.without_gnss_after_s,
+        },
+        "bundle": {
+            "name": bundle.resolve().name,
+            "version": manifest.bundle_version,
+            "producer": manifest.producer,
+            "sources": [source.model_dump(mode="json") for source in manifest.coverage.sources],
+            "accuracy": manifest.accuracy.model_dump(mode="json"),
+        },
+    }
+
+
+def _write(
+    job: Job,
+    flown: Flown,
+    columns: Columns,
+    manifest: Manifest,
+    summary: dict[str, Any],
+    timing: dict[str, Any],
+) -> None:
+    """summary.json comes last: with it the results are whole."""
+    out, name, offset_ns = job.out, job.source.name, flown.flight.unix_offset_ns
+    durable.write_text(out / f"{TRACK}.geojson", geojson(columns))
+    durable.write_text(out / f"{TRACK}.kml", kml(columns, name))
+    durable.write_text(out / f"{TRACK}.gpx", gpx(columns, name, offset_ns))
+    durable.write_file(
+        out / f"{TRACK}.mcap", lambda path: write_mcap(path, columns, flown.pictured, offset_ns)
+    )
+    truth = flown.flight.truth
+    durable.write_file(out / MAP, lambda path: draw_map(path, columns, truth, flown.localizer))
+    write_report(out / REPORT, columns, flown, manifest.reference_imagery, summary, timing)
+    _write_json(out / TIMING, timing)
+    _write_json(out / SUMMARY, summary)
+
+
+def _write_json(path: Path, tree: dict[str, Any]) -> None:
+    durable.write_text(path, json.dumps(tree, indent=1, allow_nan=False) + "\n")

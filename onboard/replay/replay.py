@@ -1,0 +1,131 @@
+"""`geobridge replay`: recorded flights through the same Localizer that flies, without a clock.
+
+<out>/fixes.jsonl     a line per frame: the fix, or the reason why there is none; byte-equal
+                      whenever the same flight is replayed with the same bundle and settings
+<out>/summary.json    availability, accuracy against the truth, versions; byte-equal too
+<out>/timing.json     latency by stage, on this machine
+<out>/report.html     all of it to look at, offline
+<out>/map.png         track, truth and fixes over the reference imagery
+<out>/track.*         for other programs: GeoJSON, KML, GPX, and MCAP for Foxglove
+
+Several flights have a folder each, and so have several bundles or settings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from .. import durable
+from ..errors import DataError
+from .conclude import MAP, REPORT
+from .expected import must_be_equal
+from .fleet import Engine, fly_all
+from .flight import Source, Span
+from .localize import FIXES, Job
+from .picture import require_matplotlib
+from .table import page_of, row_of
+from .variant import unlike, variants
+
+HEADLINES = ("frames", "fixes", "availability", "withheld", "accuracy", "latency_ms")
+FLIGHTS = "flights"
+
+
+def replay(
+    logs: Sequence[str],
+    bundles: Sequence[Path],
+    out: Path,
+    *,
+    frames: Sequence[str] = (),
+    telemetry: Sequence[Path] = (),
+    truth: Sequence[Path] = (),
+    configs: Sequence[Path] = (),
+    rate_hz: float | None = None,
+    video_at_s: float | None = None,
+    from_s: float = 0.0,
+    to_s: float | None = None,
+    without_gnss_after_s: float | None = None,
+    expect: Path | None = None,
+    pictures: int = 60,
+    workers: int = 1,
+    engine: Engine = "local",
+    overrides: Sequence[str] = (),
+) -> dict[str, Any] | list[dict[str, Any]]:
+    """Localize every frame of recordings; the figures a person asks for first, of one flight as a
+    tree and of several as rows.
+
+    Args:
+        logs: of each flight the flight record, the autopilot's log, or the pictures themselves.
+        bundles: what to fly with; each of several.
+        out: folder for the results.
+        frames: of each flight, where its log has no pictures.
+        telemetry: table of each flight, see `flightlogs.telemetry_csv`, where its log has none.
+        truth: table of true positions of each flight, see `flightlogs.truth_csv`.
+        configs: TOML with `camera` and `localizer` tables, and `trusted_keys`; each of several.
+        rate_hz: pictures per second of a folder whose telemetry does not name them.
+        video_at_s: when the video began, in seconds since the first row of a log that counts
+            otherwise.
+        from_s: first moment, in seconds since the first frame.
+        to_s: last moment.
+        without_gnss_after_s: from then on telemetry says nothing that came of GNSS.
+        expect: fixes.jsonl that must come out again.
+        pictures: moments of which the report has pictures.
+        workers: flights at a time, on this machine.
+        engine: "ray" uses all machines of a cluster.
+        overrides: `camera.hfov_deg=73.7` and the like, over the files'.
+
+    Raises:
+        ConfigError, DataError, BundleError, EngineError: in one line, before anything is written.
+        DifferenceError: it came out otherwise than expected.
+    """
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: exists and is not a folder")
+    if to_s is not None and not to_s > from_s:
+        raise DataError(f"--to {to_s:g} s: expected a moment after --from {from_s:g} s")
+    require_matplotlib()
+    sources = _sources(logs, frames, telemetry, truth)
+    sources = [replace(each, rate_hz=rate_hz, video_at_s=video_at_s) for each in sources]
+    flown_with = variants(bundles, configs, overrides)
+    if expect is not None and len(sources) * len(flown_with) > 1:
+        raise DataError("--expect: expected one flight with one bundle and one configuration")
+    span = Span(from_s, to_s, without_gnss_after_s)
+    names = unlike([source.name for source in sources])
+    jobs = [
+        Job(
+            source, variant, _folder(out, [name] * (len(sources) > 1), variant.name), span, pictures
+        )
+        for source, name in zip(sources, names, strict=True)
+        for variant in flown_with
+    ]
+    told = fly_all(jobs, workers, engine)
+    if len(told) > 1:
+        rows = [row_of(each) for each in told]
+        durable.write_text(out / f"{FLIGHTS}.json", json.dumps(rows, indent=1) + "\n")
+        durable.write_text(out / f"{FLIGHTS}.html", page_of(told, out))
+        return rows
+    if expect is not None:
+        must_be_equal(out / FIXES, expect)
+    summary = told[0].summary or {}
+    written = {"report": str(out / REPORT), "picture": str(out / MAP)}
+    return {key: summary[key] for key in HEADLINES} | written
+
+
+def _sources(
+    logs: Sequence[str],
+    frames: Sequence[str],
+    telemetry: Sequence[Path],
+    truth: Sequence[Path],
+) -> list[Source]:
+    for option, given in (("frames", frames), ("telemetry", telemetry), ("truth", truth)):
+        if len(given) not in (0, len(logs)):
+            counted = f"{len(logs)} flights and {len(given)} of them"
+            raise DataError(f"--{option}: expected one for each flight in their order, {counted}")
+    return [Source(*of_one) for of_one in zip_longest(logs, frames, telemetry, truth)]
+
+
+def _folder(out: Path, flight: Sequence[str], variant: str) -> Path:
+    return out.joinpath(*flight, *filter(None, [variant]))
