@@ -28,6 +28,7 @@ from ..found import read_prior
 from ..localization.localizer import Localizer
 from ..localization.opened import open_localizer
 from ..records import Fix
+from ..trust import Trust
 from .album import Album, Pictured
 from .flight import Flight, Source, Span
 from .known import Known, KnownEncoder, known_verify
@@ -139,7 +140,7 @@ def code_sha256() -> str:
 def _opened(job: Job, settings: ReplayConfig, flight: Flight, times: StageTimes) -> Localizer:
     camera = settings.camera.camera(*flight.frames.size_px)
     prior = read_prior(Path(settings.prior)) if settings.prior else None
-    keys = settings.trusted_keys
+    keys = Trust.of_device(settings.trusted_keys, settings.trust)
     return open_localizer(job.variant.bundle, settings.localizer, camera, times.mark, keys, prior)
 
 
