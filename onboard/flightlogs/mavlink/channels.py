@@ -30,7 +30,6 @@ KINDS = frozenset(
 )
 _UNKNOWN_16, _UNKNOWN_8 = 65535, 255
 _Q = ("q1", "q2", "q3", "q4")
-_RATES = ("rollspeed", "pitchspeed", "yawspeed")
 _MOUNT = ("roll", "pitch", "yaw_absolute")
 _YAW_LOCK, _YAW_IN_VEHICLE, _YAW_IN_EARTH = 16, 32, 64
 
@@ -57,19 +56,13 @@ def channels_of(heard: Sequence[Heard], system: int) -> Channels:
 def _take_attitude(kinds: dict[str, Spoken], found: Channels) -> None:
     spoken = kinds.get("ATTITUDE", [])
     if spoken:
-        names = ("roll", "pitch", "yaw")
-        angles = [np.degrees(cells(spoken, name)) for name in names]
+        angles = [np.degrees(cells(spoken, name)) for name in ("roll", "pitch", "yaw")]
         found.attitude = series(times_of(spoken), angles, "ATTITUDE", found.findings)
-    else:
-        spoken = kinds.get("ATTITUDE_QUATERNION", [])
-        if not spoken:
-            return
-        quaternion = np.column_stack([cells(spoken, name) for name in _Q])
-        angles = list(euler_deg(quaternion).T)
+        return
+    spoken = kinds.get("ATTITUDE_QUATERNION", [])
+    if spoken:
+        angles = list(euler_deg(np.column_stack([cells(spoken, name) for name in _Q])).T)
         found.attitude = series(times_of(spoken), angles, "ATTITUDE_QUATERNION", found.findings)
-    source = f"{spoken[0][1].get_type()}, rates"
-    rates = [cells(spoken, name) for name in _RATES]
-    found.rates = series(times_of(spoken), rates, source, [])
 
 
 def _take_position(kinds: dict[str, Spoken], found: Channels) -> None:

@@ -20,8 +20,8 @@ from .topics import Topic, Topics, read_topics
 
 _TOPICS = [
     *("vehicle_attitude", "vehicle_global_position", "vehicle_local_position"),
-    *("vehicle_gps_position", "sensor_gps", "vehicle_angular_velocity", "sensor_combined"),
-    *("estimator_status", "home_position", "camera_capture", "camera_trigger"),
+    *("vehicle_gps_position", "sensor_gps", "estimator_status", "home_position"),
+    *("camera_capture", "camera_trigger"),
     *("gimbal_device_attitude_status", "vehicle_global_position_groundtruth"),
     *("aux_global_position", "vehicle_visual_odometry"),
 ]
@@ -53,7 +53,6 @@ def read_ulog(path: Path) -> FlightLog:
     _take_attitude(topics, offset_ns, found)
     _take_position(topics, offset_ns, found)
     found.height = _height(topics, offset_ns, found)
-    found.rates = _rates(topics, offset_ns)
     found.camera_events = _camera_events(topics, offset_ns)
     _take_simulated(topics, offset_ns, found)
     _tell_feeds(topics, found.findings)
@@ -153,6 +152,10 @@ def _take_position(topics: Topics, offset_ns: int, found: Channels) -> None:
         found.position = series(times_ns, where, source, found.findings)
         source = "vehicle_global_position.alt, metres above mean sea level"
         found.altitude = series(times_ns, [topic.cells("alt")], source, [])
+    status = topics.first("estimator_status")
+    if status is not None:
+        ratio, source = [status.cells("pos_test_ratio")], "estimator_status.pos_test_ratio"
+        found.test_ratio = series(_times_ns(status, offset_ns), ratio, source, [])
     local = topics.first("vehicle_local_position")
     if local is None:
         return
@@ -202,15 +205,6 @@ def _height(topics: Topics, offset_ns: int, found: Channels) -> Series | None:
     above = np.where(local.cells("z_valid") > 0, -local.cells("z"), np.nan)
     source = "vehicle_local_position.z, above where the filter began"
     return series(_times_ns(local, offset_ns), [above], source, found.findings)
-
-
-def _rates(topics: Topics, offset_ns: int) -> Series | None:
-    for name, field in (("vehicle_angular_velocity", "xyz"), ("sensor_combined", "gyro_rad")):
-        topic = topics.first(name)
-        if topic is not None:
-            turning = [topic.cells(f"{field}[{axis}]") for axis in range(3)]
-            return series(_times_ns(topic, offset_ns), turning, f"{name}.{field}", [])
-    return None
 
 
 def _camera_events(topics: Topics, offset_ns: int) -> list[CameraEvent]:
