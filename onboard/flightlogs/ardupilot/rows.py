@@ -24,6 +24,8 @@ BINARY_HEAD = b"\xa3\x95\x80"
 CUT = "cut"
 _FOLLOWING = (BINARY_HEAD[:2], b"")
 """What stands behind a whole row: the next one, or nothing."""
+_FILLING = b"\0\xff\r\n "
+"""What the last block of a log is filled with."""
 _DESCRIBING = frozenset({"FMT", "FMTU", "UNIT", "MULT", "PARM", "MSG"})
 MAX_DAMAGE = 10_000
 """So many rows that cannot be read, one after the other, end a log."""
@@ -148,7 +150,7 @@ def _rows(path: Path, wanted: frozenset[str]) -> Iterator[Any]:
                 reader.next_place()
                 continue
             if row is None:
-                if reader.offset < reader.data_len:
+                if reader.data_map[before:].strip(_FILLING):
                     print(CUT)
                 return
             failures = 0

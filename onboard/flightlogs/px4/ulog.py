@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...geodesy import LocalFrame
-from ..angles import euler_deg
+from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import Channels, assemble
 from ..flight_log import CameraEvent, Clock, FlightLog
 from ..gnss import Solutions
@@ -30,7 +30,6 @@ _EPOCH_US = 10**15
 _BUS_MASK, _BUS_MAVLINK = 0x07, 6
 """Lowest bits of a device's number: the bus. A receiver on MAVLink is HIL_GPS."""
 _SIMULATOR = "PX4_SITL"
-_YAW_LOCK, _YAW_IN_VEHICLE, _YAW_IN_EARTH = 16, 32, 64
 _RADIAL = 1.0 / np.sqrt(2.0)
 """eph is the root of both axes' variances."""
 
@@ -128,11 +127,9 @@ def _take_attitude(topics: Topics, offset_ns: int, found: Channels) -> None:
     angles = euler_deg(_quaternions(topic))
     times_ns = _times_ns(topic, offset_ns)
     flags = np.nan_to_num(topic.cells("device_flags")).astype(np.int64)
-    unsaid = (flags & (_YAW_IN_VEHICLE | _YAW_IN_EARTH)) == 0
-    relative = np.where(unsaid, (flags & _YAW_LOCK) == 0, (flags & _YAW_IN_VEHICLE) != 0)
     if found.attitude is not None:
         vehicle_deg = found.attitude.at(times_ns, turning=True)[:, 2]
-        angles[:, 2] += np.where(relative, vehicle_deg, 0.0)
+        angles[:, 2] += np.where(counts_from_vehicle(flags), vehicle_deg, 0.0)
     source = "gimbal_device_attitude_status.q"
     found.gimbal = series(times_ns, list(angles.T), source, found.findings)
 
