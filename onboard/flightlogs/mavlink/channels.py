@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..angles import euler_deg
+from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import POSITION_ACCURACY_M, Channels
 from ..flight_log import CameraEvent
-from ..gnss import Flags, Solutions
-from ..series import Floats, Times, series
+from ..gnss import Solutions
+from ..series import Floats, series
 from .boot_clock import BootClock
-from .feeds import doubt_of
+from .feeds import POSITIONS_SENT, doubt_of, outside_positions
 from .messages import Heard
 from .spoken import Spoken, by_kind, cells, clock_of, made_ns, times_of
 
@@ -25,14 +25,12 @@ KINDS = frozenset(
         *("GPS_RAW_INT", "GPS2_RAW", "TERRAIN_REPORT", "EKF_STATUS_REPORT", "ESTIMATOR_STATUS"),
         *("SIMSTATE", "SIM_STATE", "CAMERA_FEEDBACK", "CAMERA_TRIGGER"),
         *("CAMERA_IMAGE_CAPTURED", "GIMBAL_DEVICE_ATTITUDE_STATUS", "MOUNT_ORIENTATION"),
-        *("PARAM_VALUE", "GPS_INPUT", "HIL_GPS", "VISION_POSITION_ESTIMATE", "ODOMETRY"),
+        *("PARAM_VALUE", "GPS_INPUT", "HIL_GPS", *POSITIONS_SENT),
     ]
 )
 _UNKNOWN_16, _UNKNOWN_8 = 65535, 255
 _Q = ("q1", "q2", "q3", "q4")
-_RATES = ("rollspeed", "pitchspeed", "yawspeed")
 _MOUNT = ("roll", "pitch", "yaw_absolute")
-_YAW_LOCK, _YAW_IN_VEHICLE, _YAW_IN_EARTH = 16, 32, 64
 
 
 def channels_of(heard: Sequence[Heard], system: int) -> Channels:
@@ -49,6 +47,7 @@ def channels_of(heard: Sequence[Heard], system: int) -> Channels:
         for number, kind, name in ((0, "GPS_RAW_INT", "GPS 0"), (1, "GPS2_RAW", "GPS 1"))
         if kinds.get(kind)
     ]
+    found.findings += outside_positions(heard, system)
     found.camera_events = _camera_events(heard, system, clock)
     _take_simulated(kinds, found)
     return found
@@ -57,19 +56,13 @@ def channels_of(heard: Sequence[Heard], system: int) -> Channels:
 def _take_attitude(kinds: dict[str, Spoken], found: Channels) -> None:
     spoken = kinds.get("ATTITUDE", [])
     if spoken:
-        names = ("roll", "pitch", "yaw")
-        angles = [np.degrees(cells(spoken, name)) for name in names]
+        angles = [np.degrees(cells(spoken, name)) for name in ("roll", "pitch", "yaw")]
         found.attitude = series(times_of(spoken), angles, "ATTITUDE", found.findings)
-    else:
-        spoken = kinds.get("ATTITUDE_QUATERNION", [])
-        if not spoken:
-            return
-        quaternion = np.column_stack([cells(spoken, name) for name in _Q])
-        angles = list(euler_deg(quaternion).T)
+        return
+    spoken = kinds.get("ATTITUDE_QUATERNION", [])
+    if spoken:
+        angles = list(euler_deg(np.column_stack([cells(spoken, name) for name in _Q])).T)
         found.attitude = series(times_of(spoken), angles, "ATTITUDE_QUATERNION", found.findings)
-    source = f"{spoken[0][1].get_type()}, rates"
-    rates = [cells(spoken, name) for name in _RATES]
-    found.rates = series(times_of(spoken), rates, source, [])
 
 
 def _take_position(kinds: dict[str, Spoken], found: Channels) -> None:
@@ -136,9 +129,9 @@ def _take_gimbal(kinds: dict[str, Spoken], found: Channels) -> None:
     if spoken:
         angles = euler_deg(np.array([message.q for _, message in spoken], np.float64))
         if found.attitude is not None:
-            flags = np.array([message.flags for _, message in spoken])
+            flags = np.array([message.flags for _, message in spoken], np.int64)
             vehicle = found.attitude.at(times_of(spoken), turning=True)[:, 2]
-            angles[:, 2] += np.where(_is_against_vehicle(flags), vehicle, 0.0)
+            angles[:, 2] += np.where(counts_from_vehicle(flags), vehicle, 0.0)
         source = "GIMBAL_DEVICE_ATTITUDE_STATUS"
         found.gimbal = series(times_of(spoken), list(angles.T), source, found.findings)
         return
@@ -146,12 +139,6 @@ def _take_gimbal(kinds: dict[str, Spoken], found: Channels) -> None:
     if spoken:
         columns = [cells(spoken, name) for name in _MOUNT]
         found.gimbal = series(times_of(spoken), columns, "MOUNT_ORIENTATION", found.findings)
-
-
-def _is_against_vehicle(flags: Times) -> Flags:
-    """Whether yaw counts from the vehicle's heading; older devices told it by the lock alone."""
-    unsaid = (flags & (_YAW_IN_VEHICLE | _YAW_IN_EARTH)) == 0
-    return np.asarray(np.where(unsaid, (flags & _YAW_LOCK) == 0, (flags & _YAW_IN_VEHICLE) != 0))
 
 
 def _take_tests(kinds: dict[str, Spoken], found: Channels) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...geodesy import LocalFrame
-from ..angles import euler_deg
+from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import Channels, assemble
 from ..flight_log import CameraEvent, Clock, FlightLog
 from ..gnss import Solutions
@@ -20,8 +20,8 @@ from .topics import Topic, Topics, read_topics
 
 _TOPICS = [
     *("vehicle_attitude", "vehicle_global_position", "vehicle_local_position"),
-    *("vehicle_gps_position", "sensor_gps", "vehicle_angular_velocity", "sensor_combined"),
-    *("estimator_status", "home_position", "camera_capture", "camera_trigger"),
+    *("vehicle_gps_position", "sensor_gps", "estimator_status", "home_position"),
+    *("camera_capture", "camera_trigger"),
     *("gimbal_device_attitude_status", "vehicle_global_position_groundtruth"),
     *("aux_global_position", "vehicle_visual_odometry"),
 ]
@@ -30,7 +30,6 @@ _EPOCH_US = 10**15
 _BUS_MASK, _BUS_MAVLINK = 0x07, 6
 """Lowest bits of a device's number: the bus. A receiver on MAVLink is HIL_GPS."""
 _SIMULATOR = "PX4_SITL"
-_YAW_LOCK, _YAW_IN_VEHICLE, _YAW_IN_EARTH = 16, 32, 64
 _RADIAL = 1.0 / np.sqrt(2.0)
 """eph is the root of both axes' variances."""
 
@@ -53,7 +52,6 @@ def read_ulog(path: Path) -> FlightLog:
     _take_attitude(topics, offset_ns, found)
     _take_position(topics, offset_ns, found)
     found.height = _height(topics, offset_ns, found)
-    found.rates = _rates(topics, offset_ns)
     found.camera_events = _camera_events(topics, offset_ns)
     _take_simulated(topics, offset_ns, found)
     _tell_feeds(topics, found.findings)
@@ -129,11 +127,9 @@ def _take_attitude(topics: Topics, offset_ns: int, found: Channels) -> None:
     angles = euler_deg(_quaternions(topic))
     times_ns = _times_ns(topic, offset_ns)
     flags = np.nan_to_num(topic.cells("device_flags")).astype(np.int64)
-    unsaid = (flags & (_YAW_IN_VEHICLE | _YAW_IN_EARTH)) == 0
-    relative = np.where(unsaid, (flags & _YAW_LOCK) == 0, (flags & _YAW_IN_VEHICLE) != 0)
     if found.attitude is not None:
         vehicle_deg = found.attitude.at(times_ns, turning=True)[:, 2]
-        angles[:, 2] += np.where(relative, vehicle_deg, 0.0)
+        angles[:, 2] += np.where(counts_from_vehicle(flags), vehicle_deg, 0.0)
     source = "gimbal_device_attitude_status.q"
     found.gimbal = series(times_ns, list(angles.T), source, found.findings)
 
@@ -153,6 +149,10 @@ def _take_position(topics: Topics, offset_ns: int, found: Channels) -> None:
         found.position = series(times_ns, where, source, found.findings)
         source = "vehicle_global_position.alt, metres above mean sea level"
         found.altitude = series(times_ns, [topic.cells("alt")], source, [])
+    status = topics.first("estimator_status")
+    if status is not None:
+        ratio, source = [status.cells("pos_test_ratio")], "estimator_status.pos_test_ratio"
+        found.test_ratio = series(_times_ns(status, offset_ns), ratio, source, [])
     local = topics.first("vehicle_local_position")
     if local is None:
         return
@@ -202,15 +202,6 @@ def _height(topics: Topics, offset_ns: int, found: Channels) -> Series | None:
     above = np.where(local.cells("z_valid") > 0, -local.cells("z"), np.nan)
     source = "vehicle_local_position.z, above where the filter began"
     return series(_times_ns(local, offset_ns), [above], source, found.findings)
-
-
-def _rates(topics: Topics, offset_ns: int) -> Series | None:
-    for name, field in (("vehicle_angular_velocity", "xyz"), ("sensor_combined", "gyro_rad")):
-        topic = topics.first(name)
-        if topic is not None:
-            turning = [topic.cells(f"{field}[{axis}]") for axis in range(3)]
-            return series(_times_ns(topic, offset_ns), turning, f"{name}.{field}", [])
-    return None
 
 
 def _camera_events(topics: Topics, offset_ns: int) -> list[CameraEvent]:
