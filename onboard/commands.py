@@ -31,8 +31,9 @@ class Command:
 def _dataset_build(parser: ArgumentParser) -> None:
     parser.epilog = """\
 CONFIG lists [[drone]] mosaics, [[street]] pictures and [[satellite]] imagery; docs/geoloc.md has
-every key. Writes the set, metadata.parquet, webdataset/, recipe.jsonl and card.html into `out`; counts to
-stdout. Stopped, the same command goes on; work/gates.html shows what the gates threw away.
+every key. Writes the set, metadata.parquet, webdataset/, recipe.jsonl and card.html into `out`;
+counts to stdout. Stopped, the same command goes on; work/gates.html shows what the gates threw
+away.
 """
     add = parser.add_argument
     add("config", type=existing, metavar="CONFIG", help="TOML file")

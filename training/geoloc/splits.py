@@ -1,8 +1,8 @@
 """Blocks of land to splits, and proof that no split leaks into another.
 
 A block is a cell of a grid over the whole Earth; all of it goes to one split. The fullest are dealt
-first, among equals as the seed draws, each to the split that is furthest behind in the kinds of places (country,
-terrain) that the block holds. A place that comes within the margin of a block of another split is
+first, among equals as the seed draws, each to the split that is furthest behind in the kinds of
+places (country, terrain) that the block holds. A place that comes within the margin of a block of another split is
 left out.
 """
 

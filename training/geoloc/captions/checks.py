@@ -41,12 +41,11 @@ CLAIMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "stadium": (r"stadiums?|sports fields?|football fields?|tennis courts?", ("pitch",)),
 }
 """Words that claim something that a map would have, and the kinds that bear them out."""
-_ENGLISH = frozenset(
-    (
-        "a an the of and with by in on at to is are near beside along between next from its it two "
-        "three several around through surrounded crossed lined"
-    ).split(" ")
-)
+_ENGLISH = frozenset({
+    "a", "an", "the", "of", "and", "with", "by", "in", "on", "at", "to", "is", "are", "near",
+    "beside", "along", "between", "next", "from", "its", "it", "two", "three", "several",
+    "around", "through", "surrounded", "crossed", "lined",
+})  # fmt: skip
 
 
 def problems(text: str, known: Collection[str] | None = None) -> list[str]:
