@@ -29,6 +29,23 @@ class Command:
     target: str
 
 
+def _dataset_build(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+CONFIG lists [[drone]] mosaics, [[street]] pictures and [[satellite]] imagery; docs/geoloc.md has
+every key. Writes the set, metadata.parquet, webdataset/, recipe.jsonl and card.html into `out`;
+counts to stdout. Stopped, the same command goes on; work/gates.html shows what the gates threw
+away.
+"""
+    add = parser.add_argument
+    add("config", type=existing, metavar="CONFIG", help="TOML file")
+    overrides(parser)
+    text = "here, or on the processors of a Ray cluster (default %(default)s)"
+    add("--engine", choices=("local", "ray"), default="local", help=text)
+    text = "stop before captions, after saying what they will cost"
+    add("--dry-run", action="store_true", help=text)
+    as_json(parser)
+
+
 def _dataset_shard(parser: ArgumentParser) -> None:
     parser.epilog = """\
 writes OUT/{train,val,test}/000000.tar and so on, which train reads as it reads FOLDER; depth stays
@@ -342,6 +359,11 @@ COMMANDS = {
         "render views to train on",
         simulated.dataset_render,
         "geobridge.training.datasets.render:render",
+    ),
+    "dataset build": Command(
+        "build triples from mosaics, street pictures and satellite imagery",
+        _dataset_build,
+        "geobridge.training.geoloc.build:build",
     ),
     "dataset check": Command(
         "whether a data set is whole, and what it asks",
