@@ -28,6 +28,8 @@ class Aboard:
     """
 
     def __init__(self, store: Store) -> None:
+        if not store.path.is_dir():
+            raise BundleError(f"{store.path}: no store yet; geobridge install brings a bundle")
         self._store = store
         self._locks = {DAEMON: Lock(store.path / DAEMON), FLIGHT: Lock(store.path / FLIGHT)}
         try:

@@ -14,6 +14,7 @@ Locks go with the process that holds them, however it ends.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -132,5 +133,10 @@ class Lock:
 
 
 def _handle(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    return os.open(path, flags, 0o600)
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, os.O_RDONLY | flags)  # a lock needs no writing
