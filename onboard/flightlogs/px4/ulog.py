@@ -15,6 +15,7 @@ from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import Channels, assemble
 from ..flight_log import CameraEvent, Clock, FlightLog
 from ..gnss import Solutions
+from ..heights import ABOVE_HOME, height_of
 from ..series import Floats, Series, Times, series
 from .topics import Topic, Topics, read_topics
 
@@ -181,27 +182,31 @@ def _from_local(local: Topic, times_ns: Times, findings: list[str]) -> Series | 
 
 
 def _height(topics: Topics, offset_ns: int, found: Channels) -> Series | None:
-    """Above the ground as measured where that was so throughout, else above home, else above where
-    the filter began."""
-    local, home = topics.first("vehicle_local_position"), topics.first("home_position")
+    """As measured above the ground, above home, or above where the filter began."""
+    local = topics.first("vehicle_local_position")
+    measured = began = None
     if local is not None:
-        measured = np.where(
-            local.cells("dist_bottom_valid") > 0, local.cells("dist_bottom"), np.nan
-        )
-        if np.isfinite(measured).mean() > 0.9:
-            source = "vehicle_local_position.dist_bottom, above the ground as measured"
-            return series(_times_ns(local, offset_ns), [measured], source, found.findings)
-    if found.altitude is not None and home is not None:
-        known = home.cells("alt")[home.cells("valid_alt") > 0]
-        if len(known):
-            above = found.altitude.values[:, 0] - known[-1]
-            source = "vehicle_global_position.alt above home: above the ground where that is level"
-            return Series(found.altitude.times_ns, above[:, None], source)
-    if local is None:
+        times_ns = _times_ns(local, offset_ns)
+        bottom = np.where(local.cells("dist_bottom_valid") > 0, local.cells("dist_bottom"), np.nan)
+        source = "vehicle_local_position.dist_bottom, above the ground as measured"
+        measured = series(times_ns, [bottom], source, [])
+        above = np.where(local.cells("z_valid") > 0, -local.cells("z"), np.nan)
+        source = "vehicle_local_position.z, above where the filter began"
+        began = series(times_ns, [above], source, [])
+    candidates = [measured, _above_home(topics, found), began]
+    return height_of(candidates, found.attitude or found.position)
+
+
+def _above_home(topics: Topics, found: Channels) -> Series | None:
+    home = topics.first("home_position")
+    if found.altitude is None or home is None:
         return None
-    above = np.where(local.cells("z_valid") > 0, -local.cells("z"), np.nan)
-    source = "vehicle_local_position.z, above where the filter began"
-    return series(_times_ns(local, offset_ns), [above], source, found.findings)
+    known = home.cells("alt")[home.cells("valid_alt") > 0]
+    if not len(known):
+        return None
+    above = found.altitude.values - known[-1]
+    source = f"vehicle_global_position.alt, {ABOVE_HOME}"
+    return Series(found.altitude.times_ns, above, source)
 
 
 def _camera_events(topics: Topics, offset_ns: int) -> list[CameraEvent]:
