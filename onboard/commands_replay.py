@@ -64,6 +64,8 @@ below OUT, and a table over all of them. docs/replay.md is a tour.
     add("--rate-hz", type=positive, metavar="R", help="pictures per second of a folder")
     text = "when the video began, in seconds since the first row of a log on another clock"
     add("--video-at", dest="video_at_s", type=finite, metavar="S", help=text)
+    text = "find by the vehicle's turns how far the clock of photos is off that of LOG"
+    add("--estimate-lag", action="store_true", help=text)
     _what(parser)
     as_json(parser)
 

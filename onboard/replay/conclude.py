@@ -11,6 +11,7 @@ from ..bundle import read_manifest
 from ..manifest import Manifest, parse_manifest
 from .columns import Columns
 from .flight import Flight, open_flight
+from .lagged import without_lag
 from .localize import FIXES, Flown, Job, localize, work_of
 from .pair_pictures import paths_of
 from .picture import draw_map
@@ -34,6 +35,8 @@ def fly_and_tell(job: Job) -> dict[str, Any]:
     """
     flight = open_flight(job.source)
     settings = job.variant.settings(as_flown(flight.record) if flight.record else None)
+    if job.source.estimate_lag:
+        flight = without_lag(flight, settings.camera.camera(*flight.frames.size_px))
     work = work_of(job, settings)
     done = _done_already(job.out, work)
     if done is not None:

@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,10 @@ from ..bundle import read_manifest
 from ..config import ReplayConfig
 from ..errors import DataError
 from ..found import read_prior
-from ..localization.localizer import Localizer, open_localizer
+from ..localization.localizer import Localizer
+from ..localization.opened import open_localizer
 from ..records import Fix
+from ..trust import Trust
 from .album import Album, Pictured
 from .flight import Flight, Source, Span
 from .known import Known, KnownEncoder, known_verify
@@ -53,6 +55,11 @@ class Job:
     out: Path
     span: Span
     pictures: int = 60
+
+    def resolved(self) -> Job:
+        """The same from whatever folder somebody looks."""
+        source, variant = self.source.resolved(), self.variant.resolved()
+        return replace(self, source=source, variant=variant, out=self.out.resolve())
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ def work_of(job: Job, settings: ReplayConfig) -> str:
         "settings": settings.model_dump(mode="json"),
         "span": [job.span.from_s, job.span.to_s, job.span.without_gnss_after_s],
         "files": [_identity(path) for path in job.source.files],
-        "times": [job.source.rate_hz, job.source.video_at_s],
+        "times": [job.source.rate_hz, job.source.video_at_s, job.source.estimate_lag],
         "pictures": job.pictures,
         "prior": _identity(Path(settings.prior)) if settings.prior else None,
     }
@@ -133,7 +140,7 @@ def code_sha256() -> str:
 def _opened(job: Job, settings: ReplayConfig, flight: Flight, times: StageTimes) -> Localizer:
     camera = settings.camera.camera(*flight.frames.size_px)
     prior = read_prior(Path(settings.prior)) if settings.prior else None
-    keys = settings.trusted_keys
+    keys = Trust.of_device(settings.trusted_keys, settings.trust)
     return open_localizer(job.variant.bundle, settings.localizer, camera, times.mark, keys, prior)
 
 

@@ -46,6 +46,7 @@ def replay(
     configs: Sequence[Path] = (),
     rate_hz: float | None = None,
     video_at_s: float | None = None,
+    estimate_lag: bool = False,
     from_s: float = 0.0,
     to_s: float | None = None,
     without_gnss_after_s: float | None = None,
@@ -69,6 +70,7 @@ def replay(
         rate_hz: pictures per second of a folder whose telemetry does not name them.
         video_at_s: when the video began, in seconds since the first row of a log that counts
             otherwise.
+        estimate_lag: find by how much the photos' clock is off the log's.
         from_s: first moment, in seconds since the first frame.
         to_s: last moment.
         without_gnss_after_s: from then on telemetry says nothing that came of GNSS.
@@ -88,7 +90,10 @@ def replay(
         raise DataError(f"--to {to_s:g} s: expected a moment after --from {from_s:g} s")
     require_matplotlib()
     sources = _sources(logs, frames, telemetry, truth)
-    sources = [replace(each, rate_hz=rate_hz, video_at_s=video_at_s) for each in sources]
+    sources = [
+        replace(each, rate_hz=rate_hz, video_at_s=video_at_s, estimate_lag=estimate_lag)
+        for each in sources
+    ]
     flown_with = variants(bundles, configs, overrides)
     if expect is not None and len(sources) * len(flown_with) > 1:
         raise DataError("--expect: expected one flight with one bundle and one configuration")
