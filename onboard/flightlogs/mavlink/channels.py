@@ -12,7 +12,7 @@ import numpy as np
 from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import POSITION_ACCURACY_M, Channels
 from ..flight_log import CameraEvent
-from ..gnss import Solutions
+from ..gnss import AXIS, Solutions
 from ..heights import ABOVE_HOME, height_of, upright
 from ..series import Floats, Series, series
 from .boot_clock import BootClock
@@ -130,7 +130,7 @@ def _solutions(name: str, spoken: Spoken, doubt: str) -> Solutions:
         cells(spoken, "alt", 1e3),
         stated("satellites_visible", 1.0, _UNKNOWN_8),
         stated("eph", 1e2, _UNKNOWN_16),
-        stated("h_acc", 1e3, 0),
+        stated("h_acc", 1e3, 0) * AXIS,
         doubt,
     )
 

@@ -14,7 +14,7 @@ from ...geodesy import LocalFrame
 from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import Channels, assemble
 from ..flight_log import CameraEvent, Clock, FlightLog
-from ..gnss import Solutions
+from ..gnss import AXIS, Solutions
 from ..heights import ABOVE_HOME, height_of
 from ..series import Floats, Series, Times, series
 from .topics import Topic, Topics, read_topics
@@ -31,8 +31,6 @@ _EPOCH_US = 10**15
 _BUS_MASK, _BUS_MAVLINK = 0x07, 6
 """Lowest bits of a device's number: the bus. A receiver on MAVLink is HIL_GPS."""
 _SIMULATOR = "PX4_SITL"
-_RADIAL = 1.0 / np.sqrt(2.0)
-"""eph is the root of both axes' variances."""
 
 
 def read_ulog(path: Path) -> FlightLog:
@@ -104,7 +102,7 @@ def _solutions(topic: Topic, topics: Topics, offset_ns: int) -> Solutions:
         topic.cells("altitude_msl_m") if is_new else topic.cells("alt", scale=1e-3),
         topic.cells("satellites_used"),
         np.where(topic.cells("hdop") > 0, topic.cells("hdop"), np.nan),
-        topic.cells("eph", scale=_RADIAL),
+        topic.cells("eph", scale=AXIS),
         doubt,
     )
 
@@ -144,7 +142,7 @@ def _take_position(topics: Topics, offset_ns: int, found: Channels) -> None:
     if topic is not None:
         times_ns = _times_ns(topic, offset_ns)
         valid = np.nan_to_num(topic.cells("lat_lon_valid"), nan=1.0) > 0
-        accuracy = np.where(valid, np.maximum(topic.cells("eph", scale=_RADIAL), 0.1), np.nan)
+        accuracy = np.where(valid, np.maximum(topic.cells("eph", scale=AXIS), 0.1), np.nan)
         where = [topic.cells("lat"), topic.cells("lon"), accuracy]
         source = "vehicle_global_position, by EKF2; its eph"
         found.position = series(times_ns, where, source, found.findings)
@@ -176,7 +174,7 @@ def _from_local(local: Topic, times_ns: Times, findings: list[str]) -> Series | 
     reference = float(local.cells("ref_lat")[first]), float(local.cells("ref_lon")[first])
     offsets = np.column_stack([local.cells("y"), local.cells("x")])
     lat_deg, lon_deg = LocalFrame(*reference).to_geodetic(np.nan_to_num(offsets))
-    accuracy = np.where(valid, np.maximum(local.cells("eph", scale=_RADIAL), 0.1), np.nan)
+    accuracy = np.where(valid, np.maximum(local.cells("eph", scale=AXIS), 0.1), np.nan)
     source = "vehicle_local_position from its reference; its eph"
     return series(times_ns, [lat_deg, lon_deg, accuracy], source, findings)
 
