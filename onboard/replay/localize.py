@@ -25,8 +25,10 @@ from ..bundle import read_manifest
 from ..config import ReplayConfig
 from ..errors import DataError
 from ..found import read_prior
-from ..localization.localizer import Localizer, open_localizer
+from ..localization.localizer import Localizer
+from ..localization.opened import open_localizer
 from ..records import Fix, Frame, Telemetry
+from ..trust import Trust
 from .ahead import Ahead
 from .album import Album, Pictured
 from .flight import Flight, Source, Span
@@ -137,7 +139,7 @@ def code_sha256() -> str:
 def _opened(job: Job, settings: ReplayConfig, flight: Flight, times: StageTimes) -> Localizer:
     camera = settings.camera.camera(*flight.frames.size_px)
     prior = read_prior(Path(settings.prior)) if settings.prior else None
-    keys = settings.trusted_keys
+    keys = Trust.of_device(settings.trusted_keys, settings.trust)
     return open_localizer(job.variant.bundle, settings.localizer, camera, times.mark, keys, prior)
 
 
