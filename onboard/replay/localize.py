@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 class Job:
     """One flight with one variant, into one folder. `pictures`: moments shown in the report."""
 
+    name: str
     source: Source
     variant: Variant
     out: Path
@@ -199,7 +200,7 @@ def _identity(path: Path) -> list[Any]:
 
 class _Progress:
     def __init__(self, job: Job) -> None:
-        self._name = " ".join(filter(None, (job.source.name, job.variant.name)))
+        self._name = " ".join(filter(None, (job.name, job.variant.name)))
         self._frames = self._fixes = 0
         self._started_s = self._printed_s = time.monotonic()
 

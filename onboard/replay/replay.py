@@ -101,8 +101,8 @@ def replay(
     names = unlike([source.name for source in sources])
     folders = names if len(names) > 1 else [""]
     jobs = [
-        Job(source, variant, out / variant.name / folder, span, pictures)
-        for source, folder in zip(sources, folders, strict=True)
+        Job(name, source, variant, out / variant.name / folder, span, pictures)
+        for name, source, folder in zip(names, sources, folders, strict=True)
         for variant in flown_with
     ]
     told = fly_all(jobs, workers, engine)

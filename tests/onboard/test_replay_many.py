@@ -107,8 +107,8 @@ def test_settings_side_by_side(rehearsal: Path, tmp_path: Path) -> None:
     assert [(row["flight"], row["variant"]) for row in rows] == [
         ("flight", "bold"),
         ("flight", "timid"),
-        ("flight", "bold"),
-        ("flight", "timid"),
+        ("flight-2", "bold"),
+        ("flight-2", "timid"),
     ]
     assert rows[0]["availability"] > 0 == rows[1]["availability"]
     sides = tmp_path / "out/bold", tmp_path / "out/timid"
