@@ -113,6 +113,7 @@ def work_of(job: Job, settings: ReplayConfig) -> str:
         BundleError: there is no bundle.
     """
     facts = {
+        "name": job.name,
         "code": code_sha256(),
         "versions": versions(),
         "bundle": hashlib.sha256(read_manifest(job.variant.bundle)).hexdigest(),
