@@ -14,6 +14,7 @@ from pathlib import Path
 from . import commands_encoders as encoders
 from . import commands_replay as replayed
 from . import commands_simulated as simulated
+from . import commands_trusted as trusted
 from .arguments import Repeated, as_json, count, existing, finite, overrides, positive, span
 from .commands_fly import fly
 from .views import View
@@ -26,6 +27,23 @@ class Command:
     help: str
     arguments: Callable[[ArgumentParser], None]
     target: str
+
+
+def _dataset_build(parser: ArgumentParser) -> None:
+    parser.epilog = """\
+CONFIG lists [[drone]] mosaics, [[street]] pictures and [[satellite]] imagery; docs/geoloc.md has
+every key. Writes the set, metadata.parquet, webdataset/, recipe.jsonl and card.html into `out`;
+counts to stdout. Stopped, the same command goes on; work/gates.html shows what the gates threw
+away.
+"""
+    add = parser.add_argument
+    add("config", type=existing, metavar="CONFIG", help="TOML file")
+    overrides(parser)
+    text = "here, or on the processors of a Ray cluster (default %(default)s)"
+    add("--engine", choices=("local", "ray"), default="local", help=text)
+    text = "stop before captions, after saying what they will cost"
+    add("--dry-run", action="store_true", help=text)
+    as_json(parser)
 
 
 def _dataset_shard(parser: ArgumentParser) -> None:
@@ -252,19 +270,6 @@ def _pack_squares(parser: ArgumentParser) -> None:
     add("--registration-m", type=positive, default=5.0, metavar="M", help=text)
 
 
-def _keygen(parser: ArgumentParser) -> None:
-    text = "writes NAME.key, to be kept secret, and NAME.pub"
-    parser.add_argument("-o", dest="out", type=Path, required=True, metavar="NAME", help=text)
-    as_json(parser)
-
-
-def _sign(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add("bundle", type=existing, metavar="BUNDLE", help="folder")
-    add("--key", type=existing, required=True, metavar="PRIVATE", help="what keygen wrote")
-    as_json(parser)
-
-
 def _calibrate(parser: ArgumentParser) -> None:
     parser.epilog = """\
 flights that settings or encoders were tuned on say nothing about others, and a truth that was
@@ -355,6 +360,11 @@ COMMANDS = {
         simulated.dataset_render,
         "geobridge.training.datasets.render:render",
     ),
+    "dataset build": Command(
+        "build triples from mosaics, street pictures and satellite imagery",
+        _dataset_build,
+        "geobridge.training.geoloc.build:build",
+    ),
     "dataset check": Command(
         "whether a data set is whole, and what it asks",
         _dataset_check,
@@ -390,10 +400,27 @@ COMMANDS = {
         "write encoders as ONNX", encoders.export, "geobridge.export.encoders:export"
     ),
     "pack": Command("make a bundle of an area", _pack, "geobridge.export.pack:pack"),
-    "keygen": Command(
-        "make a pair of keys to sign with", _keygen, "geobridge.export.signing:keygen"
+    "keys new": Command(
+        "make a pair of keys to sign with", trusted.keys_new, "geobridge.export.keys:new_key"
     ),
-    "sign": Command("vouch for a bundle", _sign, "geobridge.export.signing:sign"),
+    "keys list": Command(
+        "say which keys a fleet trusts, and which no more",
+        trusted.keys_list,
+        "geobridge.export.keys:write_list",
+    ),
+    "keys sign": Command(
+        "sign a list of keys with a root key", trusted.keys_sign, "geobridge.export.keys:sign_list"
+    ),
+    "keys show": Command(
+        "what a key is for, or what a list says", trusted.keys_show, "geobridge.export.keys:show"
+    ),
+    "sign": Command("vouch for a bundle", trusted.sign, "geobridge.export.signing:sign"),
+    "install": Command(
+        "bring a bundle aboard", trusted.install, "geobridge.onboard.store.install:install"
+    ),
+    "status": Command(
+        "which bundle flies, and why", trusted.status, "geobridge.onboard.store.install:status"
+    ),
     "verify": Command("check a bundle", encoders.verify, "geobridge.onboard.verify_bundle:verify"),
     "build": Command(
         "make TensorRT plans of a bundle, where it flies",

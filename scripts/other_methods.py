@@ -131,7 +131,7 @@ class ClassicalWholeMap:
         if patch is None:
             return None
         grey = cv2.cvtColor(patch.image, cv2.COLOR_RGB2GRAY)
-        points, descriptors = cv2.SIFT_create(FEATURES).detectAndCompute(grey, patch.valid)
+        points, descriptors = cv2.SIFT.create(FEATURES).detectAndCompute(grey, patch.valid)
         if descriptors is None or len(points) < LEAST_INLIERS:
             return None
         pairs = self._matcher.knnMatch(descriptors, k=2)
@@ -172,7 +172,7 @@ class ClassicalWholeMap:
             for east_m in np.arange(cover.west_m + half_m, cover.east_m + half_m, step_m):
                 image, valid, centre_m = imagery.read(float(east_m), float(north_m), MAP_TILE_PX)
                 grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
-                points, descriptors = cv2.SIFT_create(FEATURES_OF_TILE).detectAndCompute(
+                points, descriptors = cv2.SIFT.create(FEATURES_OF_TILE).detectAndCompute(
                     grey, valid
                 )
                 if descriptors is not None:

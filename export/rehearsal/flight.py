@@ -12,7 +12,7 @@ import numpy as np
 
 from geobridge.onboard.bundle import Bundle
 from geobridge.onboard.camera import Camera
-from geobridge.onboard.config import LocalizerConfig
+from geobridge.onboard.config import LocalizerConfig, TrustConfig
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import distance_m
 from geobridge.onboard.localization.localizer import Localizer
@@ -31,6 +31,7 @@ from geobridge.onboard.simulation.flying.terrain import Terrain
 from geobridge.onboard.simulation.render.optics import Optics
 from geobridge.onboard.simulation.render.scenery import Place, on_day
 from geobridge.onboard.simulation.render.views import drone
+from geobridge.onboard.trust import Trust
 from geobridge.onboard.views import View
 
 from .conditions import Conditions
@@ -51,7 +52,12 @@ class Rules:
     localizer: LocalizerConfig
     rate_hz: float
     seed: int
-    trusted_keys: tuple[Path, ...] = ()
+    trusted_keys: tuple[Path, ...] | None = None
+    trust: TrustConfig | None = None
+
+    def trust_here(self) -> Trust | None:
+        """Keys are read where a flight is flown: they do not travel between processes."""
+        return Trust.of_device(self.trusted_keys, self.trust or TrustConfig())
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Rig:
 
     def __init__(self, place: Place, bundle: Path, rules: Rules) -> None:
         self.place, self.rules = place, rules
-        opened = Bundle.open(bundle, rules.trusted_keys)
+        opened = Bundle.open(bundle, rules.trust_here() or ())
         config = rules.localizer.retrieve
         self.manifest = opened.manifest
         if not _overlap(self.manifest.coverage, place):

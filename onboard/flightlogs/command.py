@@ -82,9 +82,6 @@ def summary(log: FlightLog) -> dict[str, Any]:
         "is_simulated": log.is_simulated,
         "from": dict(log.provenance),
     }
-    if log.rates is not None:
-        found["from"]["rates"] = log.rates.source
-        found["gyro_rate_hz"] = rate_hz(log.rates.times_ns)
     if log.truth is not None:
         found["truth_rows"] = len(log.truth.times_ns)
         found["truth_length_m"] = gnss.length_m(log.truth)

@@ -37,7 +37,7 @@ def match_features(picture: Ground, reference: Ground) -> LocalMatches:
 def _points(ground: Ground) -> tuple[Floats, Descriptors]:
     """[N, 2] columns and rows, and [N, 128] descriptors."""
     grey = cv2.cvtColor(np.ascontiguousarray(ground.image), cv2.COLOR_RGB2GRAY)
-    finder = cv2.SIFT_create(MOST_POINTS, contrastThreshold=CONTRAST)
+    finder = cv2.SIFT.create(MOST_POINTS, contrastThreshold=CONTRAST)
     mask = np.ascontiguousarray(ground.mask > 0).astype(np.uint8)
     points, found = finder.detectAndCompute(grey, mask)
     if found is None:

@@ -100,6 +100,6 @@ def _inside(ground: Ground, at_px: npt.NDArray[np.float64]) -> npt.NDArray[np.bo
     """Whether [N, 2] points lie on what a picture shows."""
     side_px = len(ground.image)
     nearest = np.clip(np.round(at_px), -1, side_px).astype(int)
-    within = ((nearest >= 0) & (nearest < side_px)).all(axis=1)
+    within = np.all((nearest >= 0) & (nearest < side_px), axis=1)
     column, row = np.where(within[:, None], nearest, 0).T
     return np.asarray(within & (ground.valid[row, column] > 0))

@@ -120,7 +120,7 @@ class Localizer:
         self._search = Search(index, config)
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
-        self.verify = partial(verify, match=match)
+        self.verify: Callable[..., Alignment | None] = partial(verify, match=match)
         self.looked: Looked | None = None
         self.reset()
 

@@ -14,6 +14,7 @@ from ..retrieval.encoder import Encoder
 from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
+from ..trust import Trust
 from ..views import View
 from .localizer import Localizer
 from .matchers import open_matcher
@@ -26,7 +27,7 @@ def open_localizer(
     config: LocalizerConfig,
     camera: Camera,
     on_stage: Callable[[str], None] = lambda stage: None,
-    trusted_keys: Sequence[Path] | None = None,
+    trusted_keys: Sequence[Path] | Trust | None = None,
     prior: Prior | None = None,
 ) -> Localizer:
     """A localizer over a bundle on disk, after all its checks.
@@ -41,6 +42,8 @@ def open_localizer(
         log.warning("%s: nobody vouches for it; trusted_keys says whose bundles fly", bundle_path)
     else:
         log.info("%s: signed by key %s", bundle_path, bundle.signed_by)
+    if bundle.is_for_development:
+        log.warning("%s: signed for development alone", bundle_path)
     retrieve = config.retrieve
     encoder = Encoder.open(
         bundle, View.DRONE, retrieve.engine, retrieve.precision, retrieve.engine_settings

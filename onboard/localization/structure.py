@@ -42,8 +42,8 @@ class Ground:
 
     def cut(self, rows: slice, columns: slice) -> Ground:
         """A part of it."""
-        parts = (each[rows, columns] for each in (self.image, self.valid, self.field, self.mask))
-        return Ground(*parts)
+        part = rows, columns
+        return Ground(self.image[part], self.valid[part], self.field[part], self.mask[part])
 
 
 def structure(image: Image, valid: Mask) -> tuple[Field, Field]:

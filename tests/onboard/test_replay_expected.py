@@ -153,7 +153,7 @@ def test_frames_that_differ_most_lie_apart(tmp_path: Path) -> None:
     paired = Paired.of([(a, b)])
     chosen = most_different(paired, 10)
     assert len(chosen) == 10
-    times_s = np.sort(paired.t_ns[chosen]) * 1e-9
+    times_s = np.sort(paired.a.t_ns[chosen]) * 1e-9
     assert np.diff(times_s).min() >= 3.0
 
 

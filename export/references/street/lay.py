@@ -19,12 +19,12 @@ from geobridge.onboard.records import Image
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.layer import spatial_order
 from geobridge.onboard.views import VIEW_CODES, View
+from geobridge.training.sources import StreetSource
+from geobridge.training.street.picture import StreetPicture
+from geobridge.training.street.pictures import StreetFolder
 
 from ..area import Ring
 from ..places import Laid, Picture
-from ..sources import StreetSource
-from .picture import StreetPicture
-from .pictures import StreetFolder
 
 CUT_PX = 512
 """Width of what is cut from a panorama."""

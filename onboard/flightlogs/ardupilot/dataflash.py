@@ -18,6 +18,7 @@ from ..gnss import Flags
 from ..series import Floats, Series, series
 from .cameras import camera_events
 from .columns import first, instances, stamps, utc_offset_ns
+from .heights import height
 from .receivers import doubt_of, receivers
 from .rows import Rows, read_rows
 
@@ -25,14 +26,13 @@ _EKFS = (("XKF", "EKF3", "C"), ("NKF", "EKF2", "C"), ("EKF", "EKF1", ""))
 """Rows, name, and field of the lane; EKF2's lanes had tables of their own before it was a field."""
 _KINDS = frozenset(
     [
-        *("ATT", "POS", "GPS", "GPS2", "GPSB", "GPA", "GPA2", "IMU", "GYR", "AHR2", "ORGN"),
-        *("TERR", "SIM", "CAM", "TRIG", "MNT", "RFND", "VISP", "VISO", "XKF1", "XKF4", "NKF1"),
-        *("NKF4", "NKF6", "EKF1", "EKF4", "CTUN", "BARO"),
+        *("ATT", "POS", "GPS", "GPS2", "GPSB", "GPA", "GPA2", "AHR2", "TERR", "SIM", "CAM"),
+        *("TRIG", "MNT", "RFND", "XKF1", "XKF4", "NKF1", "NKF4", "NKF6", "EKF1", "EKF4"),
+        *("CTUN", "BARO"),
     ]
 )
 _EXTERNAL_NAVIGATION = 6.0
 """EK3_SRCn_POSXY that follows external vision."""
-_TERRAIN_KNOWN = 2.0
 
 
 def read_dataflash(path: Path) -> FlightLog:
@@ -51,8 +51,7 @@ def read_dataflash(path: Path) -> FlightLog:
     found.receivers = receivers(rows, offset_ns)
     _take_attitude(rows, offset_ns, found)
     _take_position(rows, offset_ns, found)
-    found.height = _height(rows, offset_ns, found.findings)
-    found.rates = _rates(rows, offset_ns, found.findings)
+    found.height = height(rows, offset_ns, found.attitude, found.position)
     found.gimbal = _gimbal(rows, offset_ns, found)
     found.camera_events = camera_events(rows, offset_ns)
     _take_simulated(rows, offset_ns, found)
@@ -85,6 +84,8 @@ def _primary(rows: Rows) -> tuple[Mapping[str, Floats], str]:
     """Attitude, velocity and position rows of the EKF's primary lane, and their name."""
     for prefix, name, field in _EKFS:
         lanes = dict(instances(rows.of(f"{prefix}1"), field))
+        if prefix == "NKF" and rows.of("NKF6"):
+            lanes[1] = rows.of("NKF6")
         if not lanes:
             continue
         chosen = first(rows.of(f"{prefix}4"), "PI")
@@ -114,8 +115,18 @@ def _take_position(rows: Rows, offset_ns: int, found: Channels) -> None:
         navigates = (lane["VN"] != 0.0) | (lane["VE"] != 0.0)
         velocity = [np.where(navigates, lane[name], np.nan) for name in ("VN", "VE")]
         found.velocity = series(stamps(lane, offset_ns), velocity, name, found.findings)
+    found.test_ratio = _test_ratio(rows, offset_ns)
     if found.velocity is None:
         found.velocity = _gps_velocity(rows, offset_ns, found.findings)
+
+
+def _test_ratio(rows: Rows, offset_ns: int) -> Series | None:
+    """The filter's own test of the positions it is sent, of the first lane that tells it."""
+    for prefix, _, field in _EKFS:
+        for _, columns in instances(rows.of(f"{prefix}4"), field):
+            if "SP" in columns:
+                return series(stamps(columns, offset_ns), [columns["SP"]], f"{prefix}4.SP", [])
+    return None
 
 
 def _exists(columns: Mapping[str, Floats]) -> Flags:
@@ -131,34 +142,6 @@ def _gps_velocity(rows: Rows, offset_ns: int, findings: list[str]) -> Series | N
             source = f"GPS {number}, speed and course"
             return series(stamps(columns, offset_ns), velocity, source, findings)
     return None
-
-
-def _height(rows: Rows, offset_ns: int, findings: list[str]) -> Series | None:
-    """Above the terrain where the autopilot knew it throughout, else above where it took off."""
-    terrain = rows.of("TERR")
-    if {"Status", "CHeight"} <= terrain.keys() and len(terrain["Status"]) > 1:
-        heights = np.where(terrain["Status"] == _TERRAIN_KNOWN, terrain["CHeight"], np.nan)
-        if np.isfinite(heights).mean() > 0.9:
-            source = "TERR.CHeight, above the autopilot's terrain"
-            return series(stamps(terrain, offset_ns), [heights], source, findings)
-    for kind, name, source in (
-        ("POS", "RelHomeAlt", "POS.RelHomeAlt, above home: above the ground where that is level"),
-        ("GPS", "RelAlt", "GPS.RelAlt, above home: above the ground where that is level"),
-        ("CTUN", "Alt", "CTUN.Alt, above take-off: above the ground where that is level"),
-        ("BARO", "Alt", "BARO.Alt, by pressure since start: above the ground where that is level"),
-    ):
-        columns = dict(instances(rows.of(kind))).get(0, rows.of(kind))
-        if name in columns and np.isfinite(columns[name]).any():
-            return series(stamps(columns, offset_ns), [columns[name]], source, findings)
-    return None
-
-
-def _rates(rows: Rows, offset_ns: int, findings: list[str]) -> Series | None:
-    columns = dict(instances(rows.of("IMU"))).get(0, {})
-    if not {"GyrX", "GyrY", "GyrZ"} <= columns.keys():
-        return None
-    turning = [columns[name] for name in ("GyrX", "GyrY", "GyrZ")]
-    return series(stamps(columns, offset_ns), turning, "IMU 0", findings)
 
 
 def _gimbal(rows: Rows, offset_ns: int, found: Channels) -> Series | None:

@@ -20,8 +20,14 @@ from ...errors import DataError
 from ..series import Floats
 
 BINARY_HEAD = b"\xa3\x95\x80"
-"""The first row describes how rows are described."""
+"""The first row describes how rows are described, and others how those of other types are."""
+HEAD_BYTES = 512
 CUT = "cut"
+_FOLLOWING = (BINARY_HEAD[:2], b"")
+"""What stands behind a whole row: the next one, or nothing."""
+_FILLING = b"\0\xff\r\n "
+"""What the last block of a log is filled with."""
+_DESCRIBING = frozenset({"FMT", "FMTU", "UNIT", "MULT", "PARM", "MSG"})
 MAX_DAMAGE = 10_000
 """So many rows that cannot be read, one after the other, end a log."""
 
@@ -65,11 +71,26 @@ class _Binary(_Unindexed, DFReader_binary):  # type: ignore[misc] # pymavlink ha
     def next_place(self) -> None:
         self.offset += 1
 
+    def pass_over(self, wanted: frozenset[str]) -> None:
+        """Rows of other types, as long as whole rows follow each other."""
+        while self.data_map[self.offset : self.offset + 2] == BINARY_HEAD[:2]:
+            number = self.data_map[self.offset + 2 : self.offset + 3]
+            kind = self.formats.get(number[0]) if number else None
+            if kind is None or kind.name in wanted or kind.len <= len(BINARY_HEAD):
+                return
+            end = self.offset + kind.len
+            if self.data_map[end : end + 2] not in _FOLLOWING or end > self.data_len:
+                return
+            self.offset = end
+
 
 class _Text(_Unindexed, DFReader_text):  # type: ignore[misc]
     def next_place(self) -> None:
         end = self.data_map.find(b"\n", self.offset)
         self.offset = self.data_len + 1 if end < 0 else end + 1
+
+    def pass_over(self, wanted: frozenset[str]) -> None:
+        """Lines are cut up one by one anyway."""
 
 
 def read_rows(path: Path, kinds: frozenset[str]) -> Rows:
@@ -84,7 +105,7 @@ def read_rows(path: Path, kinds: frozenset[str]) -> Rows:
     messages: list[str] = []
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        for row in _rows(path):
+        for row in _rows(path, kinds | _DESCRIBING):
             kind = row.get_type()
             if kind == "PARM":
                 _take_parameter(row, parameters)
@@ -105,22 +126,24 @@ def read_rows(path: Path, kinds: frozenset[str]) -> Rows:
     return Rows(columns, parameters, tuple(messages), len(complaints) - is_cut, is_cut)
 
 
-def _rows(path: Path) -> Iterator[Any]:
+def _rows(path: Path, wanted: frozenset[str]) -> Iterator[Any]:
     try:
         with path.open("rb") as file:
-            head = file.read(3)
+            head = file.read(HEAD_BYTES)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     if not head:
         raise DataError(f"{path}: an empty file")
     try:
-        reader = (_Binary if head[:2] == BINARY_HEAD[:2] else _Text)(str(path))
+        reader = (_Binary if BINARY_HEAD in head else _Text)(str(path))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a DataFlash log: {error}") from None
     failures = 0
     try:
         while failures < MAX_DAMAGE:
             try:
+                reader.pass_over(wanted)
+                before = reader.offset
                 row = reader.recv_msg()
             except Exception:  # pymavlink on damaged rows raises nearly anything
                 failures += 1
@@ -128,10 +151,12 @@ def _rows(path: Path) -> Iterator[Any]:
                 reader.next_place()
                 continue
             if row is None:
-                if reader.offset < reader.data_len:
+                if reader.data_map[before:].strip(_FILLING):
                     print(CUT)
                 return
             failures = 0
+            if reader.offset <= before:  # of a length that damage made nothing
+                reader.next_place()
             yield row
     finally:
         reader.close()

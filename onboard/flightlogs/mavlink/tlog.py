@@ -16,10 +16,7 @@ from ..assemble import assemble
 from ..flight_log import Clock, FlightLog
 from .channels import KINDS, channels_of
 from .messages import Damage, Heard, messages
-
-_AUTOPILOT_COMPONENT = 1
-_NO_AUTOPILOT = 8
-"""HEARTBEAT.autopilot of ground stations, gimbals and companions."""
+from .spoken import AUTOPILOT_COMPONENT
 
 
 def read_tlog(path: Path) -> FlightLog:
@@ -52,12 +49,12 @@ def _vehicle(heard: Iterable[Heard]) -> tuple[int, list[tuple[int, int]]]:
     for each in heard:
         source = each.message.get_srcSystem(), each.message.get_srcComponent()
         said[source] += 1
-        if source[1] == _AUTOPILOT_COMPONENT and _tells_of_flight(each):
+        if source[1] == AUTOPILOT_COMPONENT and _tells_of_flight(each):
             flying[source[0]] += 1
     if not flying:
         return 0, sorted(said)
     system = flying.most_common(1)[0][0]
-    return system, sorted(source for source in said if source != (system, _AUTOPILOT_COMPONENT))
+    return system, sorted(source for source in said if source != (system, AUTOPILOT_COMPONENT))
 
 
 def _tells_of_flight(heard: Heard) -> bool:

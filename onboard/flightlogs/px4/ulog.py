@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from ...geodesy import LocalFrame
-from ..angles import euler_deg
+from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import Channels, assemble
 from ..flight_log import CameraEvent, Clock, FlightLog
-from ..gnss import Solutions
+from ..gnss import AXIS, Solutions
+from ..heights import ABOVE_HOME, height_of
 from ..series import Floats, Series, Times, series
 from .topics import Topic, Topics, read_topics
 
 _TOPICS = [
     *("vehicle_attitude", "vehicle_global_position", "vehicle_local_position"),
-    *("vehicle_gps_position", "sensor_gps", "vehicle_angular_velocity", "sensor_combined"),
-    *("estimator_status", "home_position", "camera_capture", "camera_trigger"),
+    *("vehicle_gps_position", "sensor_gps", "estimator_status", "home_position"),
+    *("camera_capture", "camera_trigger"),
     *("gimbal_device_attitude_status", "vehicle_global_position_groundtruth"),
     *("aux_global_position", "vehicle_visual_odometry"),
 ]
@@ -30,9 +31,6 @@ _EPOCH_US = 10**15
 _BUS_MASK, _BUS_MAVLINK = 0x07, 6
 """Lowest bits of a device's number: the bus. A receiver on MAVLink is HIL_GPS."""
 _SIMULATOR = "PX4_SITL"
-_YAW_LOCK, _YAW_IN_VEHICLE, _YAW_IN_EARTH = 16, 32, 64
-_RADIAL = 1.0 / np.sqrt(2.0)
-"""eph is the root of both axes' variances."""
 
 
 def read_ulog(path: Path) -> FlightLog:
@@ -53,7 +51,6 @@ def read_ulog(path: Path) -> FlightLog:
     _take_attitude(topics, offset_ns, found)
     _take_position(topics, offset_ns, found)
     found.height = _height(topics, offset_ns, found)
-    found.rates = _rates(topics, offset_ns)
     found.camera_events = _camera_events(topics, offset_ns)
     _take_simulated(topics, offset_ns, found)
     _tell_feeds(topics, found.findings)
@@ -105,7 +102,7 @@ def _solutions(topic: Topic, topics: Topics, offset_ns: int) -> Solutions:
         topic.cells("altitude_msl_m") if is_new else topic.cells("alt", scale=1e-3),
         topic.cells("satellites_used"),
         np.where(topic.cells("hdop") > 0, topic.cells("hdop"), np.nan),
-        topic.cells("eph", scale=_RADIAL),
+        topic.cells("eph", scale=AXIS),
         doubt,
     )
 
@@ -129,11 +126,9 @@ def _take_attitude(topics: Topics, offset_ns: int, found: Channels) -> None:
     angles = euler_deg(_quaternions(topic))
     times_ns = _times_ns(topic, offset_ns)
     flags = np.nan_to_num(topic.cells("device_flags")).astype(np.int64)
-    unsaid = (flags & (_YAW_IN_VEHICLE | _YAW_IN_EARTH)) == 0
-    relative = np.where(unsaid, (flags & _YAW_LOCK) == 0, (flags & _YAW_IN_VEHICLE) != 0)
     if found.attitude is not None:
         vehicle_deg = found.attitude.at(times_ns, turning=True)[:, 2]
-        angles[:, 2] += np.where(relative, vehicle_deg, 0.0)
+        angles[:, 2] += np.where(counts_from_vehicle(flags), vehicle_deg, 0.0)
     source = "gimbal_device_attitude_status.q"
     found.gimbal = series(times_ns, list(angles.T), source, found.findings)
 
@@ -147,12 +142,16 @@ def _take_position(topics: Topics, offset_ns: int, found: Channels) -> None:
     if topic is not None:
         times_ns = _times_ns(topic, offset_ns)
         valid = np.nan_to_num(topic.cells("lat_lon_valid"), nan=1.0) > 0
-        accuracy = np.where(valid, np.maximum(topic.cells("eph", scale=_RADIAL), 0.1), np.nan)
+        accuracy = np.where(valid, np.maximum(topic.cells("eph", scale=AXIS), 0.1), np.nan)
         where = [topic.cells("lat"), topic.cells("lon"), accuracy]
         source = "vehicle_global_position, by EKF2; its eph"
         found.position = series(times_ns, where, source, found.findings)
         source = "vehicle_global_position.alt, metres above mean sea level"
         found.altitude = series(times_ns, [topic.cells("alt")], source, [])
+    status = topics.first("estimator_status")
+    if status is not None:
+        ratio, source = [status.cells("pos_test_ratio")], "estimator_status.pos_test_ratio"
+        found.test_ratio = series(_times_ns(status, offset_ns), ratio, source, [])
     local = topics.first("vehicle_local_position")
     if local is None:
         return
@@ -175,42 +174,37 @@ def _from_local(local: Topic, times_ns: Times, findings: list[str]) -> Series | 
     reference = float(local.cells("ref_lat")[first]), float(local.cells("ref_lon")[first])
     offsets = np.column_stack([local.cells("y"), local.cells("x")])
     lat_deg, lon_deg = LocalFrame(*reference).to_geodetic(np.nan_to_num(offsets))
-    accuracy = np.where(valid, np.maximum(local.cells("eph", scale=_RADIAL), 0.1), np.nan)
+    accuracy = np.where(valid, np.maximum(local.cells("eph", scale=AXIS), 0.1), np.nan)
     source = "vehicle_local_position from its reference; its eph"
     return series(times_ns, [lat_deg, lon_deg, accuracy], source, findings)
 
 
 def _height(topics: Topics, offset_ns: int, found: Channels) -> Series | None:
-    """Above the ground as measured where that was so throughout, else above home, else above where
-    the filter began."""
-    local, home = topics.first("vehicle_local_position"), topics.first("home_position")
+    """As measured above the ground, above home, or above where the filter began."""
+    local = topics.first("vehicle_local_position")
+    measured = began = None
     if local is not None:
-        measured = np.where(
-            local.cells("dist_bottom_valid") > 0, local.cells("dist_bottom"), np.nan
-        )
-        if np.isfinite(measured).mean() > 0.9:
-            source = "vehicle_local_position.dist_bottom, above the ground as measured"
-            return series(_times_ns(local, offset_ns), [measured], source, found.findings)
-    if found.altitude is not None and home is not None:
-        known = home.cells("alt")[home.cells("valid_alt") > 0]
-        if len(known):
-            above = found.altitude.values[:, 0] - known[-1]
-            source = "vehicle_global_position.alt above home: above the ground where that is level"
-            return Series(found.altitude.times_ns, above[:, None], source)
-    if local is None:
+        times_ns = _times_ns(local, offset_ns)
+        bottom = np.where(local.cells("dist_bottom_valid") > 0, local.cells("dist_bottom"), np.nan)
+        source = "vehicle_local_position.dist_bottom, above the ground as measured"
+        measured = series(times_ns, [bottom], source, [])
+        above = np.where(local.cells("z_valid") > 0, -local.cells("z"), np.nan)
+        source = "vehicle_local_position.z, above where the filter began"
+        began = series(times_ns, [above], source, [])
+    candidates = [measured, _above_home(topics, found), began]
+    return height_of(candidates, found.attitude or found.position)
+
+
+def _above_home(topics: Topics, found: Channels) -> Series | None:
+    home = topics.first("home_position")
+    if found.altitude is None or home is None:
         return None
-    above = np.where(local.cells("z_valid") > 0, -local.cells("z"), np.nan)
-    source = "vehicle_local_position.z, above where the filter began"
-    return series(_times_ns(local, offset_ns), [above], source, found.findings)
-
-
-def _rates(topics: Topics, offset_ns: int) -> Series | None:
-    for name, field in (("vehicle_angular_velocity", "xyz"), ("sensor_combined", "gyro_rad")):
-        topic = topics.first(name)
-        if topic is not None:
-            turning = [topic.cells(f"{field}[{axis}]") for axis in range(3)]
-            return series(_times_ns(topic, offset_ns), turning, f"{name}.{field}", [])
-    return None
+    known = home.cells("alt")[home.cells("valid_alt") > 0]
+    if not len(known):
+        return None
+    above = found.altitude.values - known[-1]
+    source = f"vehicle_global_position.alt, {ABOVE_HOME}"
+    return Series(found.altitude.times_ns, above, source)
 
 
 def _camera_events(topics: Topics, offset_ns: int) -> list[CameraEvent]:

@@ -86,6 +86,19 @@ def test_a_parameter_tells_it_too(tlog: Any, flight: Any, save: Any) -> None:
     assert read_tlog(save("fed.tlog", tlog.data)).truth is None
 
 
+def test_positions_that_were_sent_otherwise_are_told(tlog: Any, flight: Any, save: Any) -> None:
+    flight(tlog)
+    zeros = (0.0,) * 6
+    vision = wire.MAVLink_vision_position_estimate_message(1, *zeros)
+    tlog.say(1.0, vision, source=COMPANION)
+    estimate = (0, 0, 43003, 0, 0, 0.0, 0.0, 5.0, 0.0, 1, 2, 0.0)
+    tlog.say(2.0, wire.MAVLink_command_int_message(1, 1, *estimate[1:]), source=COMPANION)
+    log = read_tlog(save("vision.tlog", tlog.data))
+    assert told(log.oddities, "VISION_POSITION_ESTIMATE of 1/197", "never truth")
+    assert told(log.oddities, "COMMAND_INT of 1/197")
+    assert log.truth is not None
+
+
 def test_a_time_of_day_that_is_none_is_told(tlog: Any, flight: Any, save: Any) -> None:
     flight(tlog)
     for second in range(8):

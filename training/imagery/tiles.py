@@ -19,7 +19,8 @@ from rasterio.warp import transform
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import Floats, LocalFrame
 from geobridge.onboard.records import Image, Mask
-from geobridge.training.rasters.warp import Georeferenced, nothing, warp
+
+from ..rasters.warp import Georeferenced, nothing, warp
 
 HALF_M = 20037508.342789244
 """Half the side of the world in EPSG:3857."""
