@@ -11,6 +11,7 @@ from ..errors import DataError
 from ..frames.folder import SUFFIXES, pictures_of
 from .ardupilot.dataflash import read_dataflash
 from .ardupilot.rows import BINARY_HEAD
+from .ardupilot.rows import HEAD_BYTES as DESCRIBED_BYTES
 from .flight_log import Clock, FlightLog
 from .mavlink.messages import looks_like_tlog
 from .mavlink.tlog import read_tlog
@@ -106,7 +107,7 @@ def _guess(head: bytes) -> str:
 _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[Path], FlightLog]], ...] = (
     (lambda head: head.startswith(ULOG_HEAD), read_ulog),
     (lambda head: head.startswith(_MCAP_HEAD), read_mcap),
-    (lambda head: BINARY_HEAD in head[:256], read_dataflash),
+    (lambda head: BINARY_HEAD in head[:DESCRIBED_BYTES], read_dataflash),
     (looks_like_tlog, read_tlog),
     (looks_like_mp4, _read_video),
     (_looks_like_text_log, read_dataflash),

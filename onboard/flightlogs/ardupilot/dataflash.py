@@ -18,6 +18,7 @@ from ..gnss import Flags
 from ..series import Floats, Series, series
 from .cameras import camera_events
 from .columns import first, instances, stamps, utc_offset_ns
+from .heights import height
 from .receivers import doubt_of, receivers
 from .rows import Rows, read_rows
 
@@ -26,12 +27,12 @@ _EKFS = (("XKF", "EKF3", "C"), ("NKF", "EKF2", "C"), ("EKF", "EKF1", ""))
 _KINDS = frozenset(
     [
         *("ATT", "POS", "GPS", "GPS2", "GPSB", "GPA", "GPA2", "AHR2", "TERR", "SIM", "CAM"),
-        *("TRIG", "MNT", "XKF1", "XKF4", "NKF1", "NKF4", "NKF6", "EKF1", "EKF4", "CTUN", "BARO"),
+        *("TRIG", "MNT", "RFND", "XKF1", "XKF4", "NKF1", "NKF4", "NKF6", "EKF1", "EKF4"),
+        *("CTUN", "BARO"),
     ]
 )
 _EXTERNAL_NAVIGATION = 6.0
 """EK3_SRCn_POSXY that follows external vision."""
-_TERRAIN_KNOWN = 2.0
 
 
 def read_dataflash(path: Path) -> FlightLog:
@@ -50,7 +51,7 @@ def read_dataflash(path: Path) -> FlightLog:
     found.receivers = receivers(rows, offset_ns)
     _take_attitude(rows, offset_ns, found)
     _take_position(rows, offset_ns, found)
-    found.height = _height(rows, offset_ns, found.findings)
+    found.height = height(rows, offset_ns, found.attitude, found.position)
     found.gimbal = _gimbal(rows, offset_ns, found)
     found.camera_events = camera_events(rows, offset_ns)
     _take_simulated(rows, offset_ns, found)
@@ -140,26 +141,6 @@ def _gps_velocity(rows: Rows, offset_ns: int, findings: list[str]) -> Series | N
             velocity = [speed * np.cos(course), speed * np.sin(course)]
             source = f"GPS {number}, speed and course"
             return series(stamps(columns, offset_ns), velocity, source, findings)
-    return None
-
-
-def _height(rows: Rows, offset_ns: int, findings: list[str]) -> Series | None:
-    """Above the terrain where the autopilot knew it throughout, else above where it took off."""
-    terrain = rows.of("TERR")
-    if {"Status", "CHeight"} <= terrain.keys() and len(terrain["Status"]) > 1:
-        heights = np.where(terrain["Status"] == _TERRAIN_KNOWN, terrain["CHeight"], np.nan)
-        if np.isfinite(heights).mean() > 0.9:
-            source = "TERR.CHeight, above the autopilot's terrain"
-            return series(stamps(terrain, offset_ns), [heights], source, findings)
-    for kind, name, source in (
-        ("POS", "RelHomeAlt", "POS.RelHomeAlt, above home: above the ground where that is level"),
-        ("GPS", "RelAlt", "GPS.RelAlt, above home: above the ground where that is level"),
-        ("CTUN", "Alt", "CTUN.Alt, above take-off: above the ground where that is level"),
-        ("BARO", "Alt", "BARO.Alt, by pressure since start: above the ground where that is level"),
-    ):
-        columns = dict(instances(rows.of(kind))).get(0, rows.of(kind))
-        if name in columns and np.isfinite(columns[name]).any():
-            return series(stamps(columns, offset_ns), [columns[name]], source, findings)
     return None
 
 

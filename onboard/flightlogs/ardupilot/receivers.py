@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..gnss import Solutions
+from ..gnss import AXIS, Solutions
 from ..series import Floats, series
 from .columns import first, instances, stamps
 from .rows import Rows
@@ -36,7 +36,7 @@ def _solutions(
     nothing = np.full(len(times_ns), np.nan)
     accuracy = nothing
     if accuracies and "HAcc" in accuracies:
-        found = series(stamps(accuracies, offset_ns), [accuracies["HAcc"]], "GPA", [])
+        found = series(stamps(accuracies, offset_ns), [accuracies["HAcc"] * AXIS], "GPA", [])
         accuracy = nothing if found is None else found.at(times_ns)[:, 0]
 
     def cells(*names: str) -> Floats:

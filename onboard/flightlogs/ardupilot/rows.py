@@ -20,7 +20,8 @@ from ...errors import DataError
 from ..series import Floats
 
 BINARY_HEAD = b"\xa3\x95\x80"
-"""The first row describes how rows are described."""
+"""The first row describes how rows are described, and others how those of other types are."""
+HEAD_BYTES = 512
 CUT = "cut"
 _FOLLOWING = (BINARY_HEAD[:2], b"")
 """What stands behind a whole row: the next one, or nothing."""
@@ -128,13 +129,13 @@ def read_rows(path: Path, kinds: frozenset[str]) -> Rows:
 def _rows(path: Path, wanted: frozenset[str]) -> Iterator[Any]:
     try:
         with path.open("rb") as file:
-            head = file.read(3)
+            head = file.read(HEAD_BYTES)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     if not head:
         raise DataError(f"{path}: an empty file")
     try:
-        reader = (_Binary if head[:2] == BINARY_HEAD[:2] else _Text)(str(path))
+        reader = (_Binary if BINARY_HEAD in head else _Text)(str(path))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a DataFlash log: {error}") from None
     failures = 0

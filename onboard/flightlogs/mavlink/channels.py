@@ -12,8 +12,9 @@ import numpy as np
 from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import POSITION_ACCURACY_M, Channels
 from ..flight_log import CameraEvent
-from ..gnss import Solutions
-from ..series import Floats, series
+from ..gnss import AXIS, Solutions
+from ..heights import ABOVE_HOME, height_of, upright
+from ..series import Floats, Series, series
 from .boot_clock import BootClock
 from .feeds import POSITIONS_SENT, doubt_of, outside_positions
 from .messages import Heard
@@ -21,13 +22,16 @@ from .spoken import Spoken, by_kind, cells, clock_of, made_ns, times_of
 
 KINDS = frozenset(
     [
-        *("HEARTBEAT", "SYSTEM_TIME", "ATTITUDE", "ATTITUDE_QUATERNION", "GLOBAL_POSITION_INT"),
-        *("GPS_RAW_INT", "GPS2_RAW", "TERRAIN_REPORT", "EKF_STATUS_REPORT", "ESTIMATOR_STATUS"),
-        *("SIMSTATE", "SIM_STATE", "CAMERA_FEEDBACK", "CAMERA_TRIGGER"),
-        *("CAMERA_IMAGE_CAPTURED", "GIMBAL_DEVICE_ATTITUDE_STATUS", "MOUNT_ORIENTATION"),
-        *("PARAM_VALUE", "GPS_INPUT", "HIL_GPS", *POSITIONS_SENT),
+        *("HEARTBEAT", "SYSTEM_TIME", "ATTITUDE", "ATTITUDE_QUATERNION"),
+        *("GLOBAL_POSITION_INT", "GPS_RAW_INT", "GPS2_RAW", "TERRAIN_REPORT"),
+        *("DISTANCE_SENSOR", "EKF_STATUS_REPORT", "ESTIMATOR_STATUS", "SIMSTATE"),
+        *("SIM_STATE", "CAMERA_FEEDBACK", "CAMERA_TRIGGER", "CAMERA_IMAGE_CAPTURED"),
+        *("GIMBAL_DEVICE_ATTITUDE_STATUS", "MOUNT_ORIENTATION", "PARAM_VALUE", "GPS_INPUT"),
+        *("HIL_GPS",),
+        *POSITIONS_SENT,
     ]
 )
+_LOOKS_DOWN = 25
 _UNKNOWN_16, _UNKNOWN_8 = 65535, 255
 _Q = ("q1", "q2", "q3", "q4")
 _MOUNT = ("roll", "pitch", "yaw_absolute")
@@ -82,27 +86,34 @@ def _take_position(kinds: dict[str, Spoken], found: Channels) -> None:
             f"{name}.vx, vy",
             [],
         )
-        altitude = [cells(spoken, "alt", 1e3)]
         source = f"{name}.alt, metres above mean sea level"
-        found.altitude = series(times_ns, altitude, source, [])
-        height = [cells(spoken, "relative_alt", 1e3)]
-        source = f"{name}.relative_alt, above home: above the ground where that is level"
-        found.height = series(times_ns, height, source, [])
-    _prefer_terrain(kinds.get("TERRAIN_REPORT", []), found)
+        found.altitude = _series(spoken, "alt", 1e3, source)
+    found.height = _height(kinds, found)
 
 
-def _prefer_terrain(spoken: Spoken, found: Channels) -> None:
-    """The autopilot's own terrain, where it knew it throughout the flight."""
-    known = [(t_ns, message) for t_ns, message in spoken if message.spacing]
-    if len(known) < 2 or len(known) < 0.9 * len(spoken):
-        return
-    height = [cells(known, "current_height")]
-    source = "TERRAIN_REPORT.current_height, above the autopilot's terrain"
-    above = series(times_of(known), height, source, found.findings)
-    covered = above is not None and (
-        found.height is None or np.isfinite(above.at(found.height.times_ns)).mean() > 0.9
-    )
-    found.height = above if covered else found.height
+def _height(kinds: dict[str, Spoken], found: Channels) -> Series | None:
+    """A rangefinder that looks down, the autopilot's terrain, or above home."""
+    ranges = [
+        (t_ns, message)
+        for t_ns, message in kinds.get("DISTANCE_SENSOR", [])
+        if message.orientation == _LOOKS_DOWN
+        and message.min_distance < message.current_distance < message.max_distance
+    ]
+    known = [(t_ns, m) for t_ns, m in kinds.get("TERRAIN_REPORT", []) if m.spacing]
+    told = kinds.get("GLOBAL_POSITION_INT", [])
+    measured = _series(ranges, "current_distance", 1e2, "DISTANCE_SENSOR.current_distance")
+    terrain = "TERRAIN_REPORT.current_height, above the autopilot's terrain"
+    home = f"GLOBAL_POSITION_INT.relative_alt, {ABOVE_HOME}"
+    candidates = [
+        upright(measured, found.attitude),
+        _series(known, "current_height", 1.0, terrain),
+        _series(told, "relative_alt", 1e3, home),
+    ]
+    return height_of(candidates, found.attitude or found.position)
+
+
+def _series(spoken: Spoken, field: str, scale: float, source: str) -> Series | None:
+    return series(times_of(spoken), [cells(spoken, field, scale)], source, [])
 
 
 def _solutions(name: str, spoken: Spoken, doubt: str) -> Solutions:
@@ -119,7 +130,7 @@ def _solutions(name: str, spoken: Spoken, doubt: str) -> Solutions:
         cells(spoken, "alt", 1e3),
         stated("satellites_visible", 1.0, _UNKNOWN_8),
         stated("eph", 1e2, _UNKNOWN_16),
-        stated("h_acc", 1e3, 0),
+        stated("h_acc", 1e3, 0) * AXIS,
         doubt,
     )
 
@@ -148,8 +159,7 @@ def _take_tests(kinds: dict[str, Spoken], found: Channels) -> None:
     ):
         spoken = kinds.get(kind, [])
         if spoken:
-            ratio = [cells(spoken, name)]
-            found.test_ratio = series(times_of(spoken), ratio, f"{kind}.{name}", [])
+            found.test_ratio = _series(spoken, name, 1.0, f"{kind}.{name}")
             return
 
 

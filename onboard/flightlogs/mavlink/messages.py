@@ -38,8 +38,14 @@ class Damage:
 
 
 def looks_like_tlog(head: bytes) -> bool:
-    """Whether bytes begin with a stamp and a frame."""
-    return len(head) > STAMP_BYTES and _begins(head, 0)
+    """Whether a stamp and a whole frame stand in the first bytes, and another behind them."""
+    return any(
+        _begins(head, at)
+        and (length := _frame_bytes(head, at + STAMP_BYTES)) > 0
+        and at + STAMP_BYTES + length <= len(head)
+        and _begins(head, at + STAMP_BYTES + length)
+        for at in range(max(0, len(head) - STAMP_BYTES))
+    )
 
 
 def messages(path: Path, kinds: frozenset[str], damage: Damage) -> Iterator[Heard]:

@@ -14,7 +14,8 @@ from ...geodesy import LocalFrame
 from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import Channels, assemble
 from ..flight_log import CameraEvent, Clock, FlightLog
-from ..gnss import Solutions
+from ..gnss import AXIS, Solutions
+from ..heights import ABOVE_HOME, height_of
 from ..series import Floats, Series, Times, series
 from .topics import Topic, Topics, read_topics
 
@@ -30,8 +31,6 @@ _EPOCH_US = 10**15
 _BUS_MASK, _BUS_MAVLINK = 0x07, 6
 """Lowest bits of a device's number: the bus. A receiver on MAVLink is HIL_GPS."""
 _SIMULATOR = "PX4_SITL"
-_RADIAL = 1.0 / np.sqrt(2.0)
-"""eph is the root of both axes' variances."""
 
 
 def read_ulog(path: Path) -> FlightLog:
@@ -103,7 +102,7 @@ def _solutions(topic: Topic, topics: Topics, offset_ns: int) -> Solutions:
         topic.cells("altitude_msl_m") if is_new else topic.cells("alt", scale=1e-3),
         topic.cells("satellites_used"),
         np.where(topic.cells("hdop") > 0, topic.cells("hdop"), np.nan),
-        topic.cells("eph", scale=_RADIAL),
+        topic.cells("eph", scale=AXIS),
         doubt,
     )
 
@@ -143,7 +142,7 @@ def _take_position(topics: Topics, offset_ns: int, found: Channels) -> None:
     if topic is not None:
         times_ns = _times_ns(topic, offset_ns)
         valid = np.nan_to_num(topic.cells("lat_lon_valid"), nan=1.0) > 0
-        accuracy = np.where(valid, np.maximum(topic.cells("eph", scale=_RADIAL), 0.1), np.nan)
+        accuracy = np.where(valid, np.maximum(topic.cells("eph", scale=AXIS), 0.1), np.nan)
         where = [topic.cells("lat"), topic.cells("lon"), accuracy]
         source = "vehicle_global_position, by EKF2; its eph"
         found.position = series(times_ns, where, source, found.findings)
@@ -175,33 +174,37 @@ def _from_local(local: Topic, times_ns: Times, findings: list[str]) -> Series | 
     reference = float(local.cells("ref_lat")[first]), float(local.cells("ref_lon")[first])
     offsets = np.column_stack([local.cells("y"), local.cells("x")])
     lat_deg, lon_deg = LocalFrame(*reference).to_geodetic(np.nan_to_num(offsets))
-    accuracy = np.where(valid, np.maximum(local.cells("eph", scale=_RADIAL), 0.1), np.nan)
+    accuracy = np.where(valid, np.maximum(local.cells("eph", scale=AXIS), 0.1), np.nan)
     source = "vehicle_local_position from its reference; its eph"
     return series(times_ns, [lat_deg, lon_deg, accuracy], source, findings)
 
 
 def _height(topics: Topics, offset_ns: int, found: Channels) -> Series | None:
-    """Above the ground as measured where that was so throughout, else above home, else above where
-    the filter began."""
-    local, home = topics.first("vehicle_local_position"), topics.first("home_position")
+    """As measured above the ground, above home, or above where the filter began."""
+    local = topics.first("vehicle_local_position")
+    measured = began = None
     if local is not None:
-        measured = np.where(
-            local.cells("dist_bottom_valid") > 0, local.cells("dist_bottom"), np.nan
-        )
-        if np.isfinite(measured).mean() > 0.9:
-            source = "vehicle_local_position.dist_bottom, above the ground as measured"
-            return series(_times_ns(local, offset_ns), [measured], source, found.findings)
-    if found.altitude is not None and home is not None:
-        known = home.cells("alt")[home.cells("valid_alt") > 0]
-        if len(known):
-            above = found.altitude.values[:, 0] - known[-1]
-            source = "vehicle_global_position.alt above home: above the ground where that is level"
-            return Series(found.altitude.times_ns, above[:, None], source)
-    if local is None:
+        times_ns = _times_ns(local, offset_ns)
+        bottom = np.where(local.cells("dist_bottom_valid") > 0, local.cells("dist_bottom"), np.nan)
+        source = "vehicle_local_position.dist_bottom, above the ground as measured"
+        measured = series(times_ns, [bottom], source, [])
+        above = np.where(local.cells("z_valid") > 0, -local.cells("z"), np.nan)
+        source = "vehicle_local_position.z, above where the filter began"
+        began = series(times_ns, [above], source, [])
+    candidates = [measured, _above_home(topics, found), began]
+    return height_of(candidates, found.attitude or found.position)
+
+
+def _above_home(topics: Topics, found: Channels) -> Series | None:
+    home = topics.first("home_position")
+    if found.altitude is None or home is None:
         return None
-    above = np.where(local.cells("z_valid") > 0, -local.cells("z"), np.nan)
-    source = "vehicle_local_position.z, above where the filter began"
-    return series(_times_ns(local, offset_ns), [above], source, found.findings)
+    known = home.cells("alt")[home.cells("valid_alt") > 0]
+    if not len(known):
+        return None
+    above = found.altitude.values - known[-1]
+    source = f"vehicle_global_position.alt, {ABOVE_HOME}"
+    return Series(found.altitude.times_ns, above, source)
 
 
 def _camera_events(topics: Topics, offset_ns: int) -> list[CameraEvent]:

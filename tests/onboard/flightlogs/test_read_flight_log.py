@@ -57,6 +57,12 @@ def test_a_file_is_what_its_bytes_are(made: Made, save: Any, kind: str) -> None:
     assert log.kind == {"text": "dataflash"}.get(kind, kind)
 
 
+@pytest.mark.parametrize("kind", ["dataflash", "tlog", "srt"])
+def test_a_damaged_beginning_hides_no_log(made: Made, save: Any, kind: str) -> None:
+    log = read_flight_log(save("flight.xyz", bytes(40) + made[kind][40:]))
+    assert log.kind == kind
+
+
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
