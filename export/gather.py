@@ -17,6 +17,7 @@ from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.layer import spatial_order
 from geobridge.onboard.views import View
 from geobridge.training.rasters.raster import Grid
+from geobridge.training.sources import StreetSource, told
 
 from .encoding.chunks import Encoded, Job, Known
 from .encoding.encode import Engine, encode, known_from
@@ -30,7 +31,7 @@ from .references.grounds import open_mosaic
 from .references.imagery import tile_reader, write_imagery
 from .references.opened import SATELLITE, OpenedSources
 from .references.places import Laid, Lattice, Pictures, Places, lay_frames, lay_squares
-from .references.sources import FlightSource, StreetSource, told
+from .references.sources import FlightSource
 from .references.street.lay import lay_street
 from .references.terrain import lay_terrain
 

@@ -14,9 +14,9 @@ from geobridge.onboard.simulation.land.plan import RoadKind
 from geobridge.onboard.simulation.render.day import SUMMER_NOON
 from geobridge.onboard.simulation.render.scenery import Scenery, on_day
 from geobridge.onboard.simulation.render.views import orthomap, panorama
+from geobridge.training.street.pictures import POSITIONS
 
 from ..geotiff import write_geotiff
-from ..references.street.pictures import POSITIONS
 
 STREET_EVERY_M = 90.0
 STREET_WIDTH_PX = 256

@@ -15,18 +15,20 @@ from geobridge.onboard.bundle import sha256
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.frames.folder import SUFFIXES
 from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame, distance_m
+from geobridge.training.imagery import tiles
+from geobridge.training.imagery.mbtiles import MBTiles
+from geobridge.training.imagery.tile_folder import TileFolder
 from geobridge.training.rasters.raster import Grid, Raster
 from geobridge.training.rasters.raster import outline_of as raster_outline
+from geobridge.training.sources import RasterSource, ServerSource, TilesSource, told
 
 from .area import Area, Bounds, Ring, middle_of
-from .ground import shots, tiles
+from .ground import shots
 from .ground.flight import FlightGround
 from .ground.flight import outline_of as flight_outline
-from .ground.mbtiles import MBTiles
 from .ground.mosaic import Ground, Mosaic
-from .ground.tile_folder import TileFolder
 from .imagery import TILE_PX
-from .sources import FlightSource, RasterSource, ServerSource, Source, TilesSource, told
+from .sources import FlightSource, Source
 
 
 @dataclass(frozen=True)

@@ -10,23 +10,22 @@ from geobridge.onboard.bundle import sha256
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.manifest import SourceEntry
 from geobridge.onboard.views import View
-
-from .area import Area
-from .ground import server
-from .ground.mosaic import MAX_SOURCES
-from .ground.tile_folder import TileFolder
-from .grounds import Extent, extent_of, folder_sha256, open_tiles, raster_sha256, ring_of
-from .sources import (
-    FlightSource,
+from geobridge.training.imagery import server
+from geobridge.training.imagery.tile_folder import TileFolder
+from geobridge.training.sources import (
     RasterSource,
     ServerSource,
-    Source,
     StreetSource,
     TilesSource,
     told,
 )
+from geobridge.training.street.pictures import StreetFolder, read_street
+
+from .area import Area
+from .ground.mosaic import MAX_SOURCES
+from .grounds import Extent, extent_of, folder_sha256, open_tiles, raster_sha256, ring_of
+from .sources import FlightSource, Source
 from .street.lay import ring_of as street_ring
-from .street.pictures import StreetFolder, read_street
 
 SATELLITE = (RasterSource, TilesSource, ServerSource)
 

@@ -16,6 +16,7 @@ from geobridge.onboard.config import LocalizerConfig, TrustConfig
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import distance_m
 from geobridge.onboard.localization.localizer import Localizer
+from geobridge.onboard.localization.matchers import open_matcher
 from geobridge.onboard.manifest import CoverageEntry
 from geobridge.onboard.records import Fix, Frame, Rejection, Telemetry
 from geobridge.onboard.retrieval.encoder import Encoder
@@ -96,12 +97,13 @@ class Rig:
         )
         self._index, self.imagery = Index.open(opened), ReferenceImagery.open(opened)
         self.terrain = Terrain.of(place)
+        self._match = open_matcher(rules.localizer.verify, config.threads)
 
     def localizer(self) -> Localizer:
         """One that has seen nothing yet."""
         rules = self.rules
         parts = self._encoder, self._index, self.imagery, rules.camera, rules.localizer
-        return Localizer(self.manifest, *parts)
+        return Localizer(self.manifest, *parts, match=self._match)
 
 
 def _overlap(coverage: CoverageEntry, place: Place) -> bool:

@@ -16,7 +16,7 @@ from ..found import read_prior
 from ..frames.device import Shooting
 from ..frames.paced import Paced
 from ..frames.source import FrameSource, is_live, open_source
-from ..localization.localizer import open_localizer
+from ..localization.opened import open_localizer
 from ..mavlink.conversation import Conversation
 from ..mavlink.link import Link
 from ..mavlink.outputs.publisher import Publisher

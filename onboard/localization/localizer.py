@@ -6,12 +6,11 @@ gives the same answers to the last bit.
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
-from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
 from ..errors import EngineError
@@ -19,16 +18,14 @@ from ..manifest import CoverageEntry, Manifest
 from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
 from ..retrieval.halves import Descriptor
-from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
-from ..trust import Trust
-from ..views import View
-from .alignment import Alignment, Imagery
+from .alignment import Alignment, Imagery, between_m, contrast
 from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
 from .gate import Evidence, gate, is_doubtful, may_confirm
+from .local_matches import Matcher, match_structure
 from .lost import Lost
 from .measure import evidence_of, fix_of, geometry_sigmas, measured_position
 from .moment import Moment
@@ -40,10 +37,11 @@ from .search import Believed, Search, believed
 from .told import Below, trusted
 from .verify import verify
 
-log = logging.getLogger(__name__)
-
 STAGES = ("prepare", "rectify", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
+LOOKED_AT, UNLIKE_DEG, UNLIKE_SCALE = 3, 40.0, 0.2
+"""How many of the headings and heights that may be true are verified, and how far apart they are:
+verification finds its way from each of them to the next."""
 WELL_SEEN = 0.85
 """Part of a footprint that a frame must show for a smaller one not to be better."""
 
@@ -109,8 +107,10 @@ class Localizer:
         on_stage: Callable[[str], None] = lambda stage: None,
         prior: Prior | None = None,
         terrain: Terrain | None = None,
+        match: Matcher = match_structure,
     ) -> None:
-        """`prior`: where the vehicle may be, for telemetry that does not say."""
+        """`prior`: where the vehicle may be, for telemetry that does not say. `match` finds the
+        parts of a picture on the map."""
         self.coverage: CoverageEntry = manifest.coverage
         self.accuracy = manifest.accuracy
         self.gsd_m = manifest.reference_imagery.gsd_m
@@ -120,7 +120,7 @@ class Localizer:
         self._search = Search(index, config)
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
-        self.verify = verify
+        self.verify: Callable[..., Alignment | None] = partial(verify, match=match)
         self.looked: Looked | None = None
         self.reset()
 
@@ -155,17 +155,20 @@ class Localizer:
         self._on_stage("prepare")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
-        found = self.retrieve(prepared, t_ns, expected, prior)
+        found = self._likely(prepared, t_ns, expected, prior)
         if isinstance(found, Rejection):
             return found
         if expected is not None:
             self._lost.found(expected)
         else:
-            found = self._with_cloud(found, motion, t_ns)
-        aligned = self._verify(prepared, found)
-        if aligned is None:
+            found = [self._with_cloud(found[0], motion, t_ns), *found[1:]]
+        try:
+            best = self._best(prepared, found)
+        except EngineError as error:  # of a learned matcher
+            return Rejection(t_ns, Reason.NOT_VERIFIED, str(error))
+        if best is None:
             return Rejection(t_ns, Reason.NOT_VERIFIED, "no reference imagery to compare with")
-        return self._decide(aligned, found, prepared, telemetry, t_ns)
+        return self._decide(*best, prepared, telemetry, t_ns)
 
     def retrieve(
         self,
@@ -174,11 +177,19 @@ class Localizer:
         expected: Position | None = None,
         prior: Believed | None = None,
     ) -> Retrieved | Rejection:
-        """Candidates for the ground a frame shows, near an expected position if there is one.
+        """Candidates for the ground a frame shows, near an expected position if there is one, under
+        the likeliest heading and height.
 
         Where the vehicle is said to be (`prior`) is looked at as well and confines nothing:
         whoever says so may be deceived, and a twin of that place must show as a rival.
         """
+        found = self._likely(prepared, t_ns, expected, prior)
+        return found if isinstance(found, Rejection) else found[0]
+
+    def _likely(
+        self, prepared: Prepared, t_ns: int, expected: Position | None, prior: Believed | None
+    ) -> list[Retrieved] | Rejection:
+        """As `retrieve`, under several headings and heights that differ, the likeliest first."""
         footprint_m, shown = self._ground(t_ns, prepared, self._supposed(prepared, expected))
         if isinstance(shown, Rejection):
             return shown
@@ -196,10 +207,11 @@ class Localizer:
                 Retrieved(best, each.patch, footprint_m, hints, descriptor, each.hypothesis)
             )
         self._on_stage("search")
-        likely = max(found, key=lambda each: max((c.score for c in each.candidates), default=-2.0))
-        if not likely.candidates:
+        found = [each for each in found if each.candidates]
+        if not found:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
-        return likely
+        found.sort(key=lambda each: max(c.score for c in each.candidates), reverse=True)
+        return _unlike(found)[:LOOKED_AT]
 
     def _with_cloud(self, found: Retrieved, motion: Motion | None, t_ns: int) -> Retrieved:
         """With the squares that all frames since the track was lost point at."""
@@ -243,6 +255,23 @@ class Localizer:
             return footprint_m, first
         return footprint_m, seen
 
+    def _best(
+        self, prepared: Prepared, found: Sequence[Retrieved]
+    ) -> tuple[Alignment, Retrieved] | None:
+        """The best alignment of all that is likely; those that lie elsewhere are its rivals."""
+        aligned = [(each, self._verify(prepared, each)) for each in found]
+        sound = [(each, of) for of, each in aligned if each is not None]
+        self._on_stage("verify")
+        if not sound:
+            return None
+        best, of = max(sound, key=lambda pair: pair[0].correlation)
+        rivals = [
+            contrast(best.correlation, other.correlation)
+            for other, _ in sound
+            if between_m(best, other) > self.config.verify.exclusion_m
+        ]
+        return replace(best, peak_ratio=min([best.peak_ratio, *rivals])), of
+
     def _verify(self, prepared: Prepared, found: Retrieved) -> Alignment | None:
         """The patch, and as it would be under other headings and heights, against the imagery."""
         footprint_m = found.footprint_m * self.config.verify.footprint_ratio
@@ -257,9 +286,7 @@ class Localizer:
 
         centres_m = self._search.centres_m(found.candidates)
         hints_m = self._search.centres_m(found.hints)
-        aligned = self.verify(rectify, centres_m, self.imagery, self.config.verify, hints_m)
-        self._on_stage("verify")
-        return aligned
+        return self.verify(rectify, centres_m, self.imagery, self.config.verify, hints_m)
 
     def _decide(
         self,
@@ -312,40 +339,17 @@ class Localizer:
         return fix_of(measured, evidence, nearest, telemetry, self.local)
 
 
-def open_localizer(
-    bundle_path: Path,
-    config: LocalizerConfig,
-    camera: Camera,
-    on_stage: Callable[[str], None] = lambda stage: None,
-    trusted_keys: Sequence[Path] | Trust | None = None,
-    prior: Prior | None = None,
-) -> Localizer:
-    """A localizer over a bundle on disk, after all its checks.
+def _unlike(found: Sequence[Retrieved]) -> list[Retrieved]:
+    """Without those that differ too little in heading and height from one before them."""
+    kept: list[Retrieved] = []
+    for each in found:
+        mine = each.hypothesis
+        if not any(_alike(mine, other.hypothesis) for other in kept):
+            kept.append(each)
+    return kept
 
-    Raises:
-        BundleError: the bundle must not be flown, or no trusted key signed it.
-        ConfigError: a trusted key that is none.
-        EngineError: its encoder cannot run here.
-    """
-    bundle = Bundle.open(bundle_path, trusted_keys or ())
-    if bundle.signed_by is None:
-        log.warning("%s: nobody vouches for it; trusted_keys says whose bundles fly", bundle_path)
-    else:
-        log.info("%s: signed by key %s", bundle_path, bundle.signed_by)
-    if bundle.is_for_development:
-        log.warning("%s: signed for development alone", bundle_path)
-    retrieve = config.retrieve
-    encoder = Encoder.open(
-        bundle, View.DRONE, retrieve.engine, retrieve.precision, retrieve.engine_settings
-    )
-    index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
-    terrain = Terrain.open(bundle)
-    if terrain is None:
-        log.warning(
-            "%s: no terrain; where nothing else is told, the height above home is taken for the"
-            " height above ground, and over hills there is no fix",
-            bundle_path,
-        )
-    return Localizer(
-        bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior, terrain
-    )
+
+def _alike(a: Hypothesis, b: Hypothesis) -> bool:
+    turn_deg = (a.heading_offset_deg - b.heading_offset_deg + 180.0) % 360.0 - 180.0
+    stretch = math.log((1.0 + a.scale) / (1.0 + b.scale))
+    return abs(turn_deg) < UNLIKE_DEG and abs(stretch) < UNLIKE_SCALE

@@ -19,8 +19,6 @@ pytest.importorskip("onnxruntime")
 
 from geobridge.export.encoding import chunks as chunks_module
 from geobridge.export.pack import pack
-from geobridge.export.references.sources import StreetSource
-from geobridge.export.references.street.pictures import StreetFolder, read_street
 from geobridge.onboard.bundle import Bundle, sha256
 from geobridge.onboard.errors import BundleError
 from geobridge.onboard.frames.picture import read_picture
@@ -30,6 +28,8 @@ from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.index import Index
 from geobridge.onboard.verify_bundle import verify
 from geobridge.onboard.views import VIEW_CODES, View
+from geobridge.training.sources import StreetSource
+from geobridge.training.street.pictures import StreetFolder, read_street
 
 ORIGIN = LocalFrame(47.4, 8.5)
 """Of the rendered map."""

@@ -18,13 +18,13 @@ pytest.importorskip("PIL")
 
 from PIL import Image
 
-from geobridge.export.references.sources import StreetSource
-from geobridge.export.references.street.compass import judge
 from geobridge.export.references.street.lay import cut, lay_street, turned
-from geobridge.export.references.street.picture import StreetPicture
-from geobridge.export.references.street.pictures import StreetFolder, read_street
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import LocalFrame
+from geobridge.training.sources import StreetSource
+from geobridge.training.street.compass import judge
+from geobridge.training.street.picture import StreetPicture
+from geobridge.training.street.pictures import StreetFolder, read_street
 
 FRAME = LocalFrame(47.4, 8.5)
 

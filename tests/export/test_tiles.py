@@ -17,11 +17,13 @@ import pytest
 
 pytest.importorskip("rasterio")
 
-from geobridge.export.references.ground import server as server_module
-from geobridge.export.references.ground.mbtiles import MBTiles
-from geobridge.export.references.ground.server import content_sha256, fetch
-from geobridge.export.references.ground.tile_folder import TileFolder
-from geobridge.export.references.ground.tiles import (
+from geobridge.onboard.errors import DataError
+from geobridge.onboard.geodesy import LocalFrame
+from geobridge.training.imagery import server as server_module
+from geobridge.training.imagery.mbtiles import MBTiles
+from geobridge.training.imagery.server import content_sha256, fetch
+from geobridge.training.imagery.tile_folder import TileFolder
+from geobridge.training.imagery.tiles import (
     EQUATOR_M,
     HALF_M,
     Tiles,
@@ -31,9 +33,7 @@ from geobridge.export.references.ground.tiles import (
     pixel_m,
     zoom_for,
 )
-from geobridge.export.references.sources import ServerSource
-from geobridge.onboard.errors import DataError
-from geobridge.onboard.geodesy import LocalFrame
+from geobridge.training.sources import ServerSource
 
 ZOOM = 17
 FRAME = LocalFrame(47.4, 8.5)

@@ -259,6 +259,7 @@ def test_an_autopilot_without_the_message_is_a_fault_and_the_daemon_stays_awake(
         flight.autopilot_says(version)
         assert comes(lambda: flight.daemon.state()[0] is State.FAULT)
         assert "PX4 does not read GPS_INPUT" in flight.daemon.state()[1]
+        assert comes(lambda: not is_giving(flight))
 
 
 def test_a_bundle_that_must_not_fly_is_told_over_the_link(

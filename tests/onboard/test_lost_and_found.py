@@ -15,7 +15,7 @@ from geobridge.onboard.flightlogs.telemetry_csv import read_telemetry
 from geobridge.onboard.flightlogs.truth_csv import read_track
 from geobridge.onboard.frames.source import open_source
 from geobridge.onboard.geodesy import distance_m
-from geobridge.onboard.localization.localizer import open_localizer
+from geobridge.onboard.localization.opened import open_localizer
 from geobridge.onboard.records import Fix, Frame, Prior, Rejection, Telemetry
 
 S = 1_000_000_000

@@ -18,8 +18,8 @@ _EVERY_S = 10.0
 class Progress:
     """Counts, and says now and then how far it is."""
 
-    def __init__(self, count: int) -> None:
-        self.count, self.done = count, 0
+    def __init__(self, count: int, unit: str = "places") -> None:
+        self.count, self.done, self._unit = count, 0, unit
         self._start = self._said = time.monotonic()
 
     def over(self, items: Iterable[T]) -> Iterator[T]:
@@ -35,9 +35,10 @@ class Progress:
             self._said = now
             left_s = (self.count - self.done) / self.rate()
             log.info(
-                "%d of %d places, %.2f/s, %s left",
+                "%d of %d %s, %.2f/s, %s left",
                 self.done,
                 self.count,
+                self._unit,
                 self.rate(),
                 duration(left_s),
             )

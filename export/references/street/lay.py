@@ -12,19 +12,19 @@ import numpy.typing as npt
 
 from geobridge.onboard.bundle import PLACE
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.flightlogs.photo_tags import read_tags
+from geobridge.onboard.flightlogs.pictures.photo_tags import read_tags
 from geobridge.onboard.frames.picture import read_picture
 from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame, distance_m
 from geobridge.onboard.records import Image
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.layer import spatial_order
 from geobridge.onboard.views import VIEW_CODES, View
+from geobridge.training.sources import StreetSource
+from geobridge.training.street.picture import StreetPicture
+from geobridge.training.street.pictures import StreetFolder
 
 from ..area import Ring
 from ..places import Laid, Picture
-from ..sources import StreetSource
-from .picture import StreetPicture
-from .pictures import StreetFolder
 
 CUT_PX = 512
 """Width of what is cut from a panorama."""

@@ -1,0 +1,1 @@
+"""A text for every place: written by a model or a template, and checked."""

@@ -1,0 +1,1 @@
+"""Tiles of the web: stores of them, and servers."""

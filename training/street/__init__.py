@@ -1,0 +1,1 @@
+"""Street pictures: where they were taken, and which compasses are believed."""
