@@ -118,9 +118,12 @@ class Aboard:
 
 def chosen(state: State) -> State:
     """What a start makes of a state: the slot that flies, and the start counted."""
-    if state.active is None or state.standing(state.active) in ("good", None):
-        return state if state.standing(state.active) else state.model_copy(update={"active": None})
-    if state.standing(state.active) == "trial" and state.trial_starts < MAX_STARTS:
+    standing = state.standing(state.active)
+    if standing is None or state.active is None:
+        return state.model_copy(update={"active": None})
+    if standing == "good":
+        return state
+    if standing == "trial" and state.trial_starts < MAX_STARTS:
         return state.model_copy(update={"trial_starts": state.trial_starts + 1})
     why = f"{MAX_STARTS} starts that did not last"
     return fallen_back(state, state.active, why)

@@ -60,21 +60,28 @@ def install(
         raise ConfigError(f"{config}: trusted_keys: a store takes signed bundles alone")
     with store.installing():
         slot = _brought_in(store, bundle, trust, settings, downgrade)
-        reason = None if on_the_bench else why_not_on_the_ground(store, settings.link)
-        if on_the_bench and store.is_held(DAEMON) and store.is_held(FLIGHT):
-            reason = "the daemon runs, and the vehicle is armed, in the air, or not heard"
-        if store.state().active == slot:
-            return told(store)
-        if reason is not None:
-            log.error(
-                "%s: slot %s is ready and does not fly yet: %s; the same command activates it",
-                store.path,
-                slot,
-                reason,
-            )
-            raise SystemExit(1)
-        activate(store, slot)
+        if store.state().active != slot:
+            _activate_on_the_ground(store, slot, settings, on_the_bench)
     return told(store)
+
+
+def _activate_on_the_ground(
+    store: Store, slot: Slot, settings: RunConfig, on_the_bench: bool
+) -> None:
+    """No word that it is on the bench overrules a daemon that flies."""
+    is_running = store.is_held(DAEMON)
+    reason = (
+        None if on_the_bench and not is_running else why_not_on_the_ground(store, settings.link)
+    )
+    if reason is not None:
+        log.error(
+            "%s: slot %s is ready and does not fly yet: %s; the same command activates it",
+            store.path,
+            slot,
+            reason,
+        )
+        raise SystemExit(1)
+    activate(store, slot)
 
 
 def status(config: Path) -> dict[str, Any]:
