@@ -81,7 +81,7 @@ def _activate_on_the_ground(
             reason,
         )
         raise SystemExit(1)
-    activate(store, slot)
+    store.change(lambda state: activated(state, slot))
 
 
 def status(config: Path) -> dict[str, Any]:
@@ -110,20 +110,19 @@ def told(store: Store) -> dict[str, Any]:
     return facts
 
 
-def activate(store: Store, slot: Slot) -> State:
-    """Let the bundle of a slot fly from the next start on, on trial."""
-    state = store.state()
+def activated(state: State, slot: Slot) -> State:
+    """The bundle of a slot flies from the next start on, on trial if it never proved itself."""
     entry = state.slots[slot]
-    day = time.strftime("%Y-%m-%d", time.gmtime())
     if entry.standing != "good":
         state = state.with_slot(slot, standing="trial")
+    day = time.strftime("%Y-%m-%d", time.gmtime())
     changes = {
         "active": slot,
         "trial_starts": 0,
         "newest_version": max(state.newest_version, entry.bundle_version),
         "why": f"installed as version {entry.bundle_version} on {day}",
     }
-    return store.save(state.model_copy(update=changes))
+    return state.model_copy(update=changes)
 
 
 def check_version(
@@ -195,13 +194,17 @@ def _brought_in(
 
 def _put(store: Store, slot: Slot, entry: SlotEntry, list_version: int) -> None:
     """The slot's old bundle is forgotten before it goes, the new one told of once it is there."""
-    state = store.state()
-    others = {each: old for each, old in state.slots.items() if each != slot}
-    if slot in state.slots:
-        state = store.save(state.model_copy(update={"slots": others}))
+    store.change(lambda state: _with(state, slot, None))
     store.put(slot)
-    changes = {"slots": {**others, slot: entry}, "list_version": list_version}
-    store.save(state.model_copy(update=changes))
+    store.change(
+        lambda state: _with(state, slot, entry).model_copy(update={"list_version": list_version})
+    )
+
+
+def _with(state: State, slot: Slot, entry: SlotEntry | None) -> State:
+    others = {each: old for each, old in state.slots.items() if each != slot}
+    slots = others if entry is None else {**others, slot: entry}
+    return state.model_copy(update={"slots": slots})
 
 
 def _check_replaceable(store: Store, state: State, slot: Slot) -> None:

@@ -390,7 +390,7 @@ def test_what_the_daemon_has_open_is_not_written_over(here: Path, quick: None) -
 def test_the_last_good_one_is_kept_while_the_new_one_is_on_trial(here: Path, quick: None) -> None:
     installed(here, "one")
     store = Store(here / "store")
-    store.save(store.state().with_slot("a", standing="good"))
+    store.change(lambda state: state.with_slot("a", standing="good"))
     installed(here, "two")
     repacked(here / "one", here / "release.key", bundle_version=3)
     assert "slot a is what it would fall back to" in refusal(here, "one")
