@@ -70,12 +70,14 @@ def ring(west: float, south: float, east: float, north: float) -> list[list[floa
 
 
 def write_features(path: Path) -> None:
-    lat, lon = FRAME.to_geodetic([(-450.0, 0.0), (450.0, 0.0)])
-    line = [[float(b), float(a)] for a, b in zip(lat, lon, strict=True)]
     geometries: list[tuple[dict[str, Any], dict[str, str]]] = [
         ({"type": "Polygon", "coordinates": [ring(-450, -450, 450, 450)]},
          {"landuse": "residential"}),
-        ({"type": "LineString", "coordinates": line}, {"waterway": "river"}),
+        *(
+            ({"type": "LineString", "coordinates": ring(-450, y, 450, y)[:2]},
+             {"waterway": "river"})
+            for y in (-300.0, -100.0, 100.0, 300.0)
+        ),
     ]  # fmt: skip
     features = [
         {"type": "Feature", "geometry": geometry, "properties": tags}

@@ -1,4 +1,4 @@
-"""Captions through a server that speaks the protocol of OpenAI's chat completions, well and badly."""
+"""Captions through a server that speaks OpenAI's chat completions, well and badly."""
 
 from __future__ import annotations
 
@@ -91,9 +91,7 @@ def test_every_place_is_asked_for_once_with_three_pictures(
     assert len(bodies) == 15
 
 
-def test_two_texts_for_each_place(
-    region: Path, stub: Stub, told: Callable[..., list[str]]
-) -> None:
+def test_two_texts_for_each_place(region: Path, stub: Stub, told: Callable[..., list[str]]) -> None:
     other = "A road along the bank of a river, and houses with gardens in rows behind it."
 
     def answer(_: str, body: bytes) -> Reply:
@@ -208,7 +206,7 @@ def test_a_dry_run_asks_nobody(region: Path, stub: Stub, told: Callable[..., lis
 def test_a_model_must_be_named_and_its_key_be_there(
     region: Path, told: Callable[..., list[str]]
 ) -> None:
-    with pytest.raises(ConfigError, match="captions.model"):
+    with pytest.raises(ConfigError, match=r"captions\.model"):
         build(region / "build.toml", told(model='""'))
     with pytest.raises(ConfigError, match="NO_SUCH_KEY holds no key"):
         build(region / "build.toml", told(key_env='"NO_SUCH_KEY"'))
@@ -218,5 +216,7 @@ def test_checks_let_good_texts_pass_and_know_what_a_map_bears_out() -> None:
     assert problems(GOOD, {"river", "houses"}) == []
     assert problems(GOOD) == []
     assert problems(GOOD, {"houses"}) == ["the map has no river there"]
-    assert problems("Houses with gardens along a road and no river or lake near it.", {"houses"}) == []
+    assert (
+        problems("Houses with gardens along a road and no river or lake near it.", {"houses"}) == []
+    )
     assert count_tokens(GOOD) == 21
