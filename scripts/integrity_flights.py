@@ -34,6 +34,7 @@ from geobridge.export.rehearsal.survey import Survey, task_of
 from geobridge.onboard.bundle import SIGNATURE, Bundle, write_manifest
 from geobridge.onboard.config import ReplayConfig, load
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.simulation.flying.sensors import SensorErrors
 from geobridge.onboard.simulation.render.day import SUMMER_NOON
 from geobridge.onboard.simulation.render.scenery import Scenery, on_day
 from geobridge.onboard.simulation.render.views import orthomap
@@ -68,7 +69,12 @@ TRAINING = (
     "model.init_temperature=0.03",
     "model.vision={layers = [1, 1, 1, 1], width = 16, head_width = 32}",
 )
-CAMERA = (f"camera.hfov_deg={HFOV_DEG}",)
+ATTITUDE_DEG = math.hypot(SensorErrors().attitude_bias_deg, SensorErrors().attitude_noise_deg)
+"""What the operator knows about the vehicle: how far its attitude is wrong."""
+CAMERA = (
+    f"camera.hfov_deg={HFOV_DEG}",
+    f"localizer.prepare.attitude_accuracy_deg={ATTITUDE_DEG:.2f}",
+)
 VIEWS = {"nadir": (), "oblique": ("camera.mount.pitch_deg=-65.0",)}
 HEIGHTS_M = {"60-150": (60.0, 150.0), "150-400": (150.0, 400.0)}
 RANGES = Ranges(solar_hours=(6.0, 18.0), visibility_m=(1_500.0, 20_000.0), map_age_years=(0.0, 6.0))

@@ -117,8 +117,8 @@ class Conversation:
     def _feed_gimbal(self, message: Message, now_ns: int) -> None:
         """Of the one who is to tell it; a gimbal's own clock is not the autopilot's."""
         component = message.get_srcComponent()
-        if component != self._gimbal[1]:
-            return
+        if not self._has_gimbal or component != self._gimbal[1]:
+            return  # nobody waits for a gimbal that holds another camera
         self._gimbal_ns = now_ns
         if component == self._target[1]:
             self.telemetry.feed(message, now_ns)

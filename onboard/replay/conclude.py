@@ -65,7 +65,7 @@ def _provenance(job: Job, flight: Flight, manifest: Manifest) -> dict[str, Any]:
     """Where all of it came from."""
     span, bundle = job.span, job.variant.bundle
     return {
-        "flight": job.source.name,
+        "flight": job.name,
         "read_from": flight.provenance,
         "remarks": list(flight.remarks),
         "span": {
@@ -92,7 +92,7 @@ def _write(
     timing: dict[str, Any],
 ) -> None:
     """summary.json comes last: with it the results are whole."""
-    out, name, offset_ns = job.out, job.source.name, flown.flight.unix_offset_ns
+    out, name, offset_ns = job.out, job.name, flown.flight.unix_offset_ns
     durable.write_text(out / f"{TRACK}.geojson", geojson(columns))
     durable.write_text(out / f"{TRACK}.kml", kml(columns, name))
     durable.write_text(out / f"{TRACK}.gpx", gpx(columns, name, offset_ns))

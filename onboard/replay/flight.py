@@ -196,6 +196,8 @@ def _of_log(source: Source) -> Flight:
 
 
 def _read(source: Source) -> FlightLog:
+    if not Path(source.log).exists():
+        raise DataError(f"{source.log}: no such file or folder")
     try:
         return read_flight_log(Path(source.log))
     except DataError as error:

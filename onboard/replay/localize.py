@@ -13,8 +13,8 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -27,8 +27,9 @@ from ..errors import DataError
 from ..found import read_prior
 from ..localization.localizer import Localizer
 from ..localization.opened import open_localizer
-from ..records import Fix
+from ..records import Fix, Frame, Telemetry
 from ..trust import Trust
+from .ahead import Ahead
 from .album import Album, Pictured
 from .flight import Flight, Source, Span
 from .known import Known, KnownEncoder, known_verify
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 class Job:
     """One flight with one variant, into one folder. `pictures`: moments shown in the report."""
 
+    name: str
     source: Source
     variant: Variant
     out: Path
@@ -86,11 +88,9 @@ def localize(job: Job, flight: Flight, settings: ReplayConfig, work: str) -> Flo
         localizer.verify = known_verify(localizer.verify, known)
         album = Album(localizer, job.pictures)
         started_s = time.monotonic()
-        try:
-            lines = _lines(job, flight, localizer, times, album)
+        with closing(known), closing(Ahead(flight.within(job.span))) as shown:
+            lines = _lines(job, flight, shown, localizer, times, album)
             frames = _write(folder / FIXES, lines)
-        finally:
-            known.close()
         if not frames:
             raise DataError(f"{job.source.frames or job.source.log}: no frame to replay")
         took_s = time.monotonic() - started_s
@@ -113,6 +113,7 @@ def work_of(job: Job, settings: ReplayConfig) -> str:
         BundleError: there is no bundle.
     """
     facts = {
+        "name": job.name,
         "code": code_sha256(),
         "versions": versions(),
         "bundle": hashlib.sha256(read_manifest(job.variant.bundle)).hexdigest(),
@@ -160,10 +161,15 @@ def _working(out: Path) -> Iterator[Path]:
 
 
 def _lines(
-    job: Job, flight: Flight, localizer: Localizer, times: StageTimes, album: Album
+    job: Job,
+    flight: Flight,
+    shown: Iterable[tuple[Frame, Telemetry]],
+    localizer: Localizer,
+    times: StageTimes,
+    album: Album,
 ) -> Iterator[str]:
     progress, results, record = _Progress(job), [], flight.record
-    for frame, telemetry in flight.within(job.span):
+    for frame, telemetry in shown:
         times.start()
         if record and record.was_reset(frame.t_capture_ns):
             localizer.reset()
@@ -195,7 +201,7 @@ def _identity(path: Path) -> list[Any]:
 
 class _Progress:
     def __init__(self, job: Job) -> None:
-        self._name = " ".join(filter(None, (job.source.name, job.variant.name)))
+        self._name = " ".join(filter(None, (job.name, job.variant.name)))
         self._frames = self._fixes = 0
         self._started_s = self._printed_s = time.monotonic()
 

@@ -8,7 +8,7 @@
 <out>/map.png         track, truth and fixes over the reference imagery
 <out>/track.*         for other programs: GeoJSON, KML, GPX, and MCAP for Foxglove
 
-Several flights have a folder each, and so have several bundles or settings.
+Several bundles or settings have a folder each, and in it several flights.
 """
 
 from __future__ import annotations
@@ -99,11 +99,10 @@ def replay(
         raise DataError("--expect: expected one flight with one bundle and one configuration")
     span = Span(from_s, to_s, without_gnss_after_s)
     names = unlike([source.name for source in sources])
+    folders = names if len(names) > 1 else [""]
     jobs = [
-        Job(
-            source, variant, _folder(out, [name] * (len(sources) > 1), variant.name), span, pictures
-        )
-        for source, name in zip(sources, names, strict=True)
+        Job(name, source, variant, out / variant.name / folder, span, pictures)
+        for name, source, folder in zip(names, sources, folders, strict=True)
         for variant in flown_with
     ]
     told = fly_all(jobs, workers, engine)
@@ -130,7 +129,3 @@ def _sources(
             counted = f"{len(logs)} flights and {len(given)} of them"
             raise DataError(f"--{option}: expected one for each flight in their order, {counted}")
     return [Source(*of_one) for of_one in zip_longest(logs, frames, telemetry, truth)]
-
-
-def _folder(out: Path, flight: Sequence[str], variant: str) -> Path:
-    return out.joinpath(*flight, *filter(None, [variant]))

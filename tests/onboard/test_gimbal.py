@@ -221,9 +221,18 @@ def test_asking_waits_for_the_gimbal_after_the_exposure_only_where_there_is_one(
     assert turn_between_deg(ours.at(S).gimbal, DOWN) < 0.1
 
 
-def conversation(**config: Any) -> Conversation:
+def conversation(*, has_gimbal: bool = True, **config: Any) -> Conversation:
     telemetry = AutopilotTelemetry(patience_s=0.0)
-    return Conversation(LinkConfig(**config), telemetry, Timesync(), has_gimbal=True)
+    return Conversation(LinkConfig(**config), telemetry, Timesync(), has_gimbal=has_gimbal)
+
+
+def test_a_gimbal_that_holds_another_camera_is_passed_over() -> None:
+    ours = conversation(has_gimbal=False)
+    for n in range(3):
+        ours.feed(device(DOWN), S + n * 200 * MS)
+    assert ours.telemetry.at(S + 300 * MS).gimbal is None
+    assert not ours.lacks_gimbal(20 * S)
+    assert not [m for m in ours.due(20 * S) if m.get_type() == "COMMAND_LONG"]
 
 
 def test_a_gimbal_s_own_clock_is_neither_the_autopilot_s_nor_a_reboot() -> None:

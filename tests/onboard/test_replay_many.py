@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from geobridge.onboard.cli import main
 from geobridge.onboard.records import Prior, Telemetry
+from geobridge.onboard.replay.compare import compare
 from geobridge.onboard.replay.flight import Span
 from geobridge.onboard.replay.replay import replay
 from geobridge.onboard.replay.variant import unlike, variants
@@ -100,21 +101,22 @@ def test_settings_side_by_side(rehearsal: Path, tmp_path: Path) -> None:
     for name, score in (("bold", -1.0), ("timid", 0.9999)):
         text = f"[camera]\nhfov_deg = 70.0\n[localizer.gate]\nmin_score = {score}\n"
         (tmp_path / f"{name}.toml").write_text(text)
-    flight = rehearsal / "flight"
-    rows: Any = replay(
-        [str(flight / "flight.mp4")],
-        [rehearsal / "bundle"],
-        tmp_path / "out",
-        telemetry=[flight / "telemetry.csv"],
-        configs=[tmp_path / "bold.toml", tmp_path / "timid.toml"],
-        to_s=9.0,
-    )
-    assert [row["variant"] for row in rows] == ["bold", "timid"]
+    files = [tmp_path / "bold.toml", tmp_path / "timid.toml"]
+    given = told(rehearsal, tmp_path / "out", configs=files, overrides=(), to_s=7.0)
+    rows: Any = replay(**given)
+    assert [(row["flight"], row["variant"]) for row in rows] == [
+        ("flight", "bold"),
+        ("flight", "timid"),
+        ("flight-2", "bold"),
+        ("flight-2", "timid"),
+    ]
     assert rows[0]["availability"] > 0 == rows[1]["availability"]
-    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {
-        "bold",
-        "timid",
-    }
+    sides = tmp_path / "out/bold", tmp_path / "out/timid"
+    found = {row["figure"]: row for row in compare(*sides, tmp_path / "compared")}
+    assert found["availability"]["b"] == 0.0 > found["availability"]["b_less_a"]
+    page = (tmp_path / "compared/compare.html").read_text()
+    assert "16 frames of 2 flights" in page
+    assert page.count("data:image/jpeg;base64,") >= 1
 
 
 def test_a_part_of_a_flight(rehearsal: Path, tmp_path: Path) -> None:

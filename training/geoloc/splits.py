@@ -2,8 +2,8 @@
 
 A block is a cell of a grid over the whole Earth; all of it goes to one split. The fullest are dealt
 first, among equals as the seed draws, each to the split that is furthest behind in the kinds of
-places (country, terrain) that the block holds. A place that comes within the margin of a block of another split is
-left out.
+places (country, terrain) that the block holds. A place that comes within the margin of a block of
+another split is left out.
 """
 
 from __future__ import annotations

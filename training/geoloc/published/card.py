@@ -102,8 +102,9 @@ def _histograms(places: Sequence[Line]) -> bytes:
                 if place["split"] == split
             )
             heights = [counts[each] for each in names]
-            axes.bar(names, heights, bottom=bottom, color=_COLOURS[split], label=split)
+            axes.bar(range(len(names)), heights, bottom=bottom, color=_COLOURS[split], label=split)
             bottom = [a + b for a, b in zip(bottom, heights, strict=True)]
+        axes.set_xticks(range(len(names)), names)
         axes.set_title(title)
         axes.tick_params(axis="x", rotation=30)
     figure.tight_layout()
