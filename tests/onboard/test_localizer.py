@@ -25,9 +25,10 @@ from geobridge.onboard.flightlogs.telemetry_csv import read_telemetry
 from geobridge.onboard.flightlogs.truth_csv import read_track
 from geobridge.onboard.frames.source import open_source
 from geobridge.onboard.geodesy import LocalFrame, distance_m
-from geobridge.onboard.localization.localizer import STAGES, Localizer, Retrieved
+from geobridge.onboard.localization.localizer import STAGES, Localizer
 from geobridge.onboard.localization.prepare import Prepared, prepare
 from geobridge.onboard.localization.search import Believed
+from geobridge.onboard.localization.supposed import Retrieved
 from geobridge.onboard.manifest import TerrainEntry
 from geobridge.onboard.records import (
     Attitude,
