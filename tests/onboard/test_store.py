@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
@@ -262,12 +263,12 @@ def test_a_probe_that_does_not_end_well_is_a_refusal(
         "hang": "import time; time.sleep(60)",
         "memory": "import sys; sys.exit('no memory')",
     }[engine]
-    run = probing.subprocess.run
+    run = subprocess.run
 
     def instead(command: list[str], **more: Any) -> Any:
         return run([sys.executable, "-c", code], **{**more, "timeout": 2.0})
 
-    monkeypatch.setattr(probing.subprocess, "run", instead)
+    monkeypatch.setattr(subprocess, "run", instead)
     wanted = {"crash": "ended by SIGSEGV", "hang": "without an end", "memory": "no memory"}
     assert wanted[engine] in refusal(here, "one")
 
@@ -280,7 +281,7 @@ def test_the_probe_is_limited(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "probe.MEMORY_BYTES = 300 << 20; probe._limit('onnxruntime');"
         "x = bytearray(400 << 20)"
     )
-    done = probing.subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "MemoryError" in done.stderr
 
 
