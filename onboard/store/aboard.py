@@ -117,15 +117,16 @@ class Aboard:
 
 def chosen(state: State) -> State:
     """What a start makes of a state: the slot that flies, and the start counted."""
-    standing = state.standing(state.active)
-    if standing is None or state.active is None:
+    slot = state.active
+    if slot is None or slot not in state.slots:
         return state.model_copy(update={"active": None})
+    standing = state.slots[slot].standing
     if standing == "good":
         return state
     if standing == "trial" and state.trial_starts < MAX_STARTS:
         return state.model_copy(update={"trial_starts": state.trial_starts + 1})
     why = f"{MAX_STARTS} starts that did not last"
-    return fallen_back(state, state.active, why)
+    return fallen_back(state, slot, why)
 
 
 def proved(state: State, slot: Slot) -> State:

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from geobridge.onboard import durable
 from geobridge.onboard.errors import BundleError, ConfigError, EngineError
 from geobridge.onboard.mavlink.autopilot import Autopilot, Kind
-from geobridge.onboard.store.aboard import GOOD_NS, MAX_STARTS, Aboard, chosen, fallen_back
+from geobridge.onboard.store.aboard import GOOD_NS, MAX_STARTS, Aboard, chosen, fallen_back, proved
 from geobridge.onboard.store.ground import judged
 from geobridge.onboard.store.state import Slot, SlotEntry, Standing, State, other
 from geobridge.onboard.store.store import FLIGHT, Store
@@ -208,6 +208,28 @@ def test_only_a_vehicle_that_says_so_is_on_the_ground(
     found = judged(heard(**said), 1)
     assert (found is None) == (reason is None)
     assert reason is None or reason in str(found)
+
+
+def test_a_start_makes_of_a_state_what_it_says() -> None:
+    nothing = State()
+    assert chosen(nothing) == nothing
+    lost = State(active="b", slots={"a": entry("good")})
+    assert chosen(lost).active is None
+    bad = State(active="b", slots={"a": entry("good"), "b": entry("bad")})
+    assert chosen(bad).active == "a"
+    assert chosen(bad).standing("b") == "bad"
+    ready = State(active="b", slots={"a": entry("good"), "b": entry("ready")})
+    assert chosen(ready).active == "a"
+    beside = fallen_back(bad.model_copy(update={"active": "a"}), "b", "again")
+    assert (beside.active, beside.slots["b"].why) == ("a", "a test")
+
+
+def test_only_what_flies_proves_itself() -> None:
+    state = State(active="b", slots={"a": entry("trial"), "b": entry("trial")}, trial_starts=2)
+    assert proved(state, "a") == state
+    done = proved(state, "b")
+    assert (done.standing("b"), done.standing("a"), done.trial_starts) == ("good", "trial", 0)
+    assert proved(done, "b") == done
 
 
 class Starts(RuleBasedStateMachine):
