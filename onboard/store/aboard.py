@@ -17,6 +17,7 @@ from .store import DAEMON, FLIGHT, Lock, Store
 
 MAX_STARTS = 3
 GOOD_NS = 120 * 1_000_000_000
+WHY_CHARS = 300
 
 log = logging.getLogger(__name__)
 
@@ -139,13 +140,14 @@ def proved(state: State, slot: Slot) -> State:
 
 def fallen_back(state: State, slot: Slot, why: str) -> State:
     """A slot is bad; the other one flies, if it ever proved itself."""
+    why = why[:WHY_CHARS]
     if state.standing(slot) != "bad":
-        state = state.with_slot(slot, standing="bad", why=why[:300])
+        state = state.with_slot(slot, standing="bad", why=why)
     if state.active != slot:
         return state
     beside = other(slot)
     if state.standing(beside) != "good":
-        nothing = {"active": None, "trial_starts": 0, "why": f"slot {slot} is bad: {why[:300]}"}
+        nothing = {"active": None, "trial_starts": 0, "why": f"slot {slot} is bad: {why}"}
         return state.model_copy(update=nothing)
-    told = f"back to the last good one, for slot {slot} is bad: {why[:300]}"
+    told = f"back to the last good one, for slot {slot} is bad: {why}"
     return state.model_copy(update={"active": beside, "trial_starts": 0, "why": told})
