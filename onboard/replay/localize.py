@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -27,14 +27,14 @@ from ..errors import DataError, GeobridgeError
 from ..found import read_prior
 from ..localization.localizer import Localizer
 from ..localization.opened import open_localizer
-from ..records import Fix, Frame, Telemetry
+from ..records import Fix, Frame, Rejection, Telemetry
 from ..trust import Trust
 from .ahead import Ahead
 from .album import Album, Pictured
 from .flight import Flight, Source, Span
 from .known import Known, KnownEncoder, known_verify
 from .outcome import Outcome, line_of
-from .reflown import compare
+from .reflown import Held, changed, hold
 from .summary import versions
 from .times import StageTimes, quantiles_ms
 from .variant import Variant
@@ -72,16 +72,25 @@ class Flown:
     localizer: Localizer
     pictured: list[Pictured]
     timing: dict[str, Any]
+    held: Held | None = None
+    """Against what was decided in flight, where there is a record of it."""
 
 
 def localize(
-    job: Job, flight: Flight, localizer: Localizer, times: StageTimes, folder: Path, work: str
+    job: Job,
+    flight: Flight,
+    settings: ReplayConfig,
+    localizer: Localizer,
+    times: StageTimes,
+    folder: Path,
+    work: str,
 ) -> Flown:
     """Write fixes.jsonl, and give what a report is made of.
 
     Args:
         job: what is flown, and where to.
         flight: opened.
+        settings: of the variant.
         localizer: of the variant, which marks `times`.
         times: of its stages.
         folder: keeps what is known, see `working`.
@@ -94,9 +103,10 @@ def localize(
     localizer.encoder = KnownEncoder(localizer.encoder, known)
     localizer.verify = known_verify(localizer.verify, known)
     album = Album(localizer, job.pictures)
+    results: list[Fix | Rejection] = []
     started_s = time.monotonic()
     with closing(known), closing(Ahead(flight.within(job.span))) as shown:
-        lines = _lines(job, flight, shown, localizer, times, album)
+        lines = _lines(job, flight, shown, localizer, times, album, results)
         frames = _write(folder / FIXES, lines)
     if not frames:
         raise DataError(f"{job.source.frames or job.source.log}: no frame to replay")
@@ -110,7 +120,8 @@ def localize(
         "frames_per_s": round(frames / took_s, 3),
         "machine": platform.platform(),
     }
-    return Flown(flight, localizer, album.pictured(), timing)
+    held = _held(job, flight, settings, results)
+    return Flown(flight, localizer, album.pictured(), timing, held)
 
 
 @contextmanager
@@ -185,8 +196,10 @@ def _lines(
     localizer: Localizer,
     times: StageTimes,
     album: Album,
+    results: list[Fix | Rejection],
 ) -> Iterator[str]:
-    progress, results, record = _Progress(job), [], flight.record
+    """What became of the frames of a record is added to `results`."""
+    progress, record = _Progress(job), flight.record
     for frame, telemetry in shown:
         times.start()
         if record and record.was_reset(frame.t_capture_ns):
@@ -201,8 +214,18 @@ def _lines(
         if record:
             results.append(result)
         yield line_of(outcome)
-    if record and results and job.span == Span():
-        compare(record, results)
+
+
+def _held(
+    job: Job, flight: Flight, settings: ReplayConfig, results: Sequence[Fix | Rejection]
+) -> Held | None:
+    """A part of a flight begins in another state than the whole, and may end otherwise."""
+    if flight.record is None:
+        return None
+    if job.span != Span():
+        log.warning("%s: not held against what was decided in flight: only a part of it", job.name)
+        return None
+    return hold(flight.record, results, changed(flight.record, job.variant.bundle, settings))
 
 
 def _write(path: Path, lines: Iterator[str]) -> int:
