@@ -56,7 +56,7 @@ def verify(
     index = Index.open(opened)
     for encoder in opened.manifest.encoders:
         Encoder.open(opened, View(encoder.view), "onnxruntime", encoder.precision)
-    check_pairing(opened, index)
+    check_pairing(opened, index, "onnxruntime")
     has_imagery = opened.manifest.imagery is not None
     imagery = ReferenceImagery.open(opened) if has_imagery else None
     check_tiles(opened)

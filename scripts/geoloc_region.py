@@ -153,7 +153,7 @@ def _spoil(
         height, width = square.shape[:2]
         waves = cv2.GaussianBlur(rng.normal(0, 1, (height, width)), (0, 0), 3.0)
         square[:] = np.clip(
-            np.array([38.0, 66.0, 82.0]) + 14.0 * (waves / waves.std())[..., None], 1, 255
+            np.array([38.0, 66.0, 82.0]) + 5.0 * (waves / waves.std())[..., None], 1, 255
         )
 
 
@@ -285,7 +285,7 @@ attribution = "rendered"
 size_px = 256
 
 [cleaning]
-drone = { bh = 40.0, c = 3.0, un = 1.6 }
+drone = { bh = 10.0, c = 1.5, un = 1.8 }
 satellite = { reject = 0.0 }
 street = { reject = 0.0 }
 

@@ -71,7 +71,7 @@ def small_bundle(folder: Path, version: int = 1, seed: int = 0) -> Path:
     for name in ("encoders", "reference/imagery", "reference/graphs", "known_answers"):
         (folder / name).mkdir(parents=True)
     land = cv2.resize(
-        rng.integers(0, 256, (17, 17, 3)).astype(np.uint8),
+        rng.integers(0, 256, (61, 61, 3)).astype(np.uint8),
         (128, 128),
         interpolation=cv2.INTER_CUBIC,
     )

@@ -6,87 +6,38 @@ gives the same answers to the last bit.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from ..camera import Camera
 from ..config import LocalizerConfig
 from ..errors import EngineError
 from ..manifest import CoverageEntry, Manifest
-from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
+from ..records import Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
-from ..retrieval.halves import Descriptor
 from ..retrieval.index import Index
 from ..terrain import Terrain
 from .alignment import Alignment, Imagery, between_m, contrast
 from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
-from .gate import Evidence, gate, is_doubtful, may_confirm
+from .gate import gate, is_doubtful, may_confirm
 from .local_matches import Matcher, match_structure
 from .lost import Lost
 from .measure import evidence_of, fix_of, geometry_sigmas, measured_position
 from .moment import Moment
 from .motion import Motion
-from .prepare import Prepared, ground, prepare
+from .prepare import Prepared, prepare
 from .reckoning import Reckoning
 from .rectify import Patch
 from .search import Believed, Search, believed
+from .supposed import Looked, Retrieved, likeliest, shown
 from .told import Below, trusted
 from .verify import verify
 
 STAGES = ("prepare", "rectify", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
-LOOKED_AT, UNLIKE_DEG, UNLIKE_SCALE = 3, 40.0, 0.2
-"""How many of the headings and heights that may be true are verified, and how far apart they are:
-verification finds its way from each of them to the next."""
-WELL_SEEN = 0.85
-"""Part of a footprint that a frame must show for a smaller one not to be better."""
-
-
-@dataclass(frozen=True)
-class Retrieved:
-    """What retrieval found, and the patch that asked; all of it squares of ground.
-
-    `hints` are squares that street pictures and dead reckoning and a prior point at: more
-    places to look at, and nothing else. `descriptor` is that of the patch's middle.
-    """
-
-    candidates: list[Candidate]
-    patch: Patch
-    footprint_m: float
-    hints: list[Candidate]
-    descriptor: Descriptor
-    hypothesis: Hypothesis = AS_TOLD
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a frame shows under a hypothesis: the patch to align, and its middle to encode."""
-
-    hypothesis: Hypothesis
-    patch: Patch
-    query: Patch
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What a frame was judged by: for records and reports, and for nothing that is decided."""
-
-    prepared: Prepared
-    found: Retrieved
-    aligned: Alignment
-    evidence: Evidence
-
-    @property
-    def aligned_patch(self) -> Patch | None:
-        """The ground that the frame shows, as it was found to lie."""
-        found, size_px = self.found, len(self.found.patch.image)
-        gsd_m = found.patch.gsd_m
-        lies = found.hypothesis.further(self.aligned.heading_error_deg, self.aligned.scale_error)
-        return self.prepared.rectify(size_px * gsd_m, gsd_m, lies.heading_offset_deg, lies.scale)
 
 
 class Localizer:
@@ -190,10 +141,11 @@ class Localizer:
         self, prepared: Prepared, t_ns: int, expected: Position | None, prior: Believed | None
     ) -> list[Retrieved] | Rejection:
         """As `retrieve`, under several headings and heights that differ, the likeliest first."""
-        footprint_m, shown = self._ground(t_ns, prepared, self._supposed(prepared, expected))
-        if isinstance(shown, Rejection):
-            return shown
-        pixels = [self.encoder.prepare(each.query.image, each.query.valid) for each in shown]
+        supposed, footprints_m = self._supposed(prepared, expected), self._search.footprints_m
+        footprint_m, seen = shown(t_ns, prepared, supposed, footprints_m, self.gsd_m, self.config)
+        if isinstance(seen, Rejection):
+            return seen
+        pixels = [self.encoder.prepare(each.query.image, each.query.valid) for each in seen]
         self._on_stage("rectify")
         try:
             descriptors = self.encoder.encode(pixels)
@@ -201,17 +153,16 @@ class Localizer:
             return Rejection(t_ns, Reason.BAD_DESCRIPTOR, str(error))
         self._on_stage("encode")
         found = []
-        for each, descriptor in zip(shown, descriptors, strict=True):
+        for each, descriptor in zip(seen, descriptors, strict=True):
             best, hints = self._search.look(descriptor, each.patch, footprint_m, expected, prior)
             found.append(
                 Retrieved(best, each.patch, footprint_m, hints, descriptor, each.hypothesis)
             )
         self._on_stage("search")
-        found = [each for each in found if each.candidates]
-        if not found:
+        likely = likeliest(found)
+        if not likely:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
-        found.sort(key=lambda each: max(c.score for c in each.candidates), reverse=True)
-        return _unlike(found)[:LOOKED_AT]
+        return likely
 
     def _with_cloud(self, found: Retrieved, motion: Motion | None, t_ns: int) -> Retrieved:
         """With the squares that all frames since the track was lost point at."""
@@ -233,27 +184,6 @@ class Localizer:
         if expected is not None:
             return Below(self._terrain, (expected.east_m, expected.north_m))
         return Below(self._terrain, told=(*prior.at_m, prior.sigma_m) if prior else None)
-
-    def _ground(
-        self, t_ns: int, prepared: Prepared, supposed: Sequence[Hypothesis]
-    ) -> tuple[float, list[Shown] | Rejection]:
-        """The patches of the largest footprint that the frame shows well, else of the smallest."""
-        likely, *others = supposed
-        for footprint_m in self._search.footprints_m:
-            first = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, likely)
-            if not isinstance(first, Rejection) and first[1].valid_fraction >= WELL_SEEN:
-                break
-        rest = [
-            ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, each) for each in others
-        ]
-        seen = [
-            Shown(each, *shown)
-            for each, shown in zip(supposed, [first, *rest], strict=True)
-            if not isinstance(shown, Rejection)
-        ]
-        if isinstance(first, Rejection) and not seen:
-            return footprint_m, first
-        return footprint_m, seen
 
     def _best(
         self, prepared: Prepared, found: Sequence[Retrieved]
@@ -337,19 +267,3 @@ class Localizer:
             waits = Reason.UNCONFIRMED, "not yet confirmed by later frames"
             return Rejection(t_ns, *(too_soon or waits))
         return fix_of(measured, evidence, nearest, telemetry, self.local)
-
-
-def _unlike(found: Sequence[Retrieved]) -> list[Retrieved]:
-    """Without those that differ too little in heading and height from one before them."""
-    kept: list[Retrieved] = []
-    for each in found:
-        mine = each.hypothesis
-        if not any(_alike(mine, other.hypothesis) for other in kept):
-            kept.append(each)
-    return kept
-
-
-def _alike(a: Hypothesis, b: Hypothesis) -> bool:
-    turn_deg = (a.heading_offset_deg - b.heading_offset_deg + 180.0) % 360.0 - 180.0
-    stretch = math.log((1.0 + a.scale) / (1.0 + b.scale))
-    return abs(turn_deg) < UNLIKE_DEG and abs(stretch) < UNLIKE_SCALE

@@ -282,9 +282,18 @@ def test_a_word_for_going_back_holds_for_one_bundle_and_one_floor(
         b"",
         private.sign(DOWNGRADE_DOMAIN + word) + word + b" ",
         bytes(5000),
+        private.sign(DOWNGRADE_DOMAIN + bytes(4033)) + bytes(4033),
     ):
         path.write_bytes(forged)
         with pytest.raises(BundleError, match="no word of a trusted key"):
+            check_downgrade(path, RAW, 7, trust)
+    for said, complaint in (
+        (b" " * 4032, "not strict JSON"),
+        (b"{}", "Field required"),
+        (b'{"format_version": 1, "format_version": 1}', "stands twice"),
+    ):
+        path.write_bytes(private.sign(DOWNGRADE_DOMAIN + said) + said)
+        with pytest.raises(BundleError, match=complaint):
             check_downgrade(path, RAW, 7, trust)
     path.unlink()
     with pytest.raises(BundleError, match="No such file"):

@@ -51,6 +51,7 @@ def test_a_good_bundle_flies_and_nothing_is_written(tmp_path: Path) -> None:
     assert store.state() == before
 
 
+@pytest.mark.fault("B7", "a bundle whose starts do not last", "back to the last good one")
 def test_three_short_starts_lead_back_to_the_last_good_one(tmp_path: Path) -> None:
     store = store_of(tmp_path, a="good", b="trial")
     flown = []
@@ -122,6 +123,7 @@ def test_with_nothing_good_there_is_no_flight_and_it_says_why(tmp_path: Path) ->
         Aboard(Store(tmp_path / "new"))
 
 
+@pytest.mark.fault("B9", "a disk that is read-only", "only what is good flies")
 def test_uncounted_nothing_on_trial_flies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that takes no more: the start cannot be counted."""
     store = store_of(tmp_path, a="good", b="trial")

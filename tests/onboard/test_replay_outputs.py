@@ -159,7 +159,7 @@ anything = st.recursive(
 KEYS = ("t_capture_ns", "frame", "fix", "rejection", "error_m", "truth", "told", "evidence")
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.sampled_from(KEYS), anything, st.booleans(), st.integers(0, 9))
 def test_lines_that_were_tampered_with_are_refused_or_read(
     tmp_path_factory: pytest.TempPathFactory, key: str, new: Any, deep: bool, n: int

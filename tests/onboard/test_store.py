@@ -127,6 +127,7 @@ def in_tar(here: Path, change: Callable[[tarfile.TarInfo], tarfile.TarInfo | Non
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
 )
+@pytest.mark.fault("B5", "links and devices in a tar", "refused")
 def test_links_and_devices_in_a_tar(here: Path, kind: bytes) -> None:
     def change(info: tarfile.TarInfo) -> tarfile.TarInfo:
         if info.name.endswith("places.npy"):
@@ -137,6 +138,7 @@ def test_links_and_devices_in_a_tar(here: Path, kind: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["../places.npy", "/etc/places.npy", "reference/./../x", "x" * 90])
+@pytest.mark.fault("B5", "paths that lead elsewhere", "refused")
 def test_other_paths_in_a_tar(here: Path, name: str) -> None:
     def change(info: tarfile.TarInfo) -> tarfile.TarInfo:
         info.name = name if info.name.endswith("places.npy") else info.name
@@ -187,6 +189,7 @@ def test_a_damaged_header_is_seen(at: int, change: int) -> None:
         parse_header(bytes(header), "x.tar")
 
 
+@pytest.mark.fault("B5", "links, devices and folders for files", "refused")
 def test_a_folder_with_links_or_devices(here: Path, quick: None) -> None:
     place = here / "one/reference/places.npy"
     content = place.read_bytes()
@@ -229,6 +232,7 @@ def test_no_room(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1000 are free" in refusal(here, "one")
 
 
+@pytest.mark.fault("B8", "no space while installing", "the old bundle, whole")
 def test_a_full_disk_ends_clean(here: Path, monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
     installed(here, "one")
     synced = os.fsync
@@ -268,6 +272,7 @@ def test_a_probe_that_does_not_end_well_is_a_refusal(
     assert wanted[engine] in refusal(here, "one")
 
 
+@pytest.mark.fault("P3", "more memory than there is", "MemoryError, a refusal")
 def test_the_probe_is_limited(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle that needs more than there is to be had."""
     code = (
@@ -279,6 +284,7 @@ def test_the_probe_is_limited(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "MemoryError" in done.stderr
 
 
+@pytest.mark.fault("B4", "an older signed bundle", "refused without a signed word")
 def test_versions_only_rise(here: Path, quick: None) -> None:
     installed(here, "two")
     line = refusal(here, "one")
@@ -308,6 +314,7 @@ def repacked(folder: Path, key: Path, **changes: Any) -> None:
     sign(folder, key)
 
 
+@pytest.mark.fault("B4", "version 2^63", "refused")
 def test_a_version_from_far_ahead(here: Path, quick: None) -> None:
     installed(here, "one")
     repacked(here / "two", here / "release.key", bundle_version=1 + MAX_STEP + 1)
@@ -342,6 +349,7 @@ def flying(here: Path, *names: str) -> list[Lock]:
     return locks
 
 
+@pytest.mark.fault("B7", "an installation while armed", "it waits")
 def test_activation_waits_for_the_ground(here: Path, quick: None, caplog: Any) -> None:
     installed(here, "one")
     locks = flying(here, DAEMON, FLIGHT)

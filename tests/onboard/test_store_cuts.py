@@ -62,6 +62,7 @@ def flies_after(here: Path, action: Callable[[], object], most: int = MOST) -> C
     return found
 
 
+@pytest.mark.fault("B6", "a power cut after any step", "the old bundle or the new")
 def test_cut_while_installing(here: Path) -> None:
     found = flies_after(
         here, lambda: install(here / "two", here / "onboard.toml", on_the_bench=True)

@@ -232,6 +232,6 @@ def day_of(text: str) -> date | None:
         return None
     year, month, day = (int(part) if part else 0 for part in found.groups())
     try:
-        return date(year, month or 7, day or (15 if month else 1))
+        return date(year, month or 7, day or (15 if month else 2))
     except ValueError:
         return None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, Literal, Protocol
 
 import cv2
+from rasterio.errors import NotGeoreferencedWarning
 
 from geobridge.onboard.errors import DataError
 
@@ -37,12 +39,15 @@ def local(do: Callable[[Any], Any], payloads: Sequence[Any]) -> Iterator[tuple[i
     """A thread to each core; the work is done in libraries that let go of the interpreter."""
     cv2.setNumThreads(1)
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
-    try:
-        numbers = {pool.submit(do, payload): at for at, payload in enumerate(payloads)}
-        for done in as_completed(numbers):
-            yield numbers[done], done.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with warnings.catch_warnings():
+        # rasterio silences this one around its own datasets, which threads undo for each other
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            numbers = {pool.submit(do, payload): at for at, payload in enumerate(payloads)}
+            for done in as_completed(numbers):
+                yield numbers[done], done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 class OnRay:

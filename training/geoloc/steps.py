@@ -218,6 +218,8 @@ class Build:
             dealt = deal(known, rule, self.told.seed)
             found = [(place, split_of(place, dealt, rule)) for place in known]
             split = [place | {"split": name} for place, name in found if name is not None]
+            near_others = set(leakage.too_near(split, rule.margin_m))
+            split = [place for place in split if place["id"] not in near_others]
         with self.rates.of("leakage", len(split)):
             return self._proven(split, len(known) - len(split))
 

@@ -48,15 +48,17 @@ _ENGLISH = frozenset({
 })  # fmt: skip
 
 
-def problems(text: str, known: Collection[str] | None = None) -> list[str]:
+def problems(
+    text: str, known: Collection[str] | None = None, min_words: int = MIN_WORDS
+) -> list[str]:
     """All that is wrong with a text; `known` are the kinds that the map has there, None without a
     map."""
     found = []
     if re.search(rf"\b(?:{REFUSALS})", text, re.IGNORECASE):
         return ["it is a refusal and no description"]
     words = re.findall(r"[^\W\d_]+", text)
-    if len(words) < MIN_WORDS:
-        return [f"it has {len(words)} words, expected at least {MIN_WORDS}"]
+    if len(words) < min_words:
+        return [f"it has {len(words)} words, expected at least {min_words}"]
     if (tokens := count_tokens(text)) > MAX_TOKENS:
         found.append(f"it is too long: {tokens} tokens, at most {MAX_TOKENS}")
     if "\n" in text.strip() or re.search(r"[*#`{}<>|]", text):
@@ -98,4 +100,4 @@ def _is_english(text: str, words: list[str]) -> bool:
     letters = [c for c in text if c.isalpha()]
     plain = sum(c.isascii() for c in letters)
     common = sum(word.lower() in _ENGLISH for word in words)
-    return plain >= 0.95 * len(letters) and common >= max(1, len(words) // 12)
+    return plain >= 0.95 * len(letters) and common >= min(max(1, len(words) // 12), len(words) // 5)

@@ -46,7 +46,7 @@ class Template:
         reach_m = place["side_m"] / 2.0
         near = self._features.near(place["lat_deg"], place["lon_deg"], reach_m)
         texts = [text_of(near, variant) for variant in range(self._rule.per_place)]
-        wrong = [problem for text in texts for problem in problems(text)]
+        wrong = [problem for text in texts for problem in problems(text, min_words=1)]
         if wrong:
             return {"id": place["id"], "texts": [], "refused": wrong}
         origin = {"kind": "template", "model": "", "asked": 0, "tokens": 0}

@@ -123,7 +123,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, each in value.items():
         if isinstance(each, dict):
             flat |= _flat(each, f"{prefix}{key}.")
-        elif isinstance(each, list) and each and isinstance(each[0], dict):
+        elif key == "origin":  # a table for each text
             flat[f"{prefix}{key}"] = json.dumps(each)
         else:
             flat[f"{prefix}{key}"] = each
