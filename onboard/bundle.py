@@ -38,7 +38,8 @@ from .manifest import (
     manifest_bytes,
     parse_manifest,
 )
-from .signing import SIGNATURE_BYTES, fingerprint, read_public_key, signer_of
+from .signing import SIGNATURE_BYTES, TrustedKey, signer_of
+from .trust import Trust
 from .views import View
 
 MANIFEST, SEAL, SIGNATURE = "manifest.json", "manifest.sha256", "manifest.sig"
@@ -77,27 +78,28 @@ class Bundle:
     `signed_by` is the fingerprint of the trusted key that signed it; None where nobody was asked.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, signed_by: str | None = None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, signer: TrustedKey | None = None) -> None:
         self.path = path
         self.manifest = manifest
-        self.signed_by = signed_by
+        self.signed_by = signer.fingerprint if signer else None
+        self.is_for_development = signer is not None and signer.purpose == "development"
 
     @classmethod
-    def open(cls, path: Path, trusted_keys: Sequence[Path] = ()) -> Bundle:
+    def open(cls, path: Path, trusted_keys: Sequence[Path] | Trust = ()) -> Bundle:
         """Read the manifest and check every file against it.
 
         Args:
             path: the folder.
-            trusted_keys: public keys; if any are given, one of them must have signed the bundle,
-                which is found out before anything of it is parsed.
+            trusted_keys: public keys, or the trust of a device; if any are given, one of them must
+                have signed the bundle, which is found out before anything of it is parsed.
 
         Raises:
             BundleError: names the file, and what differs; not signed by a trusted key.
             ConfigError: a trusted key that is none.
         """
         raw = read_manifest(path)
-        signed_by = _check_signature(path, raw, trusted_keys) if trusted_keys else None
-        bundle = cls(path, parse_manifest(raw, str(path / MANIFEST)), signed_by)
+        signer = check_signature(path, raw, trusted_keys) if trusted_keys else None
+        bundle = cls(path, parse_manifest(raw, str(path / MANIFEST)), signer)
         bundle._check_files()
         return bundle
 
@@ -253,13 +255,19 @@ def read_manifest(folder: Path) -> bytes:
         raw, seal = path.read_bytes(), (folder / SEAL).read_bytes()
     except OSError as error:
         raise BundleError(f"{error.filename}: {error.strerror}") from None
-    if seal != _seal(raw):
+    if seal != seal_of(raw):
         raise BundleError(f"{path}: changed since it was packed, {SEAL} differs")
     return raw
 
 
-def _check_signature(folder: Path, raw: bytes, trusted_keys: Sequence[Path]) -> str:
-    keys = [read_public_key(key) for key in trusted_keys]
+def check_signature(folder: Path, raw: bytes, trusted_keys: Sequence[Path] | Trust) -> TrustedKey:
+    """The trusted key that signed these very bytes, which nobody has parsed yet.
+
+    Raises:
+        BundleError: not signed, or by none of them.
+        ConfigError: a trusted key that is none.
+    """
+    trust = trusted_keys if isinstance(trusted_keys, Trust) else Trust.of_files(trusted_keys)
     path = folder / SIGNATURE
     if not path.is_file():
         raise BundleError(f"{folder}: not signed, and only a trusted key may vouch for it")
@@ -268,9 +276,9 @@ def _check_signature(folder: Path, raw: bytes, trusted_keys: Sequence[Path]) -> 
             signature = file.read(SIGNATURE_BYTES + 1)
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from None
-    signer = signer_of(raw, signature, keys)
+    signer = signer_of(raw, signature, trust.keys)
     if signer is None:
-        trusted = ", ".join(fingerprint(key) for key in keys)
+        trusted = ", ".join(key.fingerprint for key in trust.keys)
         raise BundleError(f"{path}: by an unknown key, or of another manifest; trusted: {trusted}")
     return signer
 
@@ -279,8 +287,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest and the digest beside it."""
     raw = manifest_bytes(manifest)
     durable.write_bytes(folder / MANIFEST, raw)
-    durable.write_bytes(folder / SEAL, _seal(raw))
+    durable.write_bytes(folder / SEAL, seal_of(raw))
 
 
-def _seal(raw: bytes) -> bytes:
+def seal_of(raw: bytes) -> bytes:
+    """What stands in the file beside a manifest."""
     return hashlib.sha256(raw).hexdigest().encode() + b"\n"

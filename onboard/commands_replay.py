@@ -25,8 +25,8 @@ examples:
   geobridge replay flight.bin --frames photos --bundle runs/bundle -o out camera.hfov_deg=73.7
   geobridge replay flight.mp4 --telemetry t.csv --truth truth.csv --bundle runs/bundle -o out
 
-Stopped, the same command goes on. Several flights, bundles or configurations have a folder each
-below OUT, and a table over all of them. docs/replay.md is a tour.
+Stopped, the same command goes on. Several bundles or configurations have a folder each below OUT,
+and in it several flights, with a table over all of them. docs/replay.md is a tour.
 """
     add = parser.add_argument
     text = (
@@ -64,6 +64,8 @@ below OUT, and a table over all of them. docs/replay.md is a tour.
     add("--rate-hz", type=positive, metavar="R", help="pictures per second of a folder")
     text = "when the video began, in seconds since the first row of a log on another clock"
     add("--video-at", dest="video_at_s", type=finite, metavar="S", help=text)
+    text = "find by the vehicle's turns how far the clock of photos is off that of LOG"
+    add("--estimate-lag", action="store_true", help=text)
     _what(parser)
     as_json(parser)
 
@@ -89,7 +91,7 @@ def compare(parser: ArgumentParser) -> None:
     """Of `geobridge replay compare`."""
     parser.epilog = """\
 example:
-  geobridge replay flights --bundle old --bundle new -o runs/both
+  geobridge replay flights/*.mcap --bundle old --bundle new -o runs/both
   geobridge replay compare runs/both/old runs/both/new -o runs/compared
 
 A and B are what two replays of the same flights left, one flight or many. Differences are B less A,

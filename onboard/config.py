@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .config_camera import CameraConfig, IntrinsicsConfig, MountConfig
 from .config_file import (
@@ -53,6 +53,7 @@ __all__ = [
     "Section",
     "SourceConfig",
     "StatusConfig",
+    "TrustConfig",
     "VerifyConfig",
     "first_problem",
     "load",
@@ -104,11 +105,33 @@ class StatusConfig(Section):
     """On 127.0.0.1 alone: `/`, `/healthz`, `/metrics`; None serves nothing, 0 takes a free one."""
 
 
+class TrustConfig(Section):
+    """Whose bundles fly, beside those of `trusted_keys`."""
+
+    key_list: Annotated[Path, Field(strict=False)] | None = None
+    """A list of keys that root keys signed, see `geobridge keys list`."""
+    root_keys: KeyPaths | None = None
+    """Public keys that may sign it."""
+    threshold: Annotated[int, Field(ge=1, le=16)] = 2
+    """So many of them must have."""
+    development: bool = False
+    """Fly what development keys signed, too: for the bench."""
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> TrustConfig:
+        if (self.key_list is None) != (self.root_keys is None):
+            raise ValueError("key_list and root_keys: expected both or neither")
+        if self.root_keys is not None and len(self.root_keys) < self.threshold:
+            raise ValueError(f"threshold: {self.threshold} of {len(self.root_keys)} root keys")
+        return self
+
+
 class ReplayConfig(Section):
     """`geobridge replay --config` or overrides."""
 
     trusted_keys: KeyPaths | None = None
     """As in `RunConfig`."""
+    trust: TrustConfig = TrustConfig()
     prior: str | None = None
     """As in `RunConfig`."""
     camera: CameraConfig
@@ -120,7 +143,9 @@ class RunConfig(Section):
 
     bundle: str
     trusted_keys: KeyPaths | None = None
-    """Public keys, one of which must have signed the bundle; None flies any bundle, and warns."""
+    """Public keys, one of which must have signed the bundle; without them and without
+    `trust.key_list` any bundle flies, with a warning."""
+    trust: TrustConfig = TrustConfig()
     prior: str | None = None
     """An area that `geobridge locate --area` saved: looked at too where telemetry has no prior."""
     camera: CameraConfig

@@ -47,6 +47,8 @@ class LinkConfig(Section):
     """What the autopilot is told; `auto` chooses by its kind and version."""
     gps_id: Annotated[int, Field(ge=0, le=7)] = 0
     """Of GPS_INPUT: the receiver whose GPSn_TYPE is 14, counted from 0."""
+    source_set: Annotated[int, Field(ge=1, le=3)] = 1
+    """Of ArduPilot's EKF sources, the set that is for us: whose EK3_SRCn_* are checked."""
     sensor_id: Annotated[int, Field(ge=1, le=255)] = 1
     """Of GLOBAL_POSITION_SENSOR: what EKF2_AGPi_ID says; 0 there is a slot that is off."""
     rate_hz: Annotated[float, Field(ge=5, le=50)] = 8.0

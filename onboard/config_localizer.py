@@ -72,7 +72,15 @@ class RetrieveConfig(Section):
 
 
 class VerifyConfig(Section):
-    """Alignment of the frame with the reference imagery by correlation of structure."""
+    """Alignment of the frame with the reference imagery: the whole by correlation of structure, its
+    parts by any matcher."""
+
+    matcher: Literal["structure", "sift", "learned"] = "structure"
+    """How parts are found where the whole lies."""
+    matcher_model: Annotated[Path, Field(strict=False)] | None = None
+    """Of `learned`: an ONNX file, see docs/matchers.md."""
+    matcher_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """Its digest: nothing else is loaded."""
 
     windows: Annotated[int, Field(ge=1, le=16)] = 3
     """Separate neighbourhoods among the candidates that are tried, and must lose clearly."""
@@ -84,6 +92,13 @@ class VerifyConfig(Section):
     scale_search: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     exclusion_m: Positive = 10.0
     """A second peak counts as another place from this distance on."""
+
+    @model_validator(mode="after")
+    def _learned_is_named(self) -> VerifyConfig:
+        named = self.matcher_model is not None, self.matcher_sha256 is not None
+        if named != (self.matcher == "learned",) * 2:
+            raise ValueError("matcher_model and matcher_sha256 go with matcher = 'learned'")
+        return self
 
 
 class FilterConfig(Section):

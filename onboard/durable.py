@@ -1,18 +1,23 @@
 """Writes that survive a power cut: temporary file beside the target, fsync, rename, folder fsync.
 
 A reader sees the old file or the new one, never a part of either. `held` keeps other writers out.
+After an fsync that failed nothing is tried again with the same file: its pages may count as clean.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".partial-"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
@@ -31,7 +36,7 @@ def write_text(path: Path, text: str) -> Path:
 
 def write_file(path: Path, write: Callable[[Path], None]) -> Path:
     """Let `write` make a file under a temporary name, then put it in the place of `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
     try:
         write(temporary)
@@ -43,11 +48,39 @@ def write_file(path: Path, write: Callable[[Path], None]) -> Path:
     return path
 
 
+def create(path: Path, data: bytes, mode: int) -> Path:
+    """A new file with these permissions, never in the place of another.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with open(path, "wb", opener=lambda name, _: os.open(name, flags, mode)) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    sync(path.parent)
+    return path
+
+
+def make_folder(path: Path) -> Path:
+    """A folder and those above it, whose names are on the disk when this returns."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+    return missing[0] if missing else path
+
+
 def publish_folder(temporary: Path, final: Path) -> Path:
     """Put a finished folder in the place of `final`; both must lie in the same parent folder.
 
-    Two renames, because a folder cannot replace another in one: between them the old one stands
-    beside under a temporary name, and comes back here if the second rename fails.
+    The two change places in one step, where the file system can do that. Elsewhere it takes two
+    renames: between them the old one stands beside under a temporary name, and comes back here if
+    the second rename fails.
     """
     for file in sorted(temporary.rglob("*")):
         sync(file)
@@ -56,17 +89,40 @@ def publish_folder(temporary: Path, final: Path) -> Path:
     if replaced.exists() and not final.exists():
         replaced.rename(final)  # an earlier publication was cut off between its renames
     shutil.rmtree(replaced, ignore_errors=True)
-    if final.exists():
-        final.rename(replaced)
-    try:
+    if not final.exists():
         temporary.rename(final)
-    except OSError:
-        if replaced.exists():
-            replaced.rename(final)
-        raise
+    elif exchange(temporary, final):
+        replaced = temporary
+    else:
+        _swap(temporary, final, replaced)
     sync(final.parent)
     shutil.rmtree(replaced, ignore_errors=True)
     return final
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two names change places in one step; False where that cannot be done."""
+    if sys.platform != "linux":
+        return False
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if function is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    if function(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _swap(temporary: Path, final: Path, replaced: Path) -> None:
+    final.rename(replaced)
+    try:
+        temporary.rename(final)
+    except OSError:
+        replaced.rename(final)
+        raise
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -13,6 +12,7 @@ from .config import NonNegative, Positive, Section, first_problem
 from .errors import BundleError
 from .geodesy import LocalFrame
 from .preprocess import Fit, Interpolation, Preprocess
+from .strict_json import strict_json
 from .views import View
 
 FORMAT_VERSION: Literal[2] = 2
@@ -262,8 +262,8 @@ def parse_manifest(raw: bytes, where: str) -> Manifest:
             required feature that this version does not know, a file entered twice.
     """
     try:
-        tree = json.loads(raw, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
-    except (ValueError, RecursionError) as error:
+        tree = strict_json(raw)
+    except ValueError as error:
         raise BundleError(f"{where}: not strict JSON: {error}") from None
     version = tree.get("format_version") if isinstance(tree, dict) else None
     if type(version) is not int or version != FORMAT_VERSION:
@@ -293,6 +293,9 @@ def _check_names(manifest: Manifest, where: str) -> None:
     if doubled:
         raise BundleError(f"{where}: files: {doubled[0]} is entered twice")
     _check_layers(manifest, where)
+    checkpoints = {encoder.checkpoint_sha256 for encoder in manifest.encoders}
+    if len(checkpoints) > 1:
+        raise BundleError(f"{where}: encoders: of {len(checkpoints)} checkpoints, expected one")
     wanted: list[str] = [encoder.path for encoder in manifest.encoders]
     wanted += [encoder.weights for encoder in manifest.encoders if encoder.weights]
     wanted += [layer.graph.path for layer in manifest.layers if layer.graph is not None]
@@ -331,16 +334,3 @@ def _check_layers(manifest: Manifest, where: str) -> None:
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The manifest as it is written, hashed and signed."""
     return (json.dumps(manifest.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode()
-
-
-def _no_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in tree:
-            raise ValueError(f"key {key!r} stands twice")
-        tree[key] = value
-    return tree
-
-
-def _no_constants(name: str) -> float:
-    raise ValueError(f"{name} is not a number")

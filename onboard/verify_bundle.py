@@ -20,6 +20,7 @@ from .engines.engine import EngineSettings
 from .errors import ConfigError
 from .geodesy import Floats
 from .manifest import CoverageEntry, Manifest, SourceEntry
+from .pairing import check_pairing
 from .retrieval.encoder import Encoder
 from .retrieval.imagery import ReferenceImagery, check_tiles
 from .retrieval.index import Index
@@ -55,6 +56,7 @@ def verify(
     index = Index.open(opened)
     for encoder in opened.manifest.encoders:
         Encoder.open(opened, View(encoder.view), "onnxruntime", encoder.precision)
+    check_pairing(opened, index, "onnxruntime")
     has_imagery = opened.manifest.imagery is not None
     imagery = ReferenceImagery.open(opened) if has_imagery else None
     check_tiles(opened)

@@ -10,6 +10,7 @@ import fcntl
 import json
 import logging
 import math
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,9 +31,10 @@ from geobridge.export.rehearsal.flight import fly
 from geobridge.export.rehearsal.flown import FIX, Flown
 from geobridge.export.rehearsal.sources import BundleSource, PlaceSource
 from geobridge.export.rehearsal.survey import Survey, task_of
-from geobridge.onboard.bundle import Bundle
+from geobridge.onboard.bundle import SIGNATURE, Bundle, write_manifest
 from geobridge.onboard.config import ReplayConfig, load
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.simulation.flying.sensors import SensorErrors
 from geobridge.onboard.simulation.render.day import SUMMER_NOON
 from geobridge.onboard.simulation.render.scenery import Scenery, on_day
 from geobridge.onboard.simulation.render.views import orthomap
@@ -67,7 +69,12 @@ TRAINING = (
     "model.init_temperature=0.03",
     "model.vision={layers = [1, 1, 1, 1], width = 16, head_width = 32}",
 )
-CAMERA = (f"camera.hfov_deg={HFOV_DEG}",)
+ATTITUDE_DEG = math.hypot(SensorErrors().attitude_bias_deg, SensorErrors().attitude_noise_deg)
+"""What the operator knows about the vehicle: how far its attitude is wrong."""
+CAMERA = (
+    f"camera.hfov_deg={HFOV_DEG}",
+    f"localizer.prepare.attitude_accuracy_deg={ATTITUDE_DEG:.2f}",
+)
 VIEWS = {"nadir": (), "oblique": ("camera.mount.pitch_deg=-65.0",)}
 HEIGHTS_M = {"60-150": (60.0, 150.0), "150-400": (150.0, 400.0)}
 RANGES = Ranges(solar_hours=(6.0, 18.0), visibility_m=(1_500.0, 20_000.0), map_age_years=(0.0, 6.0))
@@ -124,18 +131,35 @@ def prepare(source: WorldSource, out: Path) -> Path:
         where = [f'data.raster="{raster}"', f'run.folder="{out / "run"}"']
         checkpoint = train(ROOT / "training" / "configs" / "area.toml", [*where, *TRAINING])
         encoders = export(checkpoint, out / "encoders")
-        packed = pack(
-            raster, encoders, out / "packed", registration_m=REGISTRATION_M, licence="rendered"
-        )
-        calibrated(Bundle.open(packed), _calibration_flights(source, packed), out / "bundle")
-        return out / "bundle"
+        pack(raster, encoders, out / "packed", registration_m=REGISTRATION_M, licence="rendered")
+        return _calibrated(source, source.name, out / "packed", out / "bundle")
 
 
-def _calibration_flights(source: WorldSource, bundle: Path) -> list[Flight]:
+def prepare_map(bundle: Path, out: Path) -> Path:
+    """A bundle that is flown over as a world, for which it lies where it says; made once."""
+    with locked(out / "map.lock", wait=True):
+        if (out / "bundle").exists():
+            return out / "bundle"
+        shutil.rmtree(out / "packed", ignore_errors=True)
+        shutil.copytree(bundle, out / "packed")
+        (out / "packed" / SIGNATURE).unlink(missing_ok=True)
+        manifest = Bundle.open(bundle).manifest
+        exact = manifest.accuracy.model_copy(update={"registration_m": REGISTRATION_M})
+        write_manifest(out / "packed", manifest.model_copy(update={"accuracy": exact}))
+        source = BundleSource(out / "packed")
+        return _calibrated(source, source.name, out / "packed", out / "bundle")
+
+
+def _calibrated(source: PlaceSource, name: str, packed: Path, out: Path) -> Path:
+    calibrated(Bundle.open(packed), _calibration_flights(source, name, packed), out)
+    return out
+
+
+def _calibration_flights(source: PlaceSource, name: str, bundle: Path) -> list[Flight]:
     """Fixes of flights in every season over a bundle that is not calibrated yet."""
     survey = _survey("calibration", (HEIGHTS_M["60-150"][0], HEIGHTS_M["150-400"][1]))
     settings = load(ReplayConfig, None, [*CAMERA])
-    task = task_of(source, source.name, bundle, survey, settings)
+    task = task_of(source, name, bundle, survey, settings)
     rig = rig_of(task)
     flown = []
     for number in range(CALIBRATION_FLIGHTS):

@@ -131,7 +131,7 @@ class ClassicalWholeMap:
         if patch is None:
             return None
         grey = cv2.cvtColor(patch.image, cv2.COLOR_RGB2GRAY)
-        points, descriptors = cv2.SIFT_create(FEATURES).detectAndCompute(grey, patch.valid)
+        points, descriptors = cv2.SIFT.create(FEATURES).detectAndCompute(grey, patch.valid)
         if descriptors is None or len(points) < LEAST_INLIERS:
             return None
         pairs = self._matcher.knnMatch(descriptors, k=2)
@@ -144,12 +144,14 @@ class ClassicalWholeMap:
 
     def _fitted(self, seen_m: Floats, map_m: Floats, gsd_m: float) -> Position | None:
         limit_m = REPROJECTION_PX * gsd_m
-        model, inside = cv2.estimateAffinePartial2D(
-            seen_m, map_m, method=cv2.USAC_MAGSAC, ransacReprojThreshold=limit_m, maxIters=5000
-        )
-        if model is None or int(inside.sum()) < LEAST_INLIERS:
+        _, inside = cv2.findHomography(seen_m, map_m, cv2.USAC_MAGSAC, limit_m, maxIters=5000)
+        kept = np.zeros(len(seen_m), np.bool_) if inside is None else inside.ravel() > 0
+        if kept.sum() < LEAST_INLIERS:
             return None
-        return Position(float(model[0, 2]), float(model[1, 2]), limit_m)
+        model, _ = cv2.estimateAffinePartial2D(
+            seen_m[kept], map_m[kept], ransacReprojThreshold=limit_m
+        )
+        return None if model is None else Position(float(model[0, 2]), float(model[1, 2]), limit_m)
 
     def _patch(self, ready: Prepared) -> Patch | None:
         localizer = self.localizer
@@ -170,7 +172,7 @@ class ClassicalWholeMap:
             for east_m in np.arange(cover.west_m + half_m, cover.east_m + half_m, step_m):
                 image, valid, centre_m = imagery.read(float(east_m), float(north_m), MAP_TILE_PX)
                 grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
-                points, descriptors = cv2.SIFT_create(FEATURES_OF_TILE).detectAndCompute(
+                points, descriptors = cv2.SIFT.create(FEATURES_OF_TILE).detectAndCompute(
                     grey, valid
                 )
                 if descriptors is not None:

@@ -169,7 +169,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         said = capsys.readouterr()
         assert said.out == ""
         assert said.err.count("\n") == 1
-        assert said.err.startswith(f"geobridge {arguments[0]}: ")
+        assert said.err.startswith(f"geobridge {arguments[0]}")
         return said.err
 
     return run

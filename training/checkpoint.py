@@ -1,6 +1,7 @@
 """A checkpoint: a folder of safetensors and JSON, complete or not there at all.
 
-<run>/step-00000500/checkpoint.json     format version, step, the whole configuration, hashes
+<run>/step-00000500/checkpoint.json     format version, step, the whole configuration, hashes of the
+                                        files, and one of all that it says itself
 <run>/step-00000500/model.safetensors   weights of all towers and the temperature: those that are
                                         evaluated and exported, so averaged ones where there are any
 <run>/step-00000500/state.safetensors   all else that training needs to go on
@@ -11,6 +12,7 @@ One without state.safetensors holds weights alone, as an import does.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -239,10 +241,17 @@ def _write(
             "config": config.model_dump(mode="json"),
             "sha256": {name: sha256(partial / name) for name in files},
         }
+        whole["record_sha256"] = _digest(whole)
         (partial / RECORD).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
         return durable.publish_folder(partial, final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    """Of what a record says, but for this digest."""
+    said = {key: value for key, value in record.items() if key != "record_sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -279,6 +288,8 @@ def _record(path: Path) -> dict[str, Any]:
     version = record.get("format_version") if isinstance(record, dict) else None
     if version not in _FILES:
         raise DataError(f"{path}: format_version {version}, this version reads {FORMAT_VERSION}")
+    if "record_sha256" in record and record["record_sha256"] != _digest(record):
+        raise DataError(f"{path}: changed since it was written")  # earlier ones say nothing of it
     record = {**asdict(Standing(0)), **record, "step": record.get("step")}
     for key in ("config", "sha256"):
         if key not in record:

@@ -8,8 +8,6 @@ from pydantic import Field, model_validator
 
 from geobridge.onboard.config import Fraction, NonNegative, Positive, Section
 
-Reading = Literal["bottleneck", "residual"]
-
 
 class PointTowerConfig(Section):
     """The tower that makes a descriptor of a point cloud.
@@ -60,7 +58,7 @@ class GeoLinkConfig(Section):
     """Distances between views too, and not only within each."""
     refinement: Literal["off", "bottleneck", "residual"] = "off"
     """Geometric-aware semantic refinement (GSR): which reading of it."""
-    refinement_weight: NonNegative = 0.01
+    refinement_weight: NonNegative = 0.1
     refinement_steps: Annotated[int, Field(ge=1, le=20)] = 3
     """Of the estimators of mutual information, before each step of the towers."""
     refinement_rate: Positive = 1e-3

@@ -31,8 +31,9 @@ from geobridge.training.trainer import train
 from ..encoders import export
 from ..flights.land import METRES, route_over
 from ..flights.mission import Mission
+from ..keys import new_key
 from ..pack import pack
-from ..signing import keygen, sign
+from ..signing import sign
 from .land import write_map, write_street
 from .page import write_page
 from .picture import draw
@@ -185,7 +186,7 @@ def _bundle(out: Path, scenery: Scenery, encoders: Path) -> tuple[Path, Path]:
     pack(references, encoders, bundle, gsd_m=1.0, registration_m=1.0)
     key = out / "demo"
     if not key.with_suffix(".key").exists():
-        keygen(key)
+        new_key(key)
     sign(bundle, key.with_suffix(".key"))
     return bundle, key.with_suffix(".pub")
 

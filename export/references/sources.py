@@ -35,12 +35,12 @@ class FlightSource(PathSource):
 
     kind: Literal["flight"]
     telemetry: FilePath | None = None
-    """A .tlog with the UTC time of each picture in its name, or a CSV as of `replay` with `file`
-    and a prior; None reads EXIF and XMP of the pictures."""
+    """A log of any kind that is matched to the pictures, or a CSV as of `replay` with `file` and a
+    prior; None reads EXIF and XMP of the pictures."""
     camera: CameraConfig | None = None
     """None takes the field of view from EXIF."""
     time_offset_s: float = 0.0
-    """Added to the times in the names."""
+    """Added to the times of the pictures, as `geobridge log --pictures` estimates it."""
     registration_m: Positive | None = None
 
 

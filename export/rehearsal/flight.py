@@ -12,10 +12,11 @@ import numpy as np
 
 from geobridge.onboard.bundle import Bundle
 from geobridge.onboard.camera import Camera
-from geobridge.onboard.config import LocalizerConfig
+from geobridge.onboard.config import LocalizerConfig, TrustConfig
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import distance_m
 from geobridge.onboard.localization.localizer import Localizer
+from geobridge.onboard.localization.matchers import open_matcher
 from geobridge.onboard.manifest import CoverageEntry
 from geobridge.onboard.records import Fix, Frame, Rejection, Telemetry
 from geobridge.onboard.retrieval.encoder import Encoder
@@ -30,6 +31,7 @@ from geobridge.onboard.simulation.flying.terrain import Terrain
 from geobridge.onboard.simulation.render.optics import Optics
 from geobridge.onboard.simulation.render.scenery import Place, on_day
 from geobridge.onboard.simulation.render.views import drone
+from geobridge.onboard.trust import Trust
 from geobridge.onboard.views import View
 
 from .conditions import Conditions
@@ -50,7 +52,12 @@ class Rules:
     localizer: LocalizerConfig
     rate_hz: float
     seed: int
-    trusted_keys: tuple[Path, ...] = ()
+    trusted_keys: tuple[Path, ...] | None = None
+    trust: TrustConfig | None = None
+
+    def trust_here(self) -> Trust | None:
+        """Keys are read where a flight is flown: they do not travel between processes."""
+        return Trust.of_device(self.trusted_keys, self.trust or TrustConfig())
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Rig:
 
     def __init__(self, place: Place, bundle: Path, rules: Rules) -> None:
         self.place, self.rules = place, rules
-        opened = Bundle.open(bundle, rules.trusted_keys)
+        opened = Bundle.open(bundle, rules.trust_here() or ())
         config = rules.localizer.retrieve
         self.manifest = opened.manifest
         if not _overlap(self.manifest.coverage, place):
@@ -90,12 +97,13 @@ class Rig:
         )
         self._index, self.imagery = Index.open(opened), ReferenceImagery.open(opened)
         self.terrain = Terrain.of(place)
+        self._match = open_matcher(rules.localizer.verify, config.threads)
 
     def localizer(self) -> Localizer:
         """One that has seen nothing yet."""
         rules = self.rules
         parts = self._encoder, self._index, self.imagery, rules.camera, rules.localizer
-        return Localizer(self.manifest, *parts)
+        return Localizer(self.manifest, *parts, match=self._match)
 
 
 def _overlap(coverage: CoverageEntry, place: Place) -> bool:

@@ -65,8 +65,8 @@ def task_of(
 ) -> Task:
     """With the route or area laid over the place: what is wrong with them is said here."""
     camera = settings.camera.camera(*_size_px(survey, settings))
-    keys = settings.trusted_keys or ()
-    rules = Rules(camera, settings.localizer, survey.rate_hz, survey.seed, keys)
+    trusted = settings.trusted_keys, settings.trust
+    rules = Rules(camera, settings.localizer, survey.rate_hz, survey.seed, *trusted)
     terrain = Terrain.of(place())
     ranges = survey.ranges
     if survey.route is not None:

@@ -17,6 +17,8 @@ from typing import Any
 
 from ..mavlink.silence import gimbal_silence, silence
 from ..records import Rejection
+from ..store.aboard import Aboard
+from ..store.ground import judged
 from .board import Board
 from .eyes import Eyes, Localizes
 from .radio import Radio
@@ -48,6 +50,8 @@ class Daemon:
     notifier: Notifier = field(default_factory=Notifier)
     thermometer: Thermometer = field(default_factory=Thermometer)
     on_state: Callable[[State, str, int], None] = lambda state, reason, now_ns: None
+    aboard: Aboard | None = None
+    """Of a bundle that flies from a store."""
 
     _threads: list[threading.Thread] = field(default_factory=list, init=False)
     _stopped: threading.Event = field(default_factory=threading.Event, init=False)
@@ -170,6 +174,9 @@ class Daemon:
             self._tell_state(now_ns)
             self._tell_silence(now_ns)
             self._wake_camera(now_ns)
+            if self.aboard is not None:
+                reason = judged(self.radio.conversation.autopilot, now_ns)
+                self.aboard.round(now_ns, is_safe=reason is None)
             if now_ns >= report_ns:
                 counted = self.board.counted()
                 _report(counted - before)

@@ -173,8 +173,7 @@ class Radio:
         try:
             output = choose(self.config, autopilot, self.conversation.telemetry.attitude_at)
         except ConfigError as error:
-            self.board.fault = str(error)
-            log.error("%s", error)
+            self._give_up(str(error))
             return
         target = self.config.autopilot_system, self.config.autopilot_component
         log.info("positions go out as %s", output.name)
@@ -182,6 +181,12 @@ class Radio:
             output.name != "gps_input" or self.config.gps_id > 0
         )
         self.publisher.output, self._check = output, ParameterCheck(output.wanted, target)
+
+    def _give_up(self, why: str) -> None:
+        """Say no more positions: nobody there would read them."""
+        self.publisher.output = self.publisher.moved = None
+        self.board.fault = why
+        log.error("%s", why)
 
     def _read_parameters(self, now_ns: int) -> None:
         check = self._check
@@ -214,12 +219,10 @@ class Radio:
         """Of positions that are commands; one that cannot be carried out at all never will be."""
         autopilot, output = self.conversation.autopilot, self.publisher.output
         if autopilot.answer == wire.MAV_RESULT_UNSUPPORTED and output and not self.board.fault:
-            self.publisher.output = None
-            self.board.fault = (
+            self._give_up(
                 f"link.output {output.name}: the autopilot does not support it; set link.output to"
                 " gps_input (ArduPilot) or odometry (PX4)"
             )
-            log.error("%s", self.board.fault)
             return
         has_own_fix = self.conversation.telemetry.has_fix(now_ns)
         against = objection(autopilot.answer, has_own_fix=has_own_fix)

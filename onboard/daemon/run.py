@@ -16,7 +16,7 @@ from ..found import read_prior
 from ..frames.device import Shooting
 from ..frames.paced import Paced
 from ..frames.source import FrameSource, is_live, open_source
-from ..localization.localizer import open_localizer
+from ..localization.opened import open_localizer
 from ..mavlink.conversation import Conversation
 from ..mavlink.link import Link
 from ..mavlink.outputs.publisher import Publisher
@@ -25,6 +25,9 @@ from ..mavlink.timesync import Timesync
 from ..status.ground import Ground
 from ..status.server import StatusServer
 from ..status.view import View
+from ..store.aboard import Aboard
+from ..store.store import Store
+from ..trust import Trust
 from .board import Board
 from .continuity import Continuity
 from .daemon import Daemon
@@ -65,14 +68,25 @@ def run(
             before = signal.signal(number, signal.default_int_handler)
             opened.callback(signal.signal, number, before)
         try:
-            _fly(config, opened)
+            _fly(*_chosen(config, opened), opened)
         except KeyboardInterrupt:
             log.info("stopped before the flight")
     return None
 
 
-def _fly(config: RunConfig, opened: ExitStack) -> None:
+def _chosen(config: RunConfig, opened: ExitStack) -> tuple[RunConfig, Aboard | None]:
+    """The configuration with the folder that flies: its own, or a slot of its store."""
+    store = Store.named(config.bundle)
+    if store is None:
+        return config, None
+    aboard = Aboard(store)
+    opened.callback(aboard.close)
+    return config.model_copy(update={"bundle": str(aboard.path)}), aboard
+
+
+def _fly(config: RunConfig, aboard: Aboard | None, opened: ExitStack) -> None:
     daemon = _assemble(config, opened)
+    daemon.aboard = aboard
     page = View(daemon)
     if config.status.port is not None:
         server = StatusServer(page, config.status.port)
@@ -80,23 +94,30 @@ def _fly(config: RunConfig, opened: ExitStack) -> None:
         log.info("status page: http://127.0.0.1:%d", server.port)
     daemon.talk()
     try:
+        trust = Trust.of_device(config.trusted_keys, config.trust)
+        if aboard is not None:
+            aboard.check_list(trust.list_version if trust else 0)
         localizer = open_localizer(
             Path(config.bundle),
             config.localizer,
             config.camera.camera(*daemon.eyes.source.size_px),
-            trusted_keys=config.trusted_keys,
+            trusted_keys=trust,
             prior=read_prior(Path(config.prior)) if config.prior else None,
         )
         if config.status.port is not None:
             page.top_deg = config.camera.mount.yaw_deg
             page.ground = Ground(localizer.coverage, localizer.imagery, localizer.gsd_m)
     except BaseException as error:  # an interrupt as well
+        if aboard is not None:
+            aboard.not_opened(error)
         daemon.board.fault = str(error) or "stopped"
         daemon.end(daemon.board.fault)
         raise
     log.info("flying: %s, fixes to %s", config.source.frames, config.link.address)
     try:
         daemon.fly(localizer)
+        if aboard is not None:
+            aboard.left()
     except GeobridgeError as error:
         log.error("%s", error)
         raise SystemExit(1) from None

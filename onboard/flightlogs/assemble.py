@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import DataError
 from ..records import Attitude, Prior, Telemetry
 from . import gnss
-from .flight_log import MAX_GAP_NS, CameraEvent, Clock, FlightLog, Rates
-from .series import Floats, Series, Times, half_turn
+from .flight_log import MAX_GAP_NS, CameraEvent, Clock, FlightLog
+from .series import Floats, Series, Times, half_turn, in_order
 from .telemetry_csv import TelemetryLog
 from .truth_csv import Track
 
@@ -29,7 +29,7 @@ class Channels:
     attitude and gimbal: roll, pitch, heading; gimbal as in `Telemetry`
     position: latitude, longitude, 1-sigma per axis; the autopilot's own belief
     velocity: north, east; height: above ground; altitude: above mean sea level
-    rates: rad/s about forward, right, down; simulated: latitude, longitude
+    simulated: latitude, longitude
     """
 
     attitude: Series | None = None
@@ -39,7 +39,6 @@ class Channels:
     height: Series | None = None
     altitude: Series | None = None
     test_ratio: Series | None = None
-    rates: Series | None = None
     simulated: Series | None = None
     receivers: list[gnss.Solutions] = field(default_factory=list)
     max_gap_ns: int = MAX_GAP_NS
@@ -76,7 +75,6 @@ def assemble(
     elif channels.position is not None:
         findings.append("nothing in it may be called truth")
     findings += _absent(channels)
-    rates = channels.rates
     return FlightLog(
         path,
         kind,
@@ -87,7 +85,6 @@ def assemble(
         tuple(dict.fromkeys(findings)),
         tuple(sorted(channels.camera_events, key=lambda event: event.t_ns)),
         tuple(each.receiver for each in receivers),
-        Rates(rates.times_ns, rates.values, rates.source) if rates else None,
         channels.is_simulated,
     )
 
@@ -186,7 +183,9 @@ def _times_ns(channels: Channels) -> Times:
             away_ns = np.minimum(np.abs(after - fresh), np.abs(fresh - before))
             fresh = fresh[away_ns > MAX_GAP_NS // 2]
         times_ns = np.union1d(times_ns, fresh)
-    return times_ns
+    if not len(times_ns):
+        return times_ns
+    return times_ns[in_order(times_ns, "all of it", channels.findings)]
 
 
 def _thinned(times_ns: Times) -> Times:

@@ -52,15 +52,13 @@ def tell(
     found = summary(log)
     matched = None
     if pictures is not None:
-        matched = match_pictures(pictures, log)
+        matched = match_pictures(pictures, log, shift_s)
         found["pictures"] = _pictures(pictures, matched, log, config)
-        shift_ns = round(shift_s * NS_PER_S)
-        times_ns = {name: t_ns + shift_ns for name, t_ns in matched.times_ns.items()}
     if truth is not None and log.truth is None:
         raise DataError(f"{log.path}: nothing in it may be called truth")
     if telemetry is not None:
         text = (
-            tables.picture_table(log.telemetry, times_ns)
+            tables.picture_table(log.telemetry, matched.times_ns)
             if matched
             else tables.telemetry_table(log.telemetry)
         )
@@ -84,9 +82,6 @@ def summary(log: FlightLog) -> dict[str, Any]:
         "is_simulated": log.is_simulated,
         "from": dict(log.provenance),
     }
-    if log.rates is not None:
-        found["from"]["rates"] = log.rates.source
-        found["gyro_rate_hz"] = rate_hz(log.rates.times_ns)
     if log.truth is not None:
         found["truth_rows"] = len(log.truth.times_ns)
         found["truth_length_m"] = gnss.length_m(log.truth)

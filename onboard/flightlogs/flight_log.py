@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from .telemetry_csv import TelemetryLog
 from .truth_csv import Track
 
@@ -63,15 +60,6 @@ class Receiver:
 
 
 @dataclass(frozen=True)
-class Rates:
-    """[N] times, strictly increasing, and [N, 3] rad/s about forward, right and down."""
-
-    times_ns: npt.NDArray[np.int64]
-    rad_s: npt.NDArray[np.float64]
-    source: str
-
-
-@dataclass(frozen=True)
 class FlightLog:
     """All times are nanoseconds on `clock`.
 
@@ -93,5 +81,4 @@ class FlightLog:
     oddities: tuple[str, ...] = ()
     camera_events: tuple[CameraEvent, ...] = ()
     receivers: tuple[Receiver, ...] = ()
-    rates: Rates | None = None
     is_simulated: bool = False

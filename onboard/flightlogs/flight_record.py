@@ -25,7 +25,7 @@ from .recorder import SUFFIX
 NS_PER_S = 1_000_000_000
 _DAMAGE = (
     *(McapError, zstandard.ZstdError, struct.error, EOFError),
-    *(KeyError, ValueError, TypeError, AssertionError),
+    *(KeyError, ValueError, TypeError, AssertionError, MemoryError, OverflowError),
 )
 """What mcap raises over bytes that are not as they were written."""
 

@@ -19,13 +19,16 @@ MAX_SPEED_M_S = 300.0
 """A row that asks for more on both sides is no position of an aircraft that this is for."""
 M_PER_DEG = 111_320.0
 STATIONARY_M = 10.0
+AXIS = 1.0 / np.sqrt(2.0)
+"""Of the accuracy of a position, which receivers and filters state for both axes together."""
 
 
 @dataclass(frozen=True)
 class Solutions:
     """[N] rows of one receiver, as logged; `doubt` says why they are no truth.
 
-    `fix_type` counts as MAVLink's GPS_FIX_TYPE. Missing figures are NaN.
+    `fix_type` counts as MAVLink's GPS_FIX_TYPE; `horiz_accuracy_m` is 1-sigma per axis. Missing
+    figures are NaN.
     """
 
     name: str

@@ -36,7 +36,8 @@ MATCH_RATIO, INLIER_PX = 0.75, 2.0
 EVENED_PX, LEAST_SPREAD = 15.0, 0.5
 OUTLIER_RAD = math.radians(1.0)
 """A pair that fits worse counts no more than this."""
-LEAST_PAIRS, MOST_SIGMA_S, LEAST_CONTRAST = 5, 0.15, 2.0
+LEAST_PAIRS, MOST_PAIRS = 5, 40
+MOST_SIGMA_S, LEAST_CONTRAST = 0.15, 2.0
 
 
 _Features = tuple[Floats, Floats]
@@ -155,10 +156,11 @@ def _enu_from_camera(telemetry: TelemetryLog, t_ns: int, camera: Camera) -> Matr
 
 
 def _pairs(folder: Path, taken: Sequence[tuple[int, str]], camera: Camera) -> Iterator[_Pair]:
+    """Of pictures that follow each other closely, evenly over the flight."""
+    near = [(a, b) for a, b in pairwise(taken) if b[0] - a[0] <= MAX_BETWEEN_S * NS_PER_S]
+    chosen = np.unique(np.linspace(0, len(near) - 1, min(MOST_PAIRS, len(near))).astype(int))
     before: tuple[str, _Features] | None = None
-    for (t0_ns, first), (t1_ns, second) in pairwise(taken):
-        if t1_ns - t0_ns > MAX_BETWEEN_S * NS_PER_S:
-            continue
+    for (t0_ns, first), (t1_ns, second) in (near[row] for row in chosen):
         known = before[1] if before and before[0] == first else _features(folder / first)
         found = _features(folder / second)
         before = second, found

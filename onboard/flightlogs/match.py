@@ -8,7 +8,7 @@ of the pictures, where log and pictures are both on UTC.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ import numpy as np
 from ..errors import DataError
 from ..frames.folder import pictures_of
 from .flight_log import CameraEvent, Clock, FlightLog
-from .photo_tags import PhotoTags, read_tags
-from .picture_times import Told, increasing, named_ns, taken_ns
+from .pictures.photo_tags import PhotoTags, read_tags
+from .pictures.picture_times import Told, increasing, named_ns, taken_ns
 from .series import Times
 
 NEAR_NS = 400_000_000
@@ -41,16 +41,19 @@ class PictureTimes:
     unmatched: tuple[str, ...] = ()
 
 
-def match_pictures(folder: Path, log: FlightLog) -> PictureTimes:
-    """Times for the pictures of a folder.
+def match_pictures(folder: Path, log: FlightLog, shift_s: float = 0.0) -> PictureTimes:
+    """Times for the pictures of a folder; `shift_s` is added to them, as the camera's known lag.
 
     Raises:
         DataError: no pictures, or nothing that tells their times.
     """
     paths = pictures_of(folder)
     times_ns, told = taken_ns([(path, _tags(path)) for path in paths])
+    shift_ns = round(shift_s * 1e9)
     if log.camera_events:
-        return _by_messages(folder, paths, times_ns, told, log)
+        found = _by_messages(folder, paths, times_ns, told, log)
+        moved = {name: t_ns + shift_ns for name, t_ns in found.times_ns.items()}
+        return replace(found, times_ns=moved)
     if told is Told.NOTHING:
         raise DataError(
             f"{folder}: neither names nor tags tell when pictures were taken, and {log.path} holds"
@@ -60,6 +63,7 @@ def match_pictures(folder: Path, log: FlightLog) -> PictureTimes:
         raise DataError(
             f"{folder}: its pictures tell the time of day, and {log.path} does not: {log.clock}"
         )
+    times_ns = [t_ns + shift_ns for t_ns in times_ns]
     if not told.is_utc:
         return _by_zone(folder, paths, times_ns, log)
     return _told(paths, increasing(times_ns), told.value, log)

@@ -13,9 +13,9 @@ from . import entries
 from .flight_log import MAX_GAP_NS, Clock, FlightLog
 from .flight_record import FlightRecord, newest_record
 from .gnss import best, known, track
-from .mavlink_channels import KINDS, channels_of
+from .mavlink.channels import KINDS, channels_of
+from .mavlink.messages import Heard, decoded
 from .telemetry_csv import TelemetryLog
-from .tlog_messages import Heard, decoded
 
 _SIGNED, _SIGNATURE_BYTES = 0x01, 13
 

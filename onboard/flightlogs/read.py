@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import DataError
 from ..frames.folder import SUFFIXES, pictures_of
-from .dataflash import read_dataflash
-from .dataflash_rows import BINARY_HEAD
+from .ardupilot.dataflash import read_dataflash
+from .ardupilot.rows import BINARY_HEAD
+from .ardupilot.rows import HEAD_BYTES as DESCRIBED_BYTES
 from .flight_log import Clock, FlightLog
-from .gpmf import read_gpmf
+from .mavlink.messages import looks_like_tlog
+from .mavlink.tlog import read_tlog
 from .mcap_log import read_mcap
-from .mp4 import looks_like_mp4
-from .photos import read_photos
-from .srt import CUE, read_srt
+from .pictures.photos import read_photos
+from .px4.topics import HEAD as ULOG_HEAD
+from .px4.ulog import read_ulog
 from .telemetry_csv import read_telemetry
-from .tlog import read_tlog
-from .tlog_messages import looks_like_tlog
-from .ulog import read_ulog
-from .ulog_topics import HEAD as ULOG_HEAD
+from .video.gpmf import read_gpmf
+from .video.mp4 import looks_like_mp4
+from .video.srt import CUE, read_srt
 
 HEAD_BYTES = 4096
 _MCAP_HEAD = b"\x89MCAP0"
@@ -32,9 +35,9 @@ def read_flight_log(path: Path) -> FlightLog:
     Raises:
         DataError: nothing of it can be used, and why, in one line.
     """
-    if path.is_dir():
-        return _read_folder(path)
-    return _reader_of(path)(path)
+    reader = _read_folder if path.is_dir() else _reader_of(path)
+    with np.errstate(all="ignore"):  # numbers of a damaged log may be anything
+        return reader(path)
 
 
 def _reader_of(path: Path) -> Callable[[Path], FlightLog]:
@@ -104,7 +107,7 @@ def _guess(head: bytes) -> str:
 _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[Path], FlightLog]], ...] = (
     (lambda head: head.startswith(ULOG_HEAD), read_ulog),
     (lambda head: head.startswith(_MCAP_HEAD), read_mcap),
-    (lambda head: BINARY_HEAD in head[:256], read_dataflash),
+    (lambda head: BINARY_HEAD in head[:DESCRIBED_BYTES], read_dataflash),
     (looks_like_tlog, read_tlog),
     (looks_like_mp4, _read_video),
     (_looks_like_text_log, read_dataflash),

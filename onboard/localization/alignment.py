@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -10,10 +11,10 @@ import cv2
 import numpy as np
 
 from ..records import Image, Mask
-from .local_matches import local_matches, reach_px
+from .local_matches import Matcher, match_structure, reach_px
 from .pose import Pose, fit_pose
 from .rectify import Patch
-from .structure import EDGE_PX, Field, correlate, peak, second_peak, structure
+from .structure import EDGE_PX, Ground, correlate, peak, second_peak
 
 Rectifier = Callable[[float, float, int], Patch | None]
 """Patch of the frame for a heading error in degrees and a relative error of scale, so many times
@@ -50,11 +51,10 @@ class Alignment:
 
 @dataclass(frozen=True)
 class Template:
-    """A frame as structure, under a hypothesis of heading and scale."""
+    """A frame's ground, under a hypothesis of heading and scale."""
 
     patch: Patch
-    field: Field
-    mask: Field
+    ground: Ground
     heading_deg: float
     scale: float
 
@@ -66,14 +66,14 @@ class Template:
         patch = rectify(heading_deg, scale, coarser)
         if patch is None:
             return None
-        return cls(patch, *structure(patch.image, patch.valid), heading_deg, scale)
+        return cls(patch, Ground.of(patch.image, patch.valid), heading_deg, scale)
 
 
 @dataclass(frozen=True)
 class Window:
-    """Reference structure around a centre, in local metres."""
+    """Reference imagery around a centre, in local metres."""
 
-    field: Field
+    ground: Ground
     east_m: float
     north_m: float
 
@@ -90,19 +90,19 @@ class Window:
             share = cv2.resize(255 * valid, small, interpolation=cv2.INTER_AREA)
             valid = (share > 127).astype(np.uint8)
         inner = slice(EDGE_PX, EDGE_PX + side_px)
-        return cls(structure(image, valid)[0][inner, inner], east_m, north_m)
+        return cls(Ground.of(image, valid).cut(inner, inner), east_m, north_m)
 
     def around(self, place: Alignment, patch: Patch, reach_px: int) -> Window:
         """The part of it in which a patch may move so far from where it was aligned."""
-        size_px, gsd_m = len(patch.image), patch.gsd_m
-        middle = (len(self.field) - size_px) / 2.0
+        size_px, gsd_m, own_px = len(patch.image), patch.gsd_m, len(self.ground.image)
+        middle = (own_px - size_px) / 2.0
         column = round((place.east_m + patch.east_m - self.east_m) / gsd_m + middle) - reach_px
         row = round((self.north_m - place.north_m - patch.north_m) / gsd_m + middle) - reach_px
         side_px = size_px + 2 * reach_px
-        furthest = max(len(self.field) - side_px, 0)
+        furthest = max(own_px - side_px, 0)
         row, column = min(max(row, 0), furthest), min(max(column, 0), furthest)
-        part = self.field[row : row + side_px, column : column + side_px]
-        off_px = (len(part) - len(self.field)) / 2.0
+        part = self.ground.cut(slice(row, row + side_px), slice(column, column + side_px))
+        off_px = (len(part.image) - own_px) / 2.0
         return Window(
             part,
             self.east_m + (column + off_px) * gsd_m,
@@ -113,7 +113,8 @@ class Window:
 def align(template: Template, window: Window, exclusion_m: float) -> Alignment:
     """Slide the frame over the window."""
     gsd_m = template.patch.gsd_m
-    surface = correlate(template.field, template.mask, window.field)
+    picture = template.ground
+    surface = correlate(picture.field, picture.mask, window.ground.field)
     top, row, column = peak(surface)
     other = second_peak(surface, row, column, exclusion_m / gsd_m)
     middle = (len(surface) - 1) / 2.0
@@ -134,6 +135,7 @@ def align_parts(
     coarser: int,
     turn_sigma_deg: float,
     stretch_sigma: float,
+    match: Matcher = match_structure,
 ) -> Alignment:
     """An alignment as the parts of the picture have it, where they agree; as the whole of it has
     it where they do not.
@@ -145,14 +147,15 @@ def align_parts(
         coarser: than the references.
         turn_sigma_deg: 1-sigma of the turn that may be left.
         stretch_sigma: 1-sigma of the stretch.
+        match: finds the parts.
     """
-    patch, size_px = template.patch, len(template.field)
+    patch, size_px = template.patch, len(template.ground.image)
     reach = reach_px(size_px)
     centre_m = roughly.east_m + patch.east_m, roughly.north_m + patch.north_m
     window = Window.make(imagery, centre_m, size_px + 2 * reach, coarser)
     whole = align(template, window, 0.0)
     found = replace(whole, peak_ratio=roughly.peak_ratio)
-    matches = local_matches(template.field, template.mask, window.field)
+    matches = match(template.ground, window.ground)
     pose = fit_pose(
         patch.ground_m(matches.at_px),
         matches.shift_px * [patch.gsd_m, -patch.gsd_m],
@@ -172,6 +175,11 @@ def align_parts(
         scale_error=(1.0 + template.scale) * (1.0 + pose.stretch) - 1.0,
         pose=pose,
     )
+
+
+def between_m(a: Alignment, b: Alignment) -> float:
+    """Between two places of the vehicle."""
+    return math.hypot(a.east_m - b.east_m, a.north_m - b.north_m)
 
 
 def contrast(best: float, other: float) -> float:

@@ -7,11 +7,12 @@ only they can say: a picture of other land has a peak too, but its parts point a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from .structure import Field, correlate, peak
+from .structure import Field, Ground, correlate, peak
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,6 +24,8 @@ REACH = 0.2
 alignment move the outermost parts by less."""
 MIN_SHOWN, MIN_CORRELATION = 0.6, 0.2
 """Share of a part that the frame must show; how well it must fit."""
+MIN_POINTS = 3
+"""Points of a part that must be matched, where points are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,18 @@ class LocalMatches:
     at_px: Floats
     shift_px: Floats
     of: int
+
+
+class Matcher(Protocol):
+    """A way to find the parts of a picture [S, S] in a reference [S + 2r, S + 2r], r its reach."""
+
+    def __call__(self, picture: Ground, reference: Ground) -> LocalMatches:
+        """Where the parts lie."""
+
+
+def match_structure(picture: Ground, reference: Ground) -> LocalMatches:
+    """The `Matcher` that correlates the structure of each part."""
+    return local_matches(picture.field, picture.mask, reference.field)
 
 
 def reach_px(side_px: int) -> int:
@@ -58,6 +73,34 @@ def local_matches(picture: Field, mask: Field, reference: Field) -> LocalMatches
         if fit >= MIN_CORRELATION and 0 < row < 2 * reach and 0 < column < 2 * reach:
             at.append((left + (part_px - 1) / 2.0, top + (part_px - 1) / 2.0))
             shifts.append((column - reach, row - reach))
+    return LocalMatches(np.reshape(at, (-1, 2)), np.reshape(shifts, (-1, 2)), looked_for)
+
+
+def parts_of_points(at_px: Floats, there_px: Floats, picture: Ground, reach: int) -> LocalMatches:
+    """Points that were matched one by one, as parts: the middle of what those of a part say.
+
+    Args:
+        at_px: [N, 2] columns and rows in the picture.
+        there_px: [N, 2] of the same points in the reference.
+        picture: [S, S].
+        reach: margin of the reference around the picture.
+    """
+    side_px = len(picture.image)
+    part_px = side_px // PARTS
+    moved = there_px - reach - at_px
+    near = np.abs(moved).max(axis=1, initial=0.0) <= reach
+    at_px, moved = at_px[near], moved[near]
+    at: list[Floats] = []
+    shifts: list[Floats] = []
+    looked_for = 0
+    for top, left in _corners(side_px, part_px):
+        if picture.mask[top : top + part_px, left : left + part_px].mean() < MIN_SHOWN:
+            continue
+        looked_for += 1
+        inside = ((at_px >= [left, top]) & (at_px < [left + part_px, top + part_px])).all(axis=1)
+        if inside.sum() >= MIN_POINTS:
+            at.append(at_px[inside].mean(axis=0))
+            shifts.append(np.median(moved[inside], axis=0))
     return LocalMatches(np.reshape(at, (-1, 2)), np.reshape(shifts, (-1, 2)), looked_for)
 
 

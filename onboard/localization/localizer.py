@@ -6,88 +6,38 @@ gives the same answers to the last bit.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 
-from ..bundle import Bundle
 from ..camera import Camera
 from ..config import LocalizerConfig
 from ..errors import EngineError
 from ..manifest import CoverageEntry, Manifest
-from ..records import Candidate, Fix, Frame, Prior, Reason, Rejection, Telemetry
+from ..records import Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
-from ..retrieval.halves import Descriptor
-from ..retrieval.imagery import ReferenceImagery
 from ..retrieval.index import Index
 from ..terrain import Terrain
-from ..views import View
-from .alignment import Alignment, Imagery
+from .alignment import Alignment, Imagery, between_m, contrast
 from .breaker import Breaker
 from .doubt import AS_TOLD, Hypothesis
 from .filter import MotionFilter, Position
-from .gate import Evidence, gate, is_doubtful, may_confirm
+from .gate import gate, is_doubtful, may_confirm
+from .local_matches import Matcher, match_structure
 from .lost import Lost
 from .measure import evidence_of, fix_of, geometry_sigmas, measured_position
 from .moment import Moment
 from .motion import Motion
-from .prepare import Prepared, ground, prepare
+from .prepare import Prepared, prepare
 from .reckoning import Reckoning
 from .rectify import Patch
 from .search import Believed, Search, believed
+from .supposed import Looked, Retrieved, likeliest, shown
 from .told import Below, trusted
 from .verify import verify
 
-log = logging.getLogger(__name__)
-
 STAGES = ("prepare", "rectify", "encode", "search", "verify", "decide")
 """What `on_stage` is told at the end of each, in this order; a rejection leaves out the rest."""
-WELL_SEEN = 0.85
-"""Part of a footprint that a frame must show for a smaller one not to be better."""
-
-
-@dataclass(frozen=True)
-class Retrieved:
-    """What retrieval found, and the patch that asked; all of it squares of ground.
-
-    `hints` are squares that street pictures and dead reckoning and a prior point at: more
-    places to look at, and nothing else. `descriptor` is that of the patch's middle.
-    """
-
-    candidates: list[Candidate]
-    patch: Patch
-    footprint_m: float
-    hints: list[Candidate]
-    descriptor: Descriptor
-    hypothesis: Hypothesis = AS_TOLD
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a frame shows under a hypothesis: the patch to align, and its middle to encode."""
-
-    hypothesis: Hypothesis
-    patch: Patch
-    query: Patch
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What a frame was judged by: for records and reports, and for nothing that is decided."""
-
-    prepared: Prepared
-    found: Retrieved
-    aligned: Alignment
-    evidence: Evidence
-
-    @property
-    def aligned_patch(self) -> Patch | None:
-        """The ground that the frame shows, as it was found to lie."""
-        found, size_px = self.found, len(self.found.patch.image)
-        gsd_m = found.patch.gsd_m
-        lies = found.hypothesis.further(self.aligned.heading_error_deg, self.aligned.scale_error)
-        return self.prepared.rectify(size_px * gsd_m, gsd_m, lies.heading_offset_deg, lies.scale)
 
 
 class Localizer:
@@ -108,8 +58,10 @@ class Localizer:
         on_stage: Callable[[str], None] = lambda stage: None,
         prior: Prior | None = None,
         terrain: Terrain | None = None,
+        match: Matcher = match_structure,
     ) -> None:
-        """`prior`: where the vehicle may be, for telemetry that does not say."""
+        """`prior`: where the vehicle may be, for telemetry that does not say. `match` finds the
+        parts of a picture on the map."""
         self.coverage: CoverageEntry = manifest.coverage
         self.accuracy = manifest.accuracy
         self.gsd_m = manifest.reference_imagery.gsd_m
@@ -119,7 +71,7 @@ class Localizer:
         self._search = Search(index, config)
         self._on_stage = on_stage
         self._prior, self._terrain = prior, terrain
-        self.verify = verify
+        self.verify: Callable[..., Alignment | None] = partial(verify, match=match)
         self.looked: Looked | None = None
         self.reset()
 
@@ -154,17 +106,20 @@ class Localizer:
         self._on_stage("prepare")
         # an unconfirmed position steers nothing: it may be the mistake to get over
         expected = self.filter.predict(t_ns) if self.filter.confirmed else None
-        found = self.retrieve(prepared, t_ns, expected, prior)
+        found = self._likely(prepared, t_ns, expected, prior)
         if isinstance(found, Rejection):
             return found
         if expected is not None:
             self._lost.found(expected)
         else:
-            found = self._with_cloud(found, motion, t_ns)
-        aligned = self._verify(prepared, found)
-        if aligned is None:
+            found = [self._with_cloud(found[0], motion, t_ns), *found[1:]]
+        try:
+            best = self._best(prepared, found)
+        except EngineError as error:  # of a learned matcher
+            return Rejection(t_ns, Reason.NOT_VERIFIED, str(error))
+        if best is None:
             return Rejection(t_ns, Reason.NOT_VERIFIED, "no reference imagery to compare with")
-        return self._decide(aligned, found, prepared, telemetry, t_ns)
+        return self._decide(*best, prepared, telemetry, t_ns)
 
     def retrieve(
         self,
@@ -173,15 +128,24 @@ class Localizer:
         expected: Position | None = None,
         prior: Believed | None = None,
     ) -> Retrieved | Rejection:
-        """Candidates for the ground a frame shows, near an expected position if there is one.
+        """Candidates for the ground a frame shows, near an expected position if there is one, under
+        the likeliest heading and height.
 
         Where the vehicle is said to be (`prior`) is looked at as well and confines nothing:
         whoever says so may be deceived, and a twin of that place must show as a rival.
         """
-        footprint_m, shown = self._ground(t_ns, prepared, self._supposed(prepared, expected))
-        if isinstance(shown, Rejection):
-            return shown
-        pixels = [self.encoder.prepare(each.query.image, each.query.valid) for each in shown]
+        found = self._likely(prepared, t_ns, expected, prior)
+        return found if isinstance(found, Rejection) else found[0]
+
+    def _likely(
+        self, prepared: Prepared, t_ns: int, expected: Position | None, prior: Believed | None
+    ) -> list[Retrieved] | Rejection:
+        """As `retrieve`, under several headings and heights that differ, the likeliest first."""
+        supposed, footprints_m = self._supposed(prepared, expected), self._search.footprints_m
+        footprint_m, seen = shown(t_ns, prepared, supposed, footprints_m, self.gsd_m, self.config)
+        if isinstance(seen, Rejection):
+            return seen
+        pixels = [self.encoder.prepare(each.query.image, each.query.valid) for each in seen]
         self._on_stage("rectify")
         try:
             descriptors = self.encoder.encode(pixels)
@@ -189,14 +153,14 @@ class Localizer:
             return Rejection(t_ns, Reason.BAD_DESCRIPTOR, str(error))
         self._on_stage("encode")
         found = []
-        for each, descriptor in zip(shown, descriptors, strict=True):
+        for each, descriptor in zip(seen, descriptors, strict=True):
             best, hints = self._search.look(descriptor, each.patch, footprint_m, expected, prior)
             found.append(
                 Retrieved(best, each.patch, footprint_m, hints, descriptor, each.hypothesis)
             )
         self._on_stage("search")
-        likely = max(found, key=lambda each: max((c.score for c in each.candidates), default=-2.0))
-        if not likely.candidates:
+        likely = likeliest(found)
+        if not likely:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
         return likely
 
@@ -221,26 +185,22 @@ class Localizer:
             return Below(self._terrain, (expected.east_m, expected.north_m))
         return Below(self._terrain, told=(*prior.at_m, prior.sigma_m) if prior else None)
 
-    def _ground(
-        self, t_ns: int, prepared: Prepared, supposed: Sequence[Hypothesis]
-    ) -> tuple[float, list[Shown] | Rejection]:
-        """The patches of the largest footprint that the frame shows well, else of the smallest."""
-        likely, *others = supposed
-        for footprint_m in self._search.footprints_m:
-            first = ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, likely)
-            if not isinstance(first, Rejection) and first[1].valid_fraction >= WELL_SEEN:
-                break
-        rest = [
-            ground(t_ns, prepared, footprint_m, self.gsd_m, self.config, each) for each in others
+    def _best(
+        self, prepared: Prepared, found: Sequence[Retrieved]
+    ) -> tuple[Alignment, Retrieved] | None:
+        """The best alignment of all that is likely; those that lie elsewhere are its rivals."""
+        aligned = [(each, self._verify(prepared, each)) for each in found]
+        sound = [(each, of) for of, each in aligned if each is not None]
+        self._on_stage("verify")
+        if not sound:
+            return None
+        best, of = max(sound, key=lambda pair: pair[0].correlation)
+        rivals = [
+            contrast(best.correlation, other.correlation)
+            for other, _ in sound
+            if between_m(best, other) > self.config.verify.exclusion_m
         ]
-        seen = [
-            Shown(each, *shown)
-            for each, shown in zip(supposed, [first, *rest], strict=True)
-            if not isinstance(shown, Rejection)
-        ]
-        if isinstance(first, Rejection) and not seen:
-            return footprint_m, first
-        return footprint_m, seen
+        return replace(best, peak_ratio=min([best.peak_ratio, *rivals])), of
 
     def _verify(self, prepared: Prepared, found: Retrieved) -> Alignment | None:
         """The patch, and as it would be under other headings and heights, against the imagery."""
@@ -256,9 +216,7 @@ class Localizer:
 
         centres_m = self._search.centres_m(found.candidates)
         hints_m = self._search.centres_m(found.hints)
-        aligned = self.verify(rectify, centres_m, self.imagery, self.config.verify, hints_m)
-        self._on_stage("verify")
-        return aligned
+        return self.verify(rectify, centres_m, self.imagery, self.config.verify, hints_m)
 
     def _decide(
         self,
@@ -309,40 +267,3 @@ class Localizer:
             waits = Reason.UNCONFIRMED, "not yet confirmed by later frames"
             return Rejection(t_ns, *(too_soon or waits))
         return fix_of(measured, evidence, nearest, telemetry, self.local)
-
-
-def open_localizer(
-    bundle_path: Path,
-    config: LocalizerConfig,
-    camera: Camera,
-    on_stage: Callable[[str], None] = lambda stage: None,
-    trusted_keys: Sequence[Path] | None = None,
-    prior: Prior | None = None,
-) -> Localizer:
-    """A localizer over a bundle on disk, after all its checks.
-
-    Raises:
-        BundleError: the bundle must not be flown, or no trusted key signed it.
-        ConfigError: a trusted key that is none.
-        EngineError: its encoder cannot run here.
-    """
-    bundle = Bundle.open(bundle_path, trusted_keys or ())
-    if bundle.signed_by is None:
-        log.warning("%s: nobody vouches for it; trusted_keys says whose bundles fly", bundle_path)
-    else:
-        log.info("%s: signed by key %s", bundle_path, bundle.signed_by)
-    retrieve = config.retrieve
-    encoder = Encoder.open(
-        bundle, View.DRONE, retrieve.engine, retrieve.precision, retrieve.engine_settings
-    )
-    index, imagery = Index.open(bundle), ReferenceImagery.open(bundle)
-    terrain = Terrain.open(bundle)
-    if terrain is None:
-        log.warning(
-            "%s: no terrain; where nothing else is told, the height above home is taken for the"
-            " height above ground, and over hills there is no fix",
-            bundle_path,
-        )
-    return Localizer(
-        bundle.manifest, encoder, index, imagery, camera, config, on_stage, prior, terrain
-    )

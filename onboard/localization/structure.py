@@ -7,6 +7,8 @@ bright edge equal to a bright-to-dark one, so shadows that moved and roofs repai
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,26 @@ EDGE_PX = 18
 _NOISE_LEVEL = 4.0
 """Gradient, in grey levels per Sobel step, below which an edge is taken for noise."""
 _MAX_WEIGHT = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """A picture of ground [H, W, 3], what of it is valid [H, W], and its structure."""
+
+    image: Image
+    valid: Mask
+    field: Field
+    mask: Field
+
+    @classmethod
+    def of(cls, image: Image, valid: Mask) -> Ground:
+        """With the structure that the picture has."""
+        return cls(image, valid, *structure(image, valid))
+
+    def cut(self, rows: slice, columns: slice) -> Ground:
+        """A part of it."""
+        part = rows, columns
+        return Ground(self.image[part], self.valid[part], self.field[part], self.mask[part])
 
 
 def structure(image: Image, valid: Mask) -> tuple[Field, Field]:

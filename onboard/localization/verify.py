@@ -6,7 +6,6 @@ finer ones: what tells places apart is some metres large.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,8 +18,10 @@ from .alignment import (
     Window,
     align,
     align_parts,
+    between_m,
     contrast,
 )
+from .local_matches import Matcher, match_structure
 
 SEARCHED_PX, MEASURED_PX = 160, 256
 """Sides of the largest patches that are searched for and that are measured; finer ones are made
@@ -39,6 +40,7 @@ def verify(
     imagery: Imagery,
     config: VerifyConfig,
     hints_m: Sequence[tuple[float, float]] = (),
+    match: Matcher = match_structure,
 ) -> Alignment | None:
     """The best alignment near any of the centres; None if the frame shows no ground.
 
@@ -49,6 +51,7 @@ def verify(
         config: how far and how closely to look.
         hints_m: more such centres; each has a window of its own and takes none from the others,
             so all it can do is to be a better match or a rival.
+        match: finds the parts of the picture where the whole lies.
     """
     whole = rectify(0.0, 0.0, 1)
     if whole is None or not centres_m:
@@ -63,13 +66,13 @@ def verify(
         return None
     best, rival = _best_and_rival(found, config.exclusion_m)
     refined = search.refined(best)
-    aligned = _measured(rectify, imagery, refined, config, coarser(size_px, MEASURED_PX))
+    aligned = _measured(rectify, imagery, refined, config, coarser(size_px, MEASURED_PX), match)
     if rival is None:
         return aligned
     ratio = contrast(best.correlation, rival.correlation)
     if ratio < CLOSE:  # the telemetry's heading may be wrong for both: refine the rival too
         other = search.refined(rival)
-        if _apart_m(other.alignment, refined.alignment) > config.exclusion_m:
+        if between_m(other.alignment, refined.alignment) > config.exclusion_m:
             ratio = contrast(refined.correlation, other.correlation)
     return replace(aligned, peak_ratio=min(aligned.peak_ratio, ratio))
 
@@ -166,24 +169,27 @@ class _Search:
         return _Found(align(template, window, self.config.exclusion_m), window)
 
 
-def _apart_m(a: Alignment, b: Alignment) -> float:
-    return math.hypot(a.east_m - b.east_m, a.north_m - b.north_m)
-
-
 def _best_and_rival(found: Sequence[_Found], exclusion_m: float) -> tuple[_Found, _Found | None]:
     """The best match, and the best one of another place in any window."""
     best = max(found, key=lambda each: each.correlation)
-    elsewhere = [each for each in found if _apart_m(each.alignment, best.alignment) > exclusion_m]
+    elsewhere = [each for each in found if between_m(each.alignment, best.alignment) > exclusion_m]
     return best, max(elsewhere, key=lambda each: each.correlation, default=None)
 
 
 def _measured(
-    rectify: Rectifier, imagery: Imagery, found: _Found, config: VerifyConfig, coarser: int
+    rectify: Rectifier,
+    imagery: Imagery,
+    found: _Found,
+    config: VerifyConfig,
+    coarser: int,
+    match: Matcher,
 ) -> Alignment:
     """What was found on coarse pictures, as finer ones show it."""
     roughly = found.alignment
     template = Template.make(rectify, roughly.heading_error_deg, roughly.scale_error, coarser)
     if template is None:
         return roughly
-    turn_sigma_deg, stretch_sigma = config.heading_search_deg / 4, config.scale_search / 2
-    return align_parts(template, imagery, roughly, coarser, turn_sigma_deg, stretch_sigma)
+    # where nothing is searched, as good as nothing is left
+    turn_sigma_deg = max(config.heading_search_deg / 4, 0.01)
+    stretch_sigma = max(config.scale_search / 2, 1e-4)
+    return align_parts(template, imagery, roughly, coarser, turn_sigma_deg, stretch_sigma, match)

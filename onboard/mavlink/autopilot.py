@@ -48,6 +48,8 @@ class Autopilot:
         self.kind: Kind | None = None
         self.version: tuple[int, int] | None = None
         self.is_armed = False
+        self.is_landed: bool | None = None
+        """Whether it says that it stands on the ground; None while it says nothing about it."""
         self.origin: Origin | None = None
         self.rejects_since_ns: int | None = None
         self.judged_ns: int | None = None
@@ -81,6 +83,11 @@ class Autopilot:
         if message.autopilot in (kind.value for kind in Kind):
             self.kind = Kind(message.autopilot)
 
+    def _landed(self, message: Message, now_ns: int) -> None:
+        state = message.landed_state
+        known = state != wire.MAV_LANDED_STATE_UNDEFINED
+        self.is_landed = state == wire.MAV_LANDED_STATE_ON_GROUND if known else None
+
     def _version(self, message: Message, now_ns: int) -> None:
         sw = message.flight_sw_version
         self.version = sw >> 24 & 0xFF, sw >> 16 & 0xFF
@@ -110,6 +117,7 @@ class Autopilot:
 
 
 _TAKES: dict[str, Callable[[Autopilot, Message, int], None]] = {
+    "EXTENDED_SYS_STATE": Autopilot._landed,
     "HEARTBEAT": Autopilot._heartbeat,
     "AUTOPILOT_VERSION": Autopilot._version,
     "GPS_GLOBAL_ORIGIN": Autopilot._origin,

@@ -31,6 +31,7 @@ _RATES_HZ = {
     wire.MAVLINK_MSG_ID_GLOBAL_POSITION_INT: (10.0, 5.0),
     wire.MAVLINK_MSG_ID_GPS_RAW_INT: (5.0, 2.0),
     wire.MAVLINK_MSG_ID_SYSTEM_TIME: (1.0, 1.0),
+    wire.MAVLINK_MSG_ID_EXTENDED_SYS_STATE: (1.0, 0.5),
     wire.MAVLINK_MSG_ID_DISTANCE_SENSOR: (10.0, 5.0),
     wire.MAVLINK_MSG_ID_TERRAIN_REPORT: (2.0, 2.0),
 }
@@ -116,8 +117,8 @@ class Conversation:
     def _feed_gimbal(self, message: Message, now_ns: int) -> None:
         """Of the one who is to tell it; a gimbal's own clock is not the autopilot's."""
         component = message.get_srcComponent()
-        if component != self._gimbal[1]:
-            return
+        if not self._has_gimbal or component != self._gimbal[1]:
+            return  # nobody waits for a gimbal that holds another camera
         self._gimbal_ns = now_ns
         if component == self._target[1]:
             self.telemetry.feed(message, now_ns)

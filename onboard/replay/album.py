@@ -16,8 +16,9 @@ import numpy as np
 
 from ..geodesy import distance_m
 from ..localization.local_matches import local_matches, reach_px
-from ..localization.localizer import Localizer, Looked
+from ..localization.localizer import Localizer
 from ..localization.structure import structure
+from ..localization.supposed import Looked
 from ..records import Candidate, Fix, Frame, Image, Rejection
 from .outcome import Outcome
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy.typing as npt
 from ..daemon.states import Facts, State, judge
 from ..errors import DataError
 from ..records import Reason
+from .outcome import number, time_ns
 
 Floats = npt.NDArray[np.float64]
 FIX = "fix"
@@ -54,7 +57,7 @@ class Columns:
                     kinds.append(_kind(line))
                     prior.append(bool(line.get("told", {}).get("has_prior", False)))
                     rows += np.array(_row(line), float).tobytes()
-                    t_ns.append(int(line["t_capture_ns"]))
+                    t_ns.append(time_ns(line))
         except OSError as error:
             raise DataError(f"{path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
@@ -68,6 +71,27 @@ class Columns:
             np.frombuffer(bytes(kinds), np.uint8),
             np.frombuffer(bytes(prior), np.bool_),
             np.frombuffer(bytes(rows), float).reshape(-1, len(NAMES)),
+        )
+
+    @classmethod
+    def together(cls, several: Sequence[Columns]) -> Columns:
+        """One after the other."""
+        return cls(
+            np.concatenate([each.t_ns for each in several]),
+            [frame for each in several for frame in each.frames],
+            np.concatenate([each.kinds for each in several]),
+            np.concatenate([each.has_prior for each in several]),
+            np.concatenate([each.table for each in several]),
+        )
+
+    def of(self, rows: npt.NDArray[np.intp]) -> Columns:
+        """Some of the frames."""
+        return Columns(
+            self.t_ns[rows],
+            [self.frames[row] for row in rows],
+            self.kinds[rows],
+            self.has_prior[rows],
+            self.table[rows],
         )
 
     def __len__(self) -> int:
@@ -110,8 +134,12 @@ def _kind(line: dict[str, Any]) -> int:
 def _row(line: dict[str, Any]) -> list[float]:
     fix, told = line.get(FIX) or {}, line.get("told") or {}
     judged, truth = line.get("evidence") or {}, line.get("truth") or (None, None)
+    lat_deg, lon_deg = truth
     values = [fix.get(name) for name in _FIXED]
-    values += [line.get("error_m"), *truth]
+    values += [line.get("error_m"), lat_deg, lon_deg]
     values += [told.get(name) for name in _TOLD]
     values += [judged.get(name) for name in _JUDGED]
-    return [np.nan if value is None else float(value) for value in values]
+    numbers = [np.nan if value is None else number(value) for value in values]
+    if FIX in line and not all(map(math.isfinite, numbers[: len(_FIXED)])):
+        raise ValueError
+    return numbers

@@ -19,12 +19,13 @@ import numpy as np
 from .. import durable
 from ..errors import DataError
 from ..geodesy import distance_m
-from .columns import KINDS, Columns
+from .columns import KINDS, Columns, Floats
 from .compare_page import Shown, comparison_page
 from .localize import FIXES
 from .pair_pictures import draw_pairs
 from .paired import Paired, differences
 
+PLACE, TRUE_PLACE = ("lat_deg", "lon_deg"), ("truth_lat_deg", "truth_lon_deg")
 FIGURES, PAGE = "compare.json", "compare.html"
 APART_S = 3.0
 """Frames that are shown lie at least so far apart: neighbours differ alike."""
@@ -58,8 +59,9 @@ def compare(a: Path, b: Path, out: Path, pictures: int = 12) -> list[dict[str, A
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: exists and is not a folder")
     pairs = pairs_of(a, b)
-    columns = [tuple(Columns.read(side / FIXES) for side in (pair.a, pair.b)) for pair in pairs]
-    paired = Paired.of(columns)  # type: ignore[arg-type]
+    paired = Paired.of(
+        [(Columns.read(pair.a / FIXES), Columns.read(pair.b / FIXES)) for pair in pairs]
+    )
     if not len(paired):
         raise DataError(f"{a}, {b}: no frame was taken at the same time in both")
     rows = differences(paired)
@@ -100,7 +102,7 @@ def pairs_of(a: Path, b: Path) -> list[Pair]:
 
 def changes(paired: Paired) -> list[dict[str, Any]]:
     """How many frames went from one outcome to another, the most frequent change first."""
-    kinds = zip(*(side.tolist() for side in paired.kinds), strict=True)
+    kinds = zip(paired.a.kinds.tolist(), paired.b.kinds.tolist(), strict=True)
     counted = Counter(pair for pair in kinds if pair[0] != pair[1])
     return [
         {"a": KINDS[a], "b": KINDS[b], "frames": count} for (a, b), count in counted.most_common()
@@ -110,9 +112,8 @@ def changes(paired: Paired) -> list[dict[str, Any]]:
 def most_different(paired: Paired, most: int) -> list[int]:
     """Rows that differ most: a fix against none, the largest error first, then by distance."""
     moved_m = np.nan_to_num(_apart_m(paired), nan=0.0)
-    is_fix = [side == 0 for side in paired.kinds]
-    errors_m = np.nan_to_num(np.fmax(*paired.errors_m), nan=0.0)
-    weight = np.where(is_fix[0] != is_fix[1], CHANGED_M + errors_m, moved_m)
+    errors_m = np.nan_to_num(np.fmax(paired.a["error_m"], paired.b["error_m"]), nan=0.0)
+    weight = np.where(paired.a.is_fix != paired.b.is_fix, CHANGED_M + errors_m, moved_m)
     chosen: list[int] = []
     for row in np.argsort(-weight, kind="stable").tolist():
         if len(chosen) == most or not weight[row] > 0:
@@ -123,33 +124,38 @@ def most_different(paired: Paired, most: int) -> list[int]:
 
 
 def _are_apart(paired: Paired, row: int, other: int) -> bool:
-    elapsed_ns = abs(int(paired.t_ns[row]) - int(paired.t_ns[other]))
+    elapsed_ns = abs(int(paired.a.t_ns[row]) - int(paired.a.t_ns[other]))
     return bool(paired.flights[row] != paired.flights[other] or elapsed_ns * 1e-9 >= APART_S)
 
 
-def _apart_m(paired: Paired) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    both = np.flatnonzero(np.isfinite(paired.places[0][:, 0] + paired.places[1][:, 0]))
+def _apart_m(paired: Paired) -> Floats:
     apart_m = np.full(len(paired), np.nan)
-    for row in both:
-        apart_m[row] = distance_m(*paired.places[0][row], *paired.places[1][row])
+    for row in np.flatnonzero(paired.a.is_fix & paired.b.is_fix):
+        places = (side[name][row] for side in (paired.a, paired.b) for name in PLACE)
+        apart_m[row] = distance_m(*places)
     return apart_m
 
 
 def _shown(paired: Paired, pairs: Sequence[Pair], row: int) -> Shown:
-    flight = int(paired.flights[row])
+    flight, a, b = int(paired.flights[row]), paired.a, paired.b
     return Shown(
         flight,
         pairs[flight].name,
-        paired.frames[row],
-        int(paired.t_ns[row]),
-        *(KINDS[side[row]] for side in paired.kinds),
-        *(_place(side[row]) for side in (*paired.places, paired.truth)),
-        *(_number(side[row]) for side in paired.errors_m),
+        a.frames[row],
+        int(a.t_ns[row]),
+        a=KINDS[a.kinds[row]],
+        b=KINDS[b.kinds[row]],
+        place_a=_place(a, row, PLACE),
+        place_b=_place(b, row, PLACE),
+        truth=_place(a, row, TRUE_PLACE),
+        error_a_m=_number(a["error_m"][row]),
+        error_b_m=_number(b["error_m"][row]),
     )
 
 
-def _place(values: Any) -> tuple[float, float] | None:
-    return (float(values[0]), float(values[1])) if np.isfinite(values).all() else None
+def _place(columns: Columns, row: int, names: tuple[str, str]) -> tuple[float, float] | None:
+    lat_deg, lon_deg = (float(columns[name][row]) for name in names)
+    return (lat_deg, lon_deg) if np.isfinite(lat_deg + lon_deg) else None
 
 
 def _number(value: float) -> float | None:

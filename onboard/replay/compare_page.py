@@ -9,6 +9,17 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+TITLES = {
+    "availability": "frames with a fix, share",
+    "error_median_m": "error, half of fixes, m",
+    "error_p95_m": "error, 95 % of fixes, m",
+    "error_mean_m_where_both_have_a_fix": "error where both have a fix, mean, m",
+    "stated_accuracy_median_m": "stated accuracy, 1 sigma, m",
+    "half_nees": "NEES/2, honest is 1",
+    "wrong_share": "wrong fixes, share",
+}
+RINGS = "Rings: A blue, B magenta, the truth yellow."
+
 Place = tuple[float, float]
 """Latitude and longitude in degrees."""
 
@@ -48,7 +59,7 @@ def comparison_page(
         _figures(tree["differences"]),
         "<h2>Frames that end otherwise</h2>",
         _changes(tree["outcomes"]),
-        "<h2>Frames that differ most</h2>",
+        f"<h2>Frames that differ most</h2><p>{RINGS if drawn else ''}</p>",
         *(_frame(each, drawn.get(number)) for number, each in enumerate(shown)),
     ]
     if not shown:
@@ -61,27 +72,30 @@ def comparison_page(
 
 
 def _figures(rows: Sequence[Mapping[str, Any]]) -> str:
-    names = ("figure", "a", "b", "b_less_a", "low", "high")
+    names = ("a", "b", "b_less_a", "low", "high")
     titles = ("", "A", "B", "B less A", "from", "to", "")
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(_cell(row[name]))}</td>" for name in names)
-        + f"<td>{_judged(row['is_sure'])}</td></tr>"
+        f"<tr><td>{TITLES[row['figure']]}</td>"
+        + "".join(f"<td>{_cell(row[name])}</td>" for name in names)
+        + f"<td>{_judged(row)}</td></tr>"
         for row in rows
     )  # fmt: skip
     return _table(titles, body)
 
 
-def _judged(is_sure: bool | None) -> str:
-    if is_sure is None:
+def _judged(row: Mapping[str, Any]) -> str:
+    if row["is_sure"] is None:
         return "too little to say"
-    return "a difference" if is_sure else "may be chance"
+    if row["low"] == row["high"] == 0.0:
+        return "the same"
+    return "a difference" if row["is_sure"] else "may be chance"
 
 
 def _changes(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "<p>None.</p>"
     body = "".join(
-        f"<tr><td>{escape(row['a'])}</td><td>{escape(row['b'])}</td><td>{row['frames']}</td></tr>"
+        f"<tr><td>{escape(_words(row['a']))}</td><td>{escape(_words(row['b']))}</td><td>{row['frames']}</td></tr>"
         for row in rows
     )
     return _table(("A", "B", "frames"), body)
@@ -91,7 +105,7 @@ def _frame(each: Shown, picture: bytes | None) -> str:
     said = [each.flight_name, each.frame]
     for name, kind, error_m in (("A", each.a, each.error_a_m), ("B", each.b, each.error_b_m)):
         away = "" if error_m is None else f", {error_m:.2f} m off"
-        said.append(f"{name}: {kind}{away}")
+        said.append(f"{name}: {_words(kind)}{away}")
     text = f"<figcaption>{escape('; '.join(said))}</figcaption>"
     if picture is None:
         return f"<figure>{text}</figure>"
@@ -107,4 +121,8 @@ def _table(titles: Sequence[str], body: str) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("_", " ")
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")

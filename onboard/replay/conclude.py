@@ -11,6 +11,7 @@ from ..bundle import read_manifest
 from ..manifest import Manifest, parse_manifest
 from .columns import Columns
 from .flight import Flight, open_flight
+from .lagged import without_lag
 from .localize import FIXES, Flown, Job, localize, work_of
 from .pair_pictures import paths_of
 from .picture import draw_map
@@ -34,6 +35,8 @@ def fly_and_tell(job: Job) -> dict[str, Any]:
     """
     flight = open_flight(job.source)
     settings = job.variant.settings(as_flown(flight.record) if flight.record else None)
+    if job.source.estimate_lag:
+        flight = without_lag(flight, settings.camera.camera(*flight.frames.size_px))
     work = work_of(job, settings)
     done = _done_already(job.out, work)
     if done is not None:
@@ -62,7 +65,7 @@ def _provenance(job: Job, flight: Flight, manifest: Manifest) -> dict[str, Any]:
     """Where all of it came from."""
     span, bundle = job.span, job.variant.bundle
     return {
-        "flight": job.source.name,
+        "flight": job.name,
         "read_from": flight.provenance,
         "remarks": list(flight.remarks),
         "span": {
@@ -89,7 +92,7 @@ def _write(
     timing: dict[str, Any],
 ) -> None:
     """summary.json comes last: with it the results are whole."""
-    out, name, offset_ns = job.out, job.source.name, flown.flight.unix_offset_ns
+    out, name, offset_ns = job.out, job.name, flown.flight.unix_offset_ns
     durable.write_text(out / f"{TRACK}.geojson", geojson(columns))
     durable.write_text(out / f"{TRACK}.kml", kml(columns, name))
     durable.write_text(out / f"{TRACK}.gpx", gpx(columns, name, offset_ns))

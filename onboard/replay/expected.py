@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import DataError, DifferenceError
 from ..geodesy import distance_m
 from ..records import Reason
+from .outcome import number, time_ns
 
 DIFFERENCES = "differences.txt"
 TOLERANCES = {
@@ -79,7 +80,7 @@ def differences(found: Path, stored: Path) -> Difference:
     Raises:
         DataError: one of them is none.
     """
-    pairs = list(zip_longest(_lines(stored), _lines(found)))
+    pairs = _paired(_lines(stored), _lines(found))
     changes = tuple(change for pair in pairs for change in _changes(*pair))
     return Difference(changes, len(pairs))
 
@@ -107,14 +108,24 @@ def _lines(path: Path) -> list[Line]:
             line = json.loads(text)
             if line["frame"] is None or ("fix" in line) == ("rejection" in line):
                 raise ValueError
+            time_ns(line)
             _values(line)
             lines.append(line)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         where = f"{path}, line {len(lines) + 1}"
         raise DataError(f"{where}: not what `geobridge replay` writes") from None
     return lines
+
+
+def _paired(stored: list[Line], found: list[Line]) -> list[tuple[Line | None, Line | None]]:
+    """By name, where no two frames have one; else in their order."""
+    by_name = [{str(line["frame"]): line for line in lines} for lines in (stored, found)]
+    if [len(named) for named in by_name] != [len(stored), len(found)]:
+        return list(zip_longest(stored, found))
+    names = dict.fromkeys(name for named in by_name for name in named)
+    return [(by_name[0].get(name), by_name[1].get(name)) for name in names]
 
 
 def _changes(stored: Line | None, found: Line | None) -> Iterator[Change]:
@@ -158,7 +169,7 @@ def _values(line: Line) -> dict[str, float | None]:
         return {}
     fields = {**line["fix"], "error_m": line["error_m"]}
     names = ("lat_deg", "lon_deg", *list(TOLERANCES)[1:])
-    values = {name: None if fields[name] is None else float(fields[name]) for name in names}
+    values = {name: None if fields[name] is None else number(fields[name]) for name in names}
     if not all(map(math.isfinite, _place(values))):
         raise ValueError
     return values

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -80,6 +81,15 @@ def _begin(level: int, threads: int) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("faiss.loader").setLevel(logging.WARNING)
     cv2.setNumThreads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _on_ray(jobs: Sequence[Job]) -> Iterator[Told]:
@@ -91,7 +101,7 @@ def _on_ray(jobs: Sequence[Job]) -> Iterator[Told]:
         address = os.environ.get("RAY_ADDRESS")
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     remote = ray.remote(num_cpus=1)(attempt)
-    waiting = [remote.remote(job) for job in jobs]
+    waiting = [remote.remote(job.resolved()) for job in jobs]
     for number, reference in enumerate(waiting, start=1):
         try:
             told = ray.get(reference)

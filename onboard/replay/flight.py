@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -31,7 +31,8 @@ class Source:
 
     `log` is a flight record, the log of an autopilot for the pictures in `frames`, pictures that
     carry telemetry, or pictures for the table `telemetry`. `video_at_s`: when a video began, in
-    seconds since the first row of a log on another clock.
+    seconds since the first row of a log on another clock. `estimate_lag`: whether the clock of
+    photos may be off that of their log.
     """
 
     log: str
@@ -40,11 +41,22 @@ class Source:
     truth: Path | None = None
     rate_hz: float | None = None
     video_at_s: float | None = None
+    estimate_lag: bool = False
 
     @property
     def name(self) -> str:
         """As its results are told by."""
         return Path(self.log).stem or Path(self.log).resolve().name
+
+    def resolved(self) -> Source:
+        """The same from whatever folder somebody looks."""
+        return replace(
+            self,
+            log=str(Path(self.log).resolve()),
+            frames=None if self.frames is None else str(Path(self.frames).resolve()),
+            telemetry=self.telemetry.resolve() if self.telemetry else None,
+            truth=self.truth.resolve() if self.truth else None,
+        )
 
     @property
     def files(self) -> list[Path]:
@@ -91,9 +103,18 @@ class Samples(Protocol):
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Photos of a folder, and when each was taken, in nanoseconds on the clock of their log."""
+
+    folder: Path
+    times_ns: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Flight:
     """An opened one. `provenance` says by name where what was read came from, `remarks` what is
-    missing or odd, `unix_offset_ns` is UTC minus the times of the frames, where that is known."""
+    missing or odd, `unix_offset_ns` is UTC minus the times of the frames, where that is known.
+    `taken` are its pictures where they are photos beside a log."""
 
     frames: FrameSource
     telemetry: Samples
@@ -102,6 +123,7 @@ class Flight:
     provenance: dict[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     unix_offset_ns: int | None = None
+    taken: Taken | None = None
 
     def within(self, span: Span) -> Iterator[tuple[Frame, Telemetry]]:
         """The frames of a span, each with what the autopilot says at its exposure."""
@@ -131,16 +153,16 @@ def open_flight(source: Source) -> Flight:
 def _of_record(source: Source) -> Flight:
     """What the localizer was told in flight; the truth is what its log says besides."""
     record = FlightRecord(newest_record(Path(source.log)))
-    said = {"frames": record.path.name, "telemetry": f"{record.path.name}: told in flight"}
+    log = read_flight_log(record.path)
+    said = {"frames": record.path.name, **log.provenance}
     offset = record.facts.get("unix_offset_ns")
-    remarks = () if record.is_whole else ("the record was cut off; it is replayed as far as it is",)
     return Flight(
         frames=record,
         telemetry=record,
-        truth=read_track(source.truth) if source.truth else None,
+        truth=read_track(source.truth) if source.truth else log.truth,
         record=record,
         provenance=said | _truth_of(source),
-        remarks=remarks,
+        remarks=log.oddities,
         unix_offset_ns=int(offset) if offset else None,
     )
 
@@ -174,6 +196,8 @@ def _of_log(source: Source) -> Flight:
 
 
 def _read(source: Source) -> FlightLog:
+    if not Path(source.log).exists():
+        raise DataError(f"{source.log}: no such file or folder")
     try:
         return read_flight_log(Path(source.log))
     except DataError as error:
@@ -196,7 +220,8 @@ def _folder_of(frames: Path, log: FlightLog) -> Flight:
             remarks = (f"{left}, {matched.unmatched[0]} the first",)
     pictures = FolderSource(frames, times_ns=times_ns, only_timed=True)
     offset_ns = 0 if log.clock is Clock.UTC else None
-    return Flight(pictures, log.telemetry, log.truth, None, said, remarks, offset_ns)
+    taken = Taken(frames, times_ns)
+    return Flight(pictures, log.telemetry, log.truth, None, said, remarks, offset_ns, taken)
 
 
 def _video_of(frames: Path, log: FlightLog, source: Source) -> Flight:

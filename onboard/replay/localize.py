@@ -13,9 +13,9 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,11 @@ from ..bundle import read_manifest
 from ..config import ReplayConfig
 from ..errors import DataError
 from ..found import read_prior
-from ..localization.localizer import Localizer, open_localizer
-from ..records import Fix
+from ..localization.localizer import Localizer
+from ..localization.opened import open_localizer
+from ..records import Fix, Frame, Telemetry
+from ..trust import Trust
+from .ahead import Ahead
 from .album import Album, Pictured
 from .flight import Flight, Source, Span
 from .known import Known, KnownEncoder, known_verify
@@ -48,11 +51,17 @@ log = logging.getLogger(__name__)
 class Job:
     """One flight with one variant, into one folder. `pictures`: moments shown in the report."""
 
+    name: str
     source: Source
     variant: Variant
     out: Path
     span: Span
     pictures: int = 60
+
+    def resolved(self) -> Job:
+        """The same from whatever folder somebody looks."""
+        source, variant = self.source.resolved(), self.variant.resolved()
+        return replace(self, source=source, variant=variant, out=self.out.resolve())
 
 
 @dataclass(frozen=True)
@@ -79,11 +88,9 @@ def localize(job: Job, flight: Flight, settings: ReplayConfig, work: str) -> Flo
         localizer.verify = known_verify(localizer.verify, known)
         album = Album(localizer, job.pictures)
         started_s = time.monotonic()
-        try:
-            lines = _lines(job, flight, localizer, times, album)
+        with closing(known), closing(Ahead(flight.within(job.span))) as shown:
+            lines = _lines(job, flight, shown, localizer, times, album)
             frames = _write(folder / FIXES, lines)
-        finally:
-            known.close()
         if not frames:
             raise DataError(f"{job.source.frames or job.source.log}: no frame to replay")
         took_s = time.monotonic() - started_s
@@ -106,13 +113,14 @@ def work_of(job: Job, settings: ReplayConfig) -> str:
         BundleError: there is no bundle.
     """
     facts = {
+        "name": job.name,
         "code": code_sha256(),
         "versions": versions(),
         "bundle": hashlib.sha256(read_manifest(job.variant.bundle)).hexdigest(),
         "settings": settings.model_dump(mode="json"),
         "span": [job.span.from_s, job.span.to_s, job.span.without_gnss_after_s],
         "files": [_identity(path) for path in job.source.files],
-        "times": [job.source.rate_hz, job.source.video_at_s],
+        "times": [job.source.rate_hz, job.source.video_at_s, job.source.estimate_lag],
         "pictures": job.pictures,
         "prior": _identity(Path(settings.prior)) if settings.prior else None,
     }
@@ -133,7 +141,7 @@ def code_sha256() -> str:
 def _opened(job: Job, settings: ReplayConfig, flight: Flight, times: StageTimes) -> Localizer:
     camera = settings.camera.camera(*flight.frames.size_px)
     prior = read_prior(Path(settings.prior)) if settings.prior else None
-    keys = settings.trusted_keys
+    keys = Trust.of_device(settings.trusted_keys, settings.trust)
     return open_localizer(job.variant.bundle, settings.localizer, camera, times.mark, keys, prior)
 
 
@@ -153,10 +161,15 @@ def _working(out: Path) -> Iterator[Path]:
 
 
 def _lines(
-    job: Job, flight: Flight, localizer: Localizer, times: StageTimes, album: Album
+    job: Job,
+    flight: Flight,
+    shown: Iterable[tuple[Frame, Telemetry]],
+    localizer: Localizer,
+    times: StageTimes,
+    album: Album,
 ) -> Iterator[str]:
     progress, results, record = _Progress(job), [], flight.record
-    for frame, telemetry in flight.within(job.span):
+    for frame, telemetry in shown:
         times.start()
         if record and record.was_reset(frame.t_capture_ns):
             localizer.reset()
@@ -188,7 +201,7 @@ def _identity(path: Path) -> list[Any]:
 
 class _Progress:
     def __init__(self, job: Job) -> None:
-        self._name = " ".join(filter(None, (job.source.name, job.variant.name)))
+        self._name = " ".join(filter(None, (job.name, job.variant.name)))
         self._frames = self._fixes = 0
         self._started_s = self._printed_s = time.monotonic()
 

@@ -15,6 +15,7 @@ from ..geodesy import distance_m
 from ..localization.gate import Evidence
 from ..records import Fix, Rejection, Telemetry
 
+MOST_NS = 1 << 62
 _DIGITS = 6
 _SAID = ("score", "correlation", "peak_ratio", "agreeing", "innovation_sigmas", "tracking")
 """Of the evidence."""
@@ -52,6 +53,29 @@ def line_of(outcome: Outcome) -> str:
     line["told"] = told(outcome.telemetry)
     line["evidence"] = _judged_by(outcome.evidence)
     return json.dumps(line, allow_nan=False)
+
+
+def number(value: object) -> float:
+    """Of a line that was read.
+
+    Raises:
+        TypeError, OverflowError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return float(value)
+
+
+def time_ns(line: Mapping[str, Any]) -> int:
+    """When the frame of a line was taken.
+
+    Raises:
+        KeyError, TypeError, ValueError: nothing tells.
+    """
+    t_ns = line["t_capture_ns"]
+    if isinstance(t_ns, bool) or not isinstance(t_ns, int) or abs(t_ns) >= MOST_NS:
+        raise ValueError
+    return t_ns
 
 
 def details(path: Path, most: int) -> dict[int, str]:

@@ -26,18 +26,12 @@ Rows = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Paired:
-    """[N] frames that both replays of some flights have: of each replay [N] outcomes by number,
-    errors and stated accuracies in metres and [N, 2] places in degrees; `pieces` are the rows of
-    each piece of each flight."""
+    """[N] frames that both replays of some flights have, row by row the same; the [N] flights that
+    they are of, by number, and of each flight the rows of each piece of it."""
 
-    kinds: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
-    errors_m: tuple[Floats, Floats]
-    stated_m: tuple[Floats, Floats]
-    places: tuple[Floats, Floats]
-    truth: Floats
-    t_ns: npt.NDArray[np.int64]
-    flights: npt.NDArray[np.intp]
-    frames: list[str]
+    a: Columns
+    b: Columns
+    flights: Rows
     pieces: list[list[Rows]]
 
     @classmethod
@@ -45,61 +39,32 @@ class Paired:
         """Of each flight the frames that were taken at the same time."""
         joined = []
         for a, b in flights:
-            _, in_a, in_b = np.intersect1d(a.t_ns, b.t_ns, return_indices=True)
-            joined.append(((a, in_a), (b, in_b)))
-
-        def both(name: str) -> tuple[Floats, Floats]:
-            return tuple(  # type: ignore[return-value]
-                np.concatenate([pair[side][0][name][pair[side][1]] for pair in joined])
-                for side in (0, 1)
-            )
-
-        lat, lon = both("lat_deg"), both("lon_deg")
-        truth = [np.stack([a["truth_lat_deg"], a["truth_lon_deg"]], axis=1)[rows]
-                 for (a, rows), _ in joined]  # fmt: skip
-        t_ns = [a.t_ns[rows] for (a, rows), _ in joined]
-        starts = np.cumsum([0, *map(len, t_ns)])
+            _, rows_a, rows_b = np.intersect1d(a.t_ns, b.t_ns, return_indices=True)
+            joined.append((a.of(rows_a), b.of(rows_b)))
+        counts = [len(a) for a, _ in joined]
+        starts = np.cumsum([0, *counts])
         return cls(
-            tuple(np.concatenate([pair[side][0].kinds[pair[side][1]] for pair in joined])
-                  for side in (0, 1)),  # type: ignore[arg-type]
-            both("error_m"),
-            both("horiz_accuracy_m"),
-            tuple(np.stack(each, axis=1) for each in zip(lat, lon, strict=True)),  # type: ignore[arg-type]
-            np.concatenate(truth),
-            np.concatenate(t_ns),
-            np.repeat(np.arange(len(joined)), [len(each) for each in t_ns]),
-            [a.frames[row] for (a, rows), _ in joined for row in rows],
-            [_pieces(each, start) for each, start in zip(t_ns, starts, strict=False)],
-        )  # fmt: skip
+            Columns.together([a for a, _ in joined]),
+            Columns.together([b for _, b in joined]),
+            np.repeat(np.arange(len(joined)), counts),
+            [_pieces(a.t_ns, start) for (a, _), start in zip(joined, starts, strict=False)],
+        )
 
     def __len__(self) -> int:
-        return len(self.t_ns)
+        return len(self.a)
 
     def figures(self, rows: Rows | None = None) -> dict[str, tuple[float, float]]:
         """A's and B's figures over some rows, NaN where they cannot be told."""
         chosen = np.arange(len(self)) if rows is None else rows
-        sides = [self._side(side, chosen) for side in (0, 1)]
-        figures = {name: (sides[0][name], sides[1][name]) for name in sides[0]}
-        errors = [each[chosen] for each in self.errors_m]
+        errors = self.a["error_m"][chosen], self.b["error_m"][chosen]
         shared = np.isfinite(errors[0]) & np.isfinite(errors[1])
-        figures["error_mean_m_where_both_have_a_fix"] = (
-            _or_nan(np.mean, errors[0][shared]),
-            _or_nan(np.mean, errors[1][shared]),
-        )
-        return figures
-
-    def _side(self, side: int, rows: Rows) -> dict[str, float]:
-        errors_m, stated_m = self.errors_m[side][rows], self.stated_m[side][rows]
-        known = np.isfinite(errors_m)
-        errors_m, stated_m = errors_m[known], stated_m[known]
-        wrong = metrics.wrong_fixes(errors_m, stated_m, WRONG_LIMIT_M) if known.any() else errors_m
+        of_a, of_b = _figures(self.a, chosen), _figures(self.b, chosen)
         return {
-            "availability": float(np.mean(self.kinds[side][rows] == 0)),
-            "error_median_m": _or_nan(np.median, errors_m),
-            "error_p95_m": _or_nan(lambda values: np.quantile(values, 0.95), errors_m),
-            "stated_accuracy_median_m": _or_nan(np.median, stated_m),
-            "half_nees": _or_nan(np.mean, (errors_m / stated_m) ** 2 / 2.0),
-            "wrong_share": _or_nan(np.mean, np.asarray(wrong, float)),
+            **{name: (of_a[name], of_b[name]) for name in of_a},
+            "error_mean_m_where_both_have_a_fix": (
+                _or_nan(np.mean, errors[0][shared]),
+                _or_nan(np.mean, errors[1][shared]),
+            ),
         }
 
 
@@ -118,6 +83,21 @@ def differences(paired: Paired) -> list[dict[str, Any]]:
         | _interval(np.array(drawn[name]))
         for name, (a, b) in found.items()
     ]
+
+
+def _figures(columns: Columns, rows: Rows) -> dict[str, float]:
+    errors_m, stated_m = columns["error_m"][rows], columns["horiz_accuracy_m"][rows]
+    known = np.isfinite(errors_m)
+    errors_m, stated_m = errors_m[known], stated_m[known]
+    wrong = metrics.wrong_fixes(errors_m, stated_m, WRONG_LIMIT_M) if known.any() else errors_m
+    return {
+        "availability": float(np.mean(columns.kinds[rows] == 0)),
+        "error_median_m": _or_nan(np.median, errors_m),
+        "error_p95_m": _or_nan(lambda values: np.quantile(values, 0.95), errors_m),
+        "stated_accuracy_median_m": _or_nan(np.median, stated_m),
+        "half_nees": _or_nan(np.mean, (errors_m / stated_m) ** 2 / 2.0),
+        "wrong_share": _or_nan(np.mean, np.asarray(wrong, float)),
+    }
 
 
 def _draw(pieces: list[list[Rows]], rng: np.random.Generator) -> Rows:

@@ -8,7 +8,7 @@
 <out>/map.png         track, truth and fixes over the reference imagery
 <out>/track.*         for other programs: GeoJSON, KML, GPX, and MCAP for Foxglove
 
-Several flights have a folder each, and so have several bundles or settings.
+Several bundles or settings have a folder each, and in it several flights.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def replay(
     configs: Sequence[Path] = (),
     rate_hz: float | None = None,
     video_at_s: float | None = None,
+    estimate_lag: bool = False,
     from_s: float = 0.0,
     to_s: float | None = None,
     without_gnss_after_s: float | None = None,
@@ -69,6 +70,7 @@ def replay(
         rate_hz: pictures per second of a folder whose telemetry does not name them.
         video_at_s: when the video began, in seconds since the first row of a log that counts
             otherwise.
+        estimate_lag: find by how much the photos' clock is off the log's.
         from_s: first moment, in seconds since the first frame.
         to_s: last moment.
         without_gnss_after_s: from then on telemetry says nothing that came of GNSS.
@@ -88,17 +90,19 @@ def replay(
         raise DataError(f"--to {to_s:g} s: expected a moment after --from {from_s:g} s")
     require_matplotlib()
     sources = _sources(logs, frames, telemetry, truth)
-    sources = [replace(each, rate_hz=rate_hz, video_at_s=video_at_s) for each in sources]
+    sources = [
+        replace(each, rate_hz=rate_hz, video_at_s=video_at_s, estimate_lag=estimate_lag)
+        for each in sources
+    ]
     flown_with = variants(bundles, configs, overrides)
     if expect is not None and len(sources) * len(flown_with) > 1:
         raise DataError("--expect: expected one flight with one bundle and one configuration")
     span = Span(from_s, to_s, without_gnss_after_s)
     names = unlike([source.name for source in sources])
+    folders = names if len(names) > 1 else [""]
     jobs = [
-        Job(
-            source, variant, _folder(out, [name] * (len(sources) > 1), variant.name), span, pictures
-        )
-        for source, name in zip(sources, names, strict=True)
+        Job(name, source, variant, out / variant.name / folder, span, pictures)
+        for name, source, folder in zip(names, sources, folders, strict=True)
         for variant in flown_with
     ]
     told = fly_all(jobs, workers, engine)
@@ -125,7 +129,3 @@ def _sources(
             counted = f"{len(logs)} flights and {len(given)} of them"
             raise DataError(f"--{option}: expected one for each flight in their order, {counted}")
     return [Source(*of_one) for of_one in zip_longest(logs, frames, telemetry, truth)]
-
-
-def _folder(out: Path, flight: Sequence[str], variant: str) -> Path:
-    return out.joinpath(*flight, *filter(None, [variant]))

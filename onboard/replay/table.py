@@ -34,7 +34,7 @@ def row_of(told: Told) -> Row:
     summary = told.summary or {}
     accuracy, continuity = summary.get("accuracy") or {}, summary.get("continuity") or {}
     return {
-        "flight": told.job.source.name,
+        "flight": told.job.name,
         "variant": told.job.variant.name,
         "frames": summary.get("frames"),
         "duration_s": continuity.get("duration_s"),

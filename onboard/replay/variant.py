@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,11 @@ class Variant:
     bundle: Path
     config: Path | None = None
     overrides: tuple[str, ...] = ()
+
+    def resolved(self) -> Variant:
+        """The same from whatever folder somebody looks."""
+        config = self.config.resolve() if self.config else None
+        return replace(self, bundle=self.bundle.resolve(), config=config)
 
     def settings(self, base: Mapping[str, Any] | None = None) -> ReplayConfig:
         """Read and checked, over those that a flight was flown with.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ..daemon.daemon import Daemon
@@ -17,6 +19,22 @@ GAP_NS = 6 * NS_PER_S
 """From which on two fixes are not joined by a line."""
 
 
+class Newest:
+    """The newest picture of something, made once however many look at it."""
+
+    def __init__(self) -> None:
+        self._of: object = None
+        self._data = b""
+        self._lock = threading.Lock()
+
+    def of(self, thing: object, make: Callable[[], bytes]) -> bytes:
+        """Of `thing`, by identity."""
+        with self._lock:
+            if thing is not self._of:
+                self._of, self._data = thing, make()
+            return self._data
+
+
 class View:
     """Reads a running daemon and changes nothing; `ground` comes when the bundle is open.
 
@@ -27,6 +45,7 @@ class View:
         self.ground: Ground | None = None
         self.top_deg = 0.0
         self._daemon = daemon
+        self._newest_frame, self._newest_reference = Newest(), Newest()
 
     def is_well(self) -> tuple[bool, str]:
         """Whether the daemon does what it should: not whether there is a position."""
@@ -75,14 +94,15 @@ class View:
     def frame(self) -> bytes | None:
         """The last frame that was looked at, as JPEG."""
         frame = self._daemon.board.last_frame
-        return frame_jpeg(frame) if frame else None
+        return self._newest_frame.of(frame, lambda: frame_jpeg(frame)) if frame else None
 
     def reference(self) -> bytes | None:
         """The ground around the last fix as the map has it, turned as the frame, as JPEG."""
-        board = self._daemon.board
-        if board.last_fix is None or self.ground is None:
+        board, ground = self._daemon.board, self.ground
+        fix, top_deg = board.last_fix, (board.heading_deg or 0.0) + self.top_deg
+        if fix is None or ground is None:
             return None
-        return self.ground.reference(board.last_fix, (board.heading_deg or 0.0) + self.top_deg)
+        return self._newest_reference.of(fix, lambda: ground.reference(fix, top_deg))
 
     def overview(self) -> bytes | None:
         """The reference coverage, as JPEG."""

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from geobridge.onboard.bundle import MANIFEST, SEAL, SIGNATURE, Bundle
 from geobridge.onboard.config import ReplayConfig, RunConfig, load
 from geobridge.onboard.errors import BundleError, ConfigError
-from geobridge.onboard.signing import DOMAIN, fingerprint, read_public_key, signer_of
+from geobridge.onboard.signing import DOMAIN, TrustedKey, fingerprint, read_public_key, signer_of
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC = TrustedKey(KEY.public_key())
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 MANIFEST_BYTES = b'{"format_version": 1}\n'
 SIGNED = bytes.fromhex(
@@ -58,12 +59,13 @@ def refusal(folder: Path, *keys: Path) -> str:
 
 def test_a_signature_made_elsewhere_is_accepted(trusted: Path) -> None:
     key = read_public_key(trusted)
-    assert signer_of(MANIFEST_BYTES, SIGNED, [key]) == "56475aa75463474c" == fingerprint(key)
+    assert signer_of(MANIFEST_BYTES, SIGNED, [key]) is key
+    assert key.fingerprint == "56475aa75463474c" == fingerprint(KEY.public_key())
 
 
 def test_the_signer_is_found_among_several() -> None:
-    keys = [OTHER.public_key(), KEY.public_key()]
-    assert signer_of(MANIFEST_BYTES, SIGNED, keys) == fingerprint(KEY.public_key())
+    keys = [TrustedKey(OTHER.public_key()), PUBLIC]
+    assert signer_of(MANIFEST_BYTES, SIGNED, keys) is PUBLIC
     assert signer_of(MANIFEST_BYTES, SIGNED, keys[:1]) is None
     assert signer_of(MANIFEST_BYTES, SIGNED, []) is None
 
@@ -73,17 +75,17 @@ def test_one_changed_bit_of_manifest_or_signature_is_refused(bit: int) -> None:
     changed = bytearray(MANIFEST_BYTES + SIGNED)
     changed[bit // 8] ^= 1 << bit % 8
     manifest, signature = changed[: len(MANIFEST_BYTES)], changed[len(MANIFEST_BYTES) :]
-    assert signer_of(bytes(manifest), bytes(signature), [KEY.public_key()]) is None
+    assert signer_of(bytes(manifest), bytes(signature), [PUBLIC]) is None
 
 
 @given(st.binary(max_size=200).filter(lambda text: text != SIGNED))
 def test_what_is_no_signature_is_refused(signature: bytes) -> None:
-    assert signer_of(MANIFEST_BYTES, signature, [KEY.public_key()]) is None
+    assert signer_of(MANIFEST_BYTES, signature, [PUBLIC]) is None
 
 
 def test_a_signature_for_another_purpose_is_refused() -> None:
-    assert signer_of(MANIFEST_BYTES, KEY.sign(MANIFEST_BYTES), [KEY.public_key()]) is None
-    assert signer_of(MANIFEST_BYTES, KEY.sign(DOMAIN + MANIFEST_BYTES), [KEY.public_key()])
+    assert signer_of(MANIFEST_BYTES, KEY.sign(MANIFEST_BYTES), [PUBLIC]) is None
+    assert signer_of(MANIFEST_BYTES, KEY.sign(DOMAIN + MANIFEST_BYTES), [PUBLIC])
 
 
 NO_PUBLIC_KEYS: dict[str, bytes] = {

@@ -15,7 +15,7 @@ from geobridge.onboard.camera import Camera
 from geobridge.onboard.config import LocalizerConfig
 from geobridge.onboard.frames.source import open_source
 from geobridge.onboard.geodesy import distance_m
-from geobridge.onboard.localization.localizer import open_localizer
+from geobridge.onboard.localization.opened import open_localizer
 from geobridge.onboard.records import Attitude, Reason, Rejection, Telemetry
 from geobridge.onboard.replay.replay import replay
 

@@ -22,7 +22,8 @@ from geobridge.export.demonstration.sortie import Sortie, fly
 from geobridge.export.demonstration.story import tell
 from geobridge.export.flights.land import route_over
 from geobridge.export.flights.mission import Mission
-from geobridge.export.signing import keygen, sign
+from geobridge.export.keys import new_key
+from geobridge.export.signing import sign
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.errors import LinkError
 from geobridge.onboard.flightlogs.flight_record import read_record
@@ -85,7 +86,7 @@ def signed(rehearsal: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     """A bundle of the land, and the public key of who signed it."""
     folder = tmp_path_factory.mktemp("signed")
     shutil.copytree(rehearsal / "bundle", folder / "bundle")
-    keygen(folder / "ours")
+    new_key(folder / "ours")
     sign(folder / "bundle", folder / "ours.key")
     return folder / "bundle", folder / "ours.pub"
 
@@ -144,7 +145,7 @@ def test_the_daemon_is_gone(flown: Flown) -> None:
 def test_a_bundle_of_another_hand_does_not_fly(
     mission: Mission, signed: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    keygen(tmp_path / "theirs")
+    new_key(tmp_path / "theirs")
     with watched() as processes, pytest.raises(LinkError) as complaint:
         fly(mission, signed[0], tmp_path / "theirs.pub", tmp_path / "flight")
     log = tmp_path / "flight" / "daemon.log"

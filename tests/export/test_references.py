@@ -29,7 +29,7 @@ from geobridge.onboard.bundle import FEATURELESS, WATER, Bundle
 from geobridge.onboard.errors import BundleError, DataError
 from geobridge.onboard.frames.picture import read_picture
 from geobridge.onboard.geodesy import LocalFrame, distance_m
-from geobridge.onboard.localization.localizer import open_localizer
+from geobridge.onboard.localization.opened import open_localizer
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.index import Index

@@ -12,13 +12,14 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
-from geobridge.export.signing import keygen, sign
+from geobridge.export.keys import new_key
+from geobridge.export.signing import sign
 from geobridge.onboard import durable
 from geobridge.onboard.bundle import MANIFEST, SEAL, SIGNATURE, Bundle, sha256, write_manifest
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.config import LocalizerConfig
 from geobridge.onboard.errors import BundleError, DataError
-from geobridge.onboard.localization.localizer import open_localizer
+from geobridge.onboard.localization.opened import open_localizer
 from geobridge.onboard.verify_bundle import verify
 
 Complaint = Callable[..., str]
@@ -26,7 +27,7 @@ Complaint = Callable[..., str]
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    return Path(keygen(tmp_path / "keys/release")["private key"])
+    return Path(new_key(tmp_path / "keys/release")["private key"])
 
 
 @pytest.fixture
@@ -41,19 +42,19 @@ def trusting(key: Path) -> list[Path]:
 def test_the_private_key_is_for_its_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        made = keygen(tmp_path / "a.release")
+        made = new_key(tmp_path / "a.release")
     finally:
         os.umask(before)
     assert made["private key"] == str(tmp_path / "a.release.key")
     assert stat.S_IMODE((tmp_path / "a.release.key").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "a.release.pub").stat().st_mode) == 0o644
-    assert keygen(tmp_path / "b")["fingerprint"] != made["fingerprint"]
+    assert new_key(tmp_path / "b")["fingerprint"] != made["fingerprint"]
 
 
 @pytest.mark.parametrize("there", ["a.key", "a.pub"])
 def test_a_key_is_never_overwritten(tmp_path: Path, complaint: Complaint, there: str) -> None:
     (tmp_path / there).write_text("precious")
-    assert f"{tmp_path / there}: exists" in complaint("keygen", "-o", tmp_path / "a")
+    assert f"{tmp_path / there}: exists" in complaint("keys", "new", "-o", tmp_path / "a")
     assert [path.name for path in tmp_path.iterdir()] == [there]
     assert (tmp_path / there).read_text() == "precious"
 
@@ -73,7 +74,7 @@ def test_signing_twice_gives_the_same_and_another_key_takes_over(
     before = (bundle / SIGNATURE).read_bytes()
     sign(bundle, key)
     assert (bundle / SIGNATURE).read_bytes() == before
-    other = Path(keygen(tmp_path / "keys/other")["private key"])
+    other = Path(new_key(tmp_path / "keys/other")["private key"])
     sign(bundle, other)
     assert Bundle.open(bundle, trusting(key) + trusting(other)).signed_by is not None
     with pytest.raises(BundleError, match="by an unknown key"):
@@ -177,7 +178,8 @@ def test_flying_without_trust_warns_and_with_it_says_whose(
     signer = sign(bundle, key)["signed by"]
     with caplog.at_level(logging.INFO):
         open_localizer(bundle, config, camera, trusted_keys=trusting(key))
-    assert [r.getMessage() for r in caplog.records] == [f"{bundle}: signed by {signer}"]
+    assert f"{bundle}: signed by {signer}" in [r.getMessage() for r in caplog.records]
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
 
 def test_a_flight_that_trusts_a_key_refuses_the_rest(

@@ -112,7 +112,7 @@ def test_without_a_command_the_help_lists_them(
         ("train", "CONFIG"),
         ("export", "CHECKPOINT, -o"),
         ("pack", "REFERENCES, --encoders, -o"),
-        ("keygen", "-o"),
+        ("keys new", "-o"),
         ("sign", "BUNDLE, --key"),
         ("verify", "BUNDLE"),
         ("locate", "BUNDLE"),

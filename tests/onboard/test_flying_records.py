@@ -11,6 +11,7 @@ from pymavlink import mavutil
 from pymavlink.DFReader import DFReader_binary
 
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.flightlogs.read import read_flight_log
 from geobridge.onboard.flightlogs.telemetry_csv import read_telemetry
 from geobridge.onboard.flightlogs.truth_csv import read_track
 from geobridge.onboard.frames.folder import FolderSource
@@ -211,6 +212,42 @@ class TestTlog:
             assert distance_m(message.lat / 1e7, message.lng / 1e7, *place(believed)) < 0.02
             assert message.alt_msl == pytest.approx(believed.alt_amsl_m, abs=1e-3)
             assert message.yaw == pytest.approx(believed.attitude.heading_deg, abs=1e-3)
+
+
+class TestReadBack:
+    """Logs of simulated autopilots, by the readers of recorded ones."""
+
+    @pytest.mark.parametrize("form", ["tlog", "dataflash"])
+    def test_belief_and_truth_are_what_was_flown(
+        self, flight: Flight, video: FlightFiles, folder: FlightFiles, form: str
+    ) -> None:
+        log = read_flight_log(video.log if form == "tlog" else folder.log)
+        assert log.kind == form
+        assert any("without a 3D fix" in line for line in log.oddities)
+        assert log.truth is not None
+        late_ns = 30_000_000 if form == "tlog" else 0  # the link, which nobody can know
+        for flown_s in (3.0, 11.3, 25.0):
+            t_ns = round((START_UNIX_S + flown_s) * 1e9) + late_ns
+            told, believed = log.telemetry.at(t_ns), state_at(flight.believed, flown_s)
+            assert told.attitude is not None
+            assert told.attitude.heading_deg == pytest.approx(
+                believed.attitude.heading_deg, abs=0.5
+            )
+            assert told.prior is not None
+            where = told.prior.lat_deg, told.prior.lon_deg
+            assert distance_m(*where, *place(believed)) < 0.3
+            height_m = flight.height_agl_m(flown_s)
+            # a real rangefinder measures along the vehicle's own down
+            tilt = math.hypot(told.attitude.roll_deg, told.attitude.pitch_deg)
+            leaned_m = height_m * (1.0 - math.cos(math.radians(tilt)))
+            assert told.height_agl_m == pytest.approx(height_m - leaned_m, abs=0.6)
+            there = log.truth.at(t_ns)
+            if flown_s == 25.0:
+                assert there is None  # the receiver was out
+            else:
+                assert there is not None
+                assert distance_m(*there, *place(state_at(flight.truth, flown_s))) < 12.0
+        assert len(log.camera_events) > 20
 
 
 def _same_attitude(message: Any, believed: State, _: Flight) -> None:

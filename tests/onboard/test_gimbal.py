@@ -23,7 +23,6 @@ from geobridge.onboard.config import FilterConfig, LinkConfig, LocalizerConfig, 
 from geobridge.onboard.daemon import daemon as daemon_module
 from geobridge.onboard.daemon.board import Board
 from geobridge.onboard.daemon.continuity import Continuity
-from geobridge.onboard.daemon.daemon import Daemon
 from geobridge.onboard.daemon.eyes import Eyes
 from geobridge.onboard.daemon.run import wired
 from geobridge.onboard.flightlogs.telemetry_csv import TelemetryLog, read_telemetry
@@ -31,7 +30,8 @@ from geobridge.onboard.flightlogs.truth_csv import read_track
 from geobridge.onboard.frames.paced import Paced
 from geobridge.onboard.frames.source import open_source
 from geobridge.onboard.geodesy import distance_m
-from geobridge.onboard.localization.localizer import Localizer, open_localizer
+from geobridge.onboard.localization.localizer import Localizer
+from geobridge.onboard.localization.opened import open_localizer
 from geobridge.onboard.mavlink import quaternion
 from geobridge.onboard.mavlink.conversation import Conversation
 from geobridge.onboard.mavlink.gimbal import Gimbal
@@ -221,9 +221,18 @@ def test_asking_waits_for_the_gimbal_after_the_exposure_only_where_there_is_one(
     assert turn_between_deg(ours.at(S).gimbal, DOWN) < 0.1
 
 
-def conversation(**config: Any) -> Conversation:
+def conversation(*, has_gimbal: bool = True, **config: Any) -> Conversation:
     telemetry = AutopilotTelemetry(patience_s=0.0)
-    return Conversation(LinkConfig(**config), telemetry, Timesync(), has_gimbal=True)
+    return Conversation(LinkConfig(**config), telemetry, Timesync(), has_gimbal=has_gimbal)
+
+
+def test_a_gimbal_that_holds_another_camera_is_passed_over() -> None:
+    ours = conversation(has_gimbal=False)
+    for n in range(3):
+        ours.feed(device(DOWN), S + n * 200 * MS)
+    assert ours.telemetry.at(S + 300 * MS).gimbal is None
+    assert not ours.lacks_gimbal(20 * S)
+    assert not [m for m in ours.due(20 * S) if m.get_type() == "COMMAND_LONG"]
 
 
 def test_a_gimbal_s_own_clock_is_neither_the_autopilot_s_nor_a_reboot() -> None:
@@ -296,6 +305,7 @@ class Peer:
         self.connection = mavutil.mavlink_connection("udpin:127.0.0.1:0", dialect="ardupilotmega")
         self.address = f"udpout:127.0.0.1:{self.connection.port.getsockname()[1]}"
         self.heard: list[Any] = []
+        self.told: list[str] = []
         self.offset_ns = 0
 
     def fly(self, stopped: threading.Event) -> None:
@@ -341,13 +351,19 @@ class Peer:
 
 
 def flown(
-    rehearsal: Path, monkeypatch: pytest.MonkeyPatch, flags: int, *, is_mute: bool = False
-) -> tuple[list[tuple[Frame, Fix | Rejection]], Peer, Daemon]:
-    """The recorded flight by a real localizer and a real link; what became of every frame."""
+    rehearsal: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: int,
+    count: int,
+    *,
+    is_mute: bool = False,
+) -> tuple[list[tuple[Frame, Fix | Rejection]], Peer]:
+    """A recorded flight of a frame a second by a real localizer and a real link; what became of
+    the first `count` frames."""
     monkeypatch.setenv("MAVLINK20", "1")
     monkeypatch.setenv("MAVLINK_DIALECT", "ardupilotmega")
     log = read_telemetry(rehearsal / "flight/telemetry.csv")
-    recording = Recording(list(open_source(str(rehearsal / "flight/flight.mp4")))[:8])
+    recording = Recording(list(open_source(str(rehearsal / "flight/flight.mp4")))[:count])
     camera = Camera.from_hfov(*recording.size_px, 70.0, Mount(gimbal=True))
     localizer = Seen(open_localizer(rehearsal / "bundle", LocalizerConfig(), camera))
     source = Paced(recording)
@@ -360,6 +376,7 @@ def flown(
     ended = threading.Event()
     with closing(peer.connection), closing(Link(config)) as link:
         daemon = wired(config, link, clock, telemetry, eyes, has_gimbal=True)
+        daemon.on_state = lambda state, reason, now_ns: peer.told.append(f"{state} {reason}")
         daemon.talk()
         world = threading.Thread(target=peer.fly, args=(ended,))
         world.start()
@@ -368,7 +385,7 @@ def flown(
         finally:
             ended.set()
             world.join()
-    return localizer.seen, peer, daemon
+    return localizer.seen, peer
 
 
 class Seen:
@@ -391,7 +408,7 @@ class Seen:
 def test_a_banking_vehicle_finds_itself_by_its_gimbal(
     flags: int, rehearsal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcomes, peer, _ = flown(rehearsal, monkeypatch, flags)
+    outcomes, peer = flown(rehearsal, monkeypatch, flags, 12)
     track = read_track(rehearsal / "flight/truth.csv")
     fixes = [each for _, each in outcomes if isinstance(each, Fix)]
     assert len(fixes) >= 2, outcomes
@@ -407,12 +424,11 @@ def test_without_a_gimbal_s_word_nothing_is_published_and_the_reason_is_told(
     rehearsal: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(daemon_module, "SILENT_NS", 2 * S)
-    outcomes, peer, _ = flown(rehearsal, monkeypatch, EARTH, is_mute=True)
+    outcomes, peer = flown(rehearsal, monkeypatch, EARTH, 5, is_mute=True)
     reasons = {each.reason for _, each in outcomes if isinstance(each, Rejection)}
     assert reasons == {Reason.NO_ATTITUDE}
     assert len(outcomes) == sum(isinstance(each, Rejection) for _, each in outcomes)
     kinds = {message.get_type() for message in peer.heard}
     assert "GPS_INPUT" not in kinds
-    texts = [m.text for m in peer.heard if m.get_type() == "STATUSTEXT"]
-    assert "GeoBridge ACQUIRE: no gimbal attitude" in texts
+    assert any(each.startswith("ACQUIRE") and "no gimbal attitude" in each for each in peer.told)
     assert "no gimbal attitude from component 154; link.gimbal_component must name" in caplog.text

@@ -15,7 +15,7 @@ from geobridge.onboard.flightlogs.telemetry_csv import read_telemetry
 from geobridge.onboard.flightlogs.truth_csv import read_track
 from geobridge.onboard.frames.source import open_source
 from geobridge.onboard.geodesy import distance_m
-from geobridge.onboard.localization.localizer import open_localizer
+from geobridge.onboard.localization.opened import open_localizer
 from geobridge.onboard.records import Fix, Frame, Prior, Rejection, Telemetry
 
 S = 1_000_000_000
@@ -102,6 +102,7 @@ def test_half_a_minute_of_darkness(rehearsal: Path, flight: list[Moment], undist
     assert right(errors) >= undisturbed - lost
 
 
+@pytest.mark.fault("N10", "a prior a kilometre off", "found, later")
 def test_a_prior_that_is_a_kilometre_off_costs_nothing_but_time(
     rehearsal: Path, flight: list[Moment], undisturbed: int
 ) -> None:

@@ -98,6 +98,18 @@ def test_each_difference_is_a_line_and_the_exit_code_says_so(
     assert len(lines) == 4
 
 
+def test_the_set_of_sources_that_is_ours_is_looked_at(
+    config: Path, port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first set is for the receiver on board, velocity and all; the second one for us."""
+    values = {**GOOD, "EK3_SRC1_VELXY": 3, "EK3_SRC1_VELZ": 3}
+    second = {"EK3_SRC2_POSXY": 3, "EK3_SRC2_VELXY": 0, "EK3_SRC2_VELZ": 0, "EK3_SRC2_POSZ": 1}
+    with on_the_ground(ArduCopter(FRAME, {**values, **second}), port):
+        assert check(config, port, "link.source_set=2") == 0
+        assert check(config, port) == 3
+    assert "EK3_SRC1_VELXY is 3, expected 0" in capsys.readouterr().out
+
+
 def test_px4_s_integers_are_read_as_it_lays_them(
     config: Path, port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from geobridge.onboard.localization.pose import Pose
 from geobridge.onboard.localization.rectify import Patch
 from geobridge.onboard.replay.known import Known, known_verify
 from geobridge.onboard.replay.localize import WORK
+from geobridge.onboard.replay.localize import localize as really_localize
 from geobridge.onboard.replay.replay import replay
 from geobridge.onboard.retrieval.encoder import Encoder
 
@@ -47,7 +50,7 @@ def ask_all(known: Known, answers: list[bytes]) -> tuple[list[bytes], int]:
         return answers[number]
 
     found = [
-        known.ask(number.to_bytes(16, "big"), lambda n=number: compute(n), bytes, bytes)
+        known.ask(number.to_bytes(16, "big"), partial(compute, number), bytes, bytes)
         for number in range(len(answers))
     ]
     return found, len(computed)
@@ -99,7 +102,7 @@ def test_an_alignment_comes_back_to_the_last_bit(
     tmp_path_factory: pytest.TempPathFactory, numbers: list[float], has_pose: bool
 ) -> None:
     pose = Pose(*numbers[:4], np.array([[numbers[0], 0.1], [0.1, numbers[1]]]), 5, 9, 0.3, 0.2)
-    aligned = Alignment(*numbers, pose=pose if has_pose else None)
+    aligned = replace(Alignment(*numbers), pose=pose if has_pose else None)
     patch = Patch(np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), np.uint8), 1.0, 0.0, 0.0)
     asked: list[Any] = []
 
@@ -196,6 +199,28 @@ def test_killed_in_a_process_of_its_own(rehearsal: Path, whole: Path, tmp_path: 
     assert results(out) == results(whole)
 
 
+def test_killed_with_two_workers(rehearsal: Path, tmp_path: Path) -> None:
+    flights, out = [rehearsal / "flight", rehearsal / "abroad"], tmp_path / "out"
+    command: list[Any] = [GEOBRIDGE, "replay", *(flight / "flight.mp4" for flight in flights)]
+    for name in ("telemetry", "truth"):
+        for flight in flights:
+            command += [f"--{name}", flight / f"{name}.csv"]
+    command += ["--bundle", rehearsal / "bundle", "-o", out, "--to", "9", "--workers", "2"]
+    command.append("camera.hfov_deg=70")
+    process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL)
+    until_s = time.monotonic() + 60.0
+    while time.monotonic() < until_s and len(list(out.glob(f"*/{WORK}/known.bin"))) < 2:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.5)  # for the workers to see it
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "writes there" not in done.stderr
+    assert not list(out.glob(f"*/{WORK}"))
+    assert len((out / "flight" / "fixes.jsonl").read_text().splitlines()) == 10
+
+
 def test_what_is_done_is_not_done_again_until_something_changes(
     rehearsal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,11 +229,10 @@ def test_what_is_done_is_not_done_again_until_something_changes(
     before = results(tmp_path / "out")
     calls: list[int] = []
     localize = "geobridge.onboard.replay.conclude.localize"
-    original = __import__("importlib").import_module("geobridge.onboard.replay.localize").localize
 
     def counted(*given: Any) -> Any:
         calls.append(1)
-        return original(*given)
+        return really_localize(*given)
 
     monkeypatch.setattr(localize, counted)
     replay(**told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from geobridge.onboard.cli import main
 from geobridge.onboard.records import Prior, Telemetry
+from geobridge.onboard.replay.compare import compare
 from geobridge.onboard.replay.flight import Span
 from geobridge.onboard.replay.replay import replay
 from geobridge.onboard.replay.variant import unlike, variants
@@ -42,8 +44,8 @@ def results(out: Path) -> dict[str, bytes]:
 
 
 def test_two_workers_give_what_one_gives(rehearsal: Path, tmp_path: Path) -> None:
-    one = replay(**told(rehearsal, tmp_path / "one"))
-    two = replay(**told(rehearsal, tmp_path / "two", workers=2))
+    one: Any = replay(**told(rehearsal, tmp_path / "one"))
+    two: Any = replay(**told(rehearsal, tmp_path / "two", workers=2))
     assert one == two
     assert results(tmp_path / "one") == results(tmp_path / "two")
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
@@ -63,10 +65,18 @@ def test_a_cluster_gives_what_one_machine_gives(
     rehearsal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray = pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    one = replay(**told(rehearsal, tmp_path / "one"))
+    one: Any = replay(**told(rehearsal, tmp_path / "one"))
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=100 << 20,
+        log_to_driver=False,
+        logging_level="ERROR",
+        _temp_dir=tempfile.mkdtemp(prefix="ray"),  # names of sockets must be short
+    )
+    monkeypatch.chdir(tmp_path)
     try:
-        many = replay(**told(rehearsal, tmp_path / "many", engine="ray"))
+        many: Any = replay(**told(rehearsal, Path("many"), engine="ray"))
     finally:
         ray.shutdown()
     assert one == many
@@ -79,7 +89,7 @@ def test_one_flight_that_cannot_be_read_does_not_stop_the_others(
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     given = told(rehearsal, tmp_path / "out")
     given["logs"][1] = str(tmp_path / "broken.mp4")
-    rows = replay(**given)
+    rows: Any = replay(**given)
     assert rows[0]["problem"] == ""
     assert rows[1]["frames"] is None
     assert "broken.mp4: not a video" in rows[1]["problem"]
@@ -91,28 +101,30 @@ def test_settings_side_by_side(rehearsal: Path, tmp_path: Path) -> None:
     for name, score in (("bold", -1.0), ("timid", 0.9999)):
         text = f"[camera]\nhfov_deg = 70.0\n[localizer.gate]\nmin_score = {score}\n"
         (tmp_path / f"{name}.toml").write_text(text)
-    flight = rehearsal / "flight"
-    rows = replay(
-        [str(flight / "flight.mp4")],
-        [rehearsal / "bundle"],
-        tmp_path / "out",
-        telemetry=[flight / "telemetry.csv"],
-        configs=[tmp_path / "bold.toml", tmp_path / "timid.toml"],
-        to_s=9.0,
-    )
-    assert [row["variant"] for row in rows] == ["bold", "timid"]
+    files = [tmp_path / "bold.toml", tmp_path / "timid.toml"]
+    given = told(rehearsal, tmp_path / "out", configs=files, overrides=(), to_s=7.0)
+    rows: Any = replay(**given)
+    assert [(row["flight"], row["variant"]) for row in rows] == [
+        ("flight", "bold"),
+        ("flight", "timid"),
+        ("flight-2", "bold"),
+        ("flight-2", "timid"),
+    ]
     assert rows[0]["availability"] > 0 == rows[1]["availability"]
-    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {
-        "bold",
-        "timid",
-    }
+    sides = tmp_path / "out/bold", tmp_path / "out/timid"
+    found = {row["figure"]: row for row in compare(*sides, tmp_path / "compared")}
+    assert found["availability"]["b"] == 0.0 > found["availability"]["b_less_a"]
+    page = (tmp_path / "compared/compare.html").read_text()
+    assert "16 frames of 2 flights" in page
+    assert page.count("data:image/jpeg;base64,") >= 1
 
 
 def test_a_part_of_a_flight(rehearsal: Path, tmp_path: Path) -> None:
     given = told(rehearsal, tmp_path / "out") | {"from_s": 5.0, "to_s": 8.0}
     for key in ("logs", "telemetry", "truth"):
         given[key] = given[key][:1]
-    assert replay(**given)["frames"] == 4
+    told_first: Any = replay(**given)
+    assert told_first["frames"] == 4
     lines = (tmp_path / "out/fixes.jsonl").read_text().splitlines()
     frames = [json.loads(line)["frame"] for line in lines]
     assert frames == [f"flight.mp4#{number}" for number in (5, 6, 7, 8)]

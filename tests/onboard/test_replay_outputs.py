@@ -5,18 +5,22 @@ from __future__ import annotations
 import io
 import json
 import math
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
 
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.replay.album import Pictured
 from geobridge.onboard.replay.columns import HOLD_S, Columns
+from geobridge.onboard.replay.expected import differences
 from geobridge.onboard.replay.strata import availability_by_stratum
 from geobridge.onboard.replay.summary import _most_wrong
 from geobridge.onboard.replay.tracks import fixed_runs, geojson, gpx, kml, true_runs
@@ -97,6 +101,7 @@ def test_a_viewer_finds_places_pictures_and_figures(columns: Columns, tmp_path: 
         counted[channel.topic] = counted.get(channel.topic, 0) + 1
         entry = json.loads(message.data)
         if channel.topic == "/fix":
+            assert schema is not None
             assert schema.name == "foxglove.LocationFix"
             assert entry["position_covariance"][0] == 4.0
         if channel.topic == "/frame":
@@ -144,3 +149,34 @@ def test_lines_that_are_none(tmp_path: Path, text: str, line: str) -> None:
     (tmp_path / "fixes.jsonl").write_text(text)
     with pytest.raises(DataError, match=line):
         Columns.read(tmp_path / "fixes.jsonl")
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+KEYS = ("t_capture_ns", "frame", "fix", "rejection", "error_m", "truth", "told", "evidence")
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(KEYS), anything, st.booleans(), st.integers(0, 9))
+def test_lines_that_were_tampered_with_are_refused_or_read(
+    tmp_path_factory: pytest.TempPathFactory, key: str, new: Any, deep: bool, n: int
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "tampered"
+    folder.mkdir(exist_ok=True)
+    path = folder / "fixes.jsonl"
+    if not path.exists():
+        write_lines(path, 10)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    inner = lines[n].get(key)
+    if deep and isinstance(inner, dict) and inner:
+        inner[sorted(inner)[n % len(inner)]] = new
+    else:
+        lines[n][key] = new
+    changed = folder / "changed.jsonl"
+    changed.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for read in (Columns.read, partial(differences, stored=path)):
+        with suppress(DataError):
+            read(changed)

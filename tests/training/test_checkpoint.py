@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from geobridge.training.config import TrainConfig
 from geobridge.training.distributed import World
 from geobridge.training.learner import Learner
 from geobridge.training.trainer import train
+from tests.crash_states import laid, states, watched
 
 OVERRIDES = ["optim.workers=0", "optim.batch_size=8", "model.text.vocab_size=64"]
 
@@ -210,6 +212,7 @@ def test_a_record_of_other_content_is_refused(
 ) -> None:
     _, path = written(triples_config)
     record = json.loads((path / RECORD).read_text())
+    del record["record_sha256"]
     (path / RECORD).write_text(json.dumps(record | {key: value}))
     with pytest.raises(GeobridgeError, match=rf"^{path / RECORD}: .*{problem}") as caught:
         checkpoints.read(path)
@@ -269,3 +272,41 @@ def seal(path: Path) -> None:
     record = json.loads((path / RECORD).read_text())
     record["sha256"] = {name: sha256(path / name) for name in (MODEL, STATE)}
     (path / RECORD).write_text(json.dumps(record))
+
+
+@pytest.mark.fault("G3", "a changed record", "refused by its digest")
+def test_a_record_that_was_changed_is_not_believed(triples_config: Path) -> None:
+    _, path = written(triples_config)
+    text = (path / RECORD).read_text()
+    (path / RECORD).write_text(text.replace('"step": 4', '"step": 5'))
+    with pytest.raises(DataError, match=r"checkpoint\.json: changed since it was written"):
+        checkpoints.read(path)
+    record = json.loads(text)
+    del record["record_sha256"]  # as earlier ones are
+    (path / RECORD).write_text(json.dumps(record))
+    assert checkpoints.read(path).step == 4
+
+
+@pytest.mark.fault("G1", "a power cut while saving", "the last checkpoint or the new")
+def test_a_power_cut_while_saving_leaves_the_last_checkpoint(
+    triples_config: Path, tmp_path: Path
+) -> None:
+    trained = Trained(
+        triples_config, "run.keep_checkpoints=1", 'run.folder="' + str(tmp_path / "run") + '"'
+    )
+    run = trained.save(4).parent
+    checkpoints.keep_best(run / "step-00000004")
+    with watched(run) as watch:
+        checkpoints.keep_best(trained.save(8))
+    found = set()
+    for number, (_, tree) in enumerate(states(watch, 4)):
+        left = laid(tree, tmp_path / f"cut{number}")
+        whole = []
+        for path in checkpoints.checkpoints(left):
+            with contextlib.suppress(DataError):
+                whole.append(checkpoints.read(path).step)
+        assert whole, "a checkpoint that can be gone on from"
+        assert checkpoints.read(left / checkpoints.BEST).step in (4, 8)
+        found.add(max(whole))
+        shutil.rmtree(left)
+    assert found == {4, 8}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,9 @@ _PLY_ORDER = {"binary_little_endian": "<", "binary_big_endian": ">"}
 _CONFIDENCE = ("confidence", "conf", "quality")
 _NOISE_CLASSES = (7, 18)
 """Of the LAS standard: low and high noise."""
+_WKT_RECORD = 2112
+_KEPT_POINTS = 30_000_000
+"""So many points of a LiDAR tile are 720 MB."""
 
 
 class CloudError(Exception):
@@ -162,51 +168,79 @@ def _ply_text(body: bytes, count: int, fields: int) -> Floats:
 
 def _las(path: Path) -> Raw:
     """All of it, without what is classified as noise."""
-    parts = list(las_parts(path))
-    return Raw(np.concatenate(parts) if parts else np.empty((0, 3)))
+    return Raw(np.concatenate([np.empty((0, 3)), *_las_parts(path)]))
 
 
-def las_parts(path: Path, box: tuple[float, float, float, float] | None = None) -> Any:
-    """[n, 3] points within west, south, east, north, a part of the file at a time.
+def las_within(path: Path, box: tuple[float, float, float, float]) -> Floats:
+    """[N, 3] points within west, south, east, north.
+
+    A tile that fits into memory is kept until another one is asked for: its places come one after
+    the other.
 
     Raises:
         CloudError: damaged, or no LAS file.
         DataError: laspy is not installed.
     """
-    laspy = _laspy()
-    try:
-        with laspy.open(path) as file:
-            for chunk in file.chunk_iterator(1_000_000):
-                points = np.stack([chunk.x, chunk.y, chunk.z], axis=1).astype(float)
-                keep = ~np.isin(np.asarray(chunk.classification), _NOISE_CLASSES)
-                if box is not None:
-                    low, high = np.array(box[:2]), np.array(box[2:])
-                    keep &= ((points[:, :2] >= low) & (points[:, :2] <= high)).all(axis=1)
-                yield points[keep]
-    except (laspy.errors.LaspyException, ValueError, EOFError) as error:
-        raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
-    except Exception as error:  # the decompressor's are of a kind of their own
-        if type(error).__module__.partition(".")[0] != "lazrs":
-            raise
-        raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
+    if _las_count(path) > _KEPT_POINTS:
+        parts = [part[_inside(part, box)] for part in _las_parts(path)]
+        return np.concatenate([np.empty((0, 3)), *parts])
+    tile = _tile(path, path.stat().st_mtime_ns)
+    first, last = np.searchsorted(tile[:, 0], [box[0], box[2]])
+    strip = tile[first : last + 1]
+    return np.asarray(strip[_inside(strip, box)])
+
+
+@lru_cache(1)
+def _tile(path: Path, _changed_ns: int) -> Floats:
+    """All points of a tile, from west to east."""
+    points = np.concatenate([np.empty((0, 3)), *_las_parts(path)])
+    return np.asarray(points[np.argsort(points[:, 0], kind="stable")])
+
+
+def _inside(points: Floats, box: tuple[float, float, float, float]) -> npt.NDArray[np.bool_]:
+    low, high = np.array(box[:2]), np.array(box[2:])
+    return np.asarray(((points[:, :2] >= low) & (points[:, :2] <= high)).all(axis=1))
+
+
+def _las_parts(path: Path) -> Iterator[Floats]:
+    """[n, 3] points of a file, a part of it at a time."""
+    with _las_file(path) as file:
+        for chunk in file.chunk_iterator(1_000_000):
+            points = np.stack([chunk.x, chunk.y, chunk.z], axis=1).astype(float)
+            yield points[~np.isin(np.asarray(chunk.classification), _NOISE_CLASSES)]
+
+
+def _las_count(path: Path) -> int:
+    with _las_file(path) as file:
+        return int(file.header.point_count)
 
 
 def las_crs(path: Path) -> str:
-    """As its header has it, in WKT; empty where it does not say."""
-    laspy = _laspy()
-    try:
-        with laspy.open(path) as file:
-            records = [r for r in file.header.vlrs if r.record_id == 2112]
-            return str(records[0].string).strip("\0") if records else ""
-    except laspy.errors.LaspyException as error:
-        raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
+    """As its header has it, in WKT; empty where it does not say.
+
+    Raises:
+        CloudError: damaged, or no LAS file.
+        DataError: laspy is not installed.
+    """
+    with _las_file(path) as file:
+        records = [r for r in file.header.vlrs if r.record_id == _WKT_RECORD]
+        return str(records[0].string).strip("\0") if records else ""
 
 
-def _laspy() -> Any:
+@contextmanager
+def _las_file(path: Path) -> Iterator[Any]:
     try:
         import laspy
     except ImportError:
         raise DataError(
             'LAS and LAZ need laspy; it comes with: pip install "geobridge-uav[train]"'
         ) from None
-    return laspy
+    try:
+        with laspy.open(path) as file:
+            yield file
+    except (laspy.errors.LaspyException, ValueError, EOFError) as error:
+        raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
+    except Exception as error:  # the decompressor's are of a kind of their own
+        if type(error).__module__.partition(".")[0] != "lazrs":
+            raise
+        raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None

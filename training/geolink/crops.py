@@ -14,7 +14,7 @@ from rasterio.windows import Window, from_bounds
 
 from geobridge.onboard.geodesy import LocalFrame
 
-from .clouds import CloudError, Floats, las_crs, las_parts
+from .clouds import CloudError, Floats, las_crs, las_within
 from .manifest import Entry
 
 _MOST_PX = 1024
@@ -74,7 +74,7 @@ def _of_lidar(path: Path, entry: Entry) -> Floats:
         raise CloudError("its CRS is not projected; LiDAR tiles in degrees are not read")
     xy, reach = _projected(entry, crs), _reach(entry, crs)
     box = xy[0] - reach[0], xy[1] - reach[1], xy[0] + reach[0], xy[1] + reach[1]
-    points = np.concatenate([np.empty((0, 3)), *las_parts(path, box)])
+    points = las_within(path, box)
     if not len(points):
         raise CloudError("does not cover the place")
     x, y, up_m = (points * [1.0, 1.0, crs.linear_units_factor[1]]).T

@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -33,7 +34,7 @@ from geobridge.onboard.records import Image
 from geobridge.onboard.views import View
 
 from ..datasets.decode import UnreadableError, decode
-from ..datasets.render_progress import Progress
+from ..datasets.render_progress import Progress, duration
 from ..datasets.render_shards import Lines, ShardedFolder
 from ..datasets.stores import open_store, views_of
 from .clouds import CloudError, Raw, read_cloud
@@ -47,7 +48,7 @@ log = logging.getLogger(__name__)
 
 REJECTED, SAMPLES = "rejected.jsonl", "samples.jpg"
 _SHARD = 64
-_NAMED = 5
+_NAMED, _MEASURED = 5, 3
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _work(
         return {"prepared": 0}
     progress = Progress(sum(map(len, left.values())))
     workers = min(processes or len(os.sched_getaffinity(0)), progress.count)
+    _announce(folder.folder, [item for part in left.values() for item in part], recipe, workers)
     start = time.monotonic()
     with _Pool(workers) as pool:
         for unit, part in left.items():
@@ -125,6 +127,30 @@ def _work(
             folder.write(unit, CLOUDS, make)
     seconds = time.monotonic() - start
     return {"prepared": progress.done, "seconds_per_1000": round(1000 * seconds / progress.done, 1)}
+
+
+def _announce(out: Path, left: Sequence[Listed], recipe: Recipe, workers: int) -> None:
+    """Say what it will cost, as measured on a few.
+
+    Raises:
+        DataError: the disk is too small.
+    """
+    start = time.monotonic()
+    for item in left[:_MEASURED]:
+        prepared(item, recipe)
+    each_s = (time.monotonic() - start) / min(_MEASURED, len(left))
+    needed, free = len(left) * recipe.count * 12, shutil.disk_usage(out).free
+    log.info(
+        "%d clouds in %d processes: about %s and %.0f MB",
+        len(left),
+        workers,
+        duration(len(left) * each_s / workers),
+        needed / 1e6,
+    )
+    if needed > free:
+        raise DataError(
+            f"{out}: needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; lower --count"
+        )
 
 
 class _Pool:
@@ -210,6 +236,7 @@ def _check(out: Path, rejected: Lines, count: int, most: float) -> None:
     for line in rejected[:_NAMED]:
         log.warning("left out: %s: %s %s", line["id"], line["path"], line["why"])
     if len(rejected) > most * count:
+        (out / INDEX).unlink(missing_ok=True)  # of a run that was allowed more
         first = rejected[0]
         raise DataError(
             f"{out / REJECTED}: {len(rejected)} of {count} clouds cannot be used, --max-rejected is"
@@ -229,8 +256,8 @@ def _samples(store: PointStore, places: set[str], data: Path | None) -> bytes:
     def picture(name: str) -> Image:
         try:
             return decode(shown.read(View.SATELLITE, name), SIDE_PX, SIDE_PX)
-        except (OSError, UnreadableError) as error:
-            raise DataError(f"{shown.where(View.SATELLITE, name)}: {error}") from None
+        except (OSError, UnreadableError):
+            return np.full((SIDE_PX, SIDE_PX, 3), 128, np.uint8)  # the trainer will name it
 
     return sheet(store, both, picture) if both else sheet(store, places)
 

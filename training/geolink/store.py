@@ -47,8 +47,13 @@ class PointStore:
         if not self._rows:
             raise DataError(f"{folder / INDEX}: names no cloud")
         self._open: dict[str, npt.NDArray[np.float32]] = {}
-        for shard in sorted({shard for rows in self._rows.values() for shard, *_ in rows}):
-            self._check(shard)
+        needed: dict[str, tuple[int, int]] = {}
+        for own in self._rows.values():
+            for shard, number, count, _ in own:
+                rows, points = needed.get(shard, (0, 0))
+                needed[shard] = max(rows, number + 1), max(points, count)
+        for shard, shape in sorted(needed.items()):
+            self._check(shard, shape)
 
     @property
     def names(self) -> frozenset[str]:
@@ -79,12 +84,11 @@ class PointStore:
                 raise DataError(f"{path}: damaged: {error}") from None
         return self._open[name]
 
-    def _check(self, shard: str) -> None:
+    def _check(self, shard: str, needed: tuple[int, int]) -> None:
         clouds, path = self._shard(shard), self.folder / CLOUDS / f"{shard}.npy"
         if clouds.dtype != np.float32 or clouds.ndim != 3 or clouds.shape[2] != 3:
             raise DataError(f"{path}: expected [n, points, 3] float32")
-        rows = [row for each in self._rows.values() for row in each if row[0] == shard]
-        if any(row >= len(clouds) or count > clouds.shape[1] for _, row, count, _ in rows):
+        if len(clouds) < needed[0] or clouds.shape[1] < needed[1]:
             raise DataError(f"{path}: has fewer clouds or points than {INDEX} says")
 
     def __getstate__(self) -> dict[str, Any]:

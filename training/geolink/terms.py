@@ -29,7 +29,11 @@ _ESTIMATOR, _MOMENT = "estimator.", "estimator-moment."
 
 
 class Terms:
-    """Relation distillation and refinement with the weights that a step gives them."""
+    """Relation distillation and refinement with the weights that a step gives them.
+
+    Estimators learn from a batch before they are asked about it, also where the step is not taken
+    in the end.
+    """
 
     def __init__(
         self, config: GeoLinkConfig, views: Sequence[str], length: int, device: torch.device
@@ -146,24 +150,25 @@ def following_loss(
     Raises:
         NothingToCompareError: no edge without points has two places.
     """
-    places = rows_present, columns_present, relation
-    own = replace_weights(objective, points_weight=0.0)
-    loss = geobridge_loss(
-        rows, places[0], columns, places[1], places[2], logit_scale, own, nested_dims, world_size
-    )
-    led = replace_weights(objective, image_weight=0.0, text_weight=0.0)
-    try:
-        follows = geobridge_loss(
-            _only_points(rows),
-            places[0],
-            _only_points(columns),
-            places[1],
-            places[2],
-            logit_scale.detach(),
-            led,
+
+    def over(rows: Descriptors, columns: Descriptors, scale: Tensor, **weights: float) -> Loss:
+        weighed = objective.model_copy(update=weights)
+        return geobridge_loss(
+            rows,
+            rows_present,
+            columns,
+            columns_present,
+            relation,
+            scale,
+            weighed,
             nested_dims,
             world_size,
         )
+
+    loss = over(rows, columns, logit_scale, points_weight=0.0)
+    led = _only_points(rows), _only_points(columns), logit_scale.detach()
+    try:
+        follows = over(*led, image_weight=0.0, text_weight=0.0)
     except NothingToCompareError:
         return loss
     return Loss(
@@ -171,11 +176,6 @@ def following_loss(
         {**loss.edges, **follows.edges},
         {**loss.accuracy, **follows.accuracy},
     )
-
-
-def replace_weights(objective: ObjectiveConfig, **weights: float) -> ObjectiveConfig:
-    """The objective with other weights of whole kinds of edges."""
-    return objective.model_copy(update=weights)
 
 
 def _only_points(rows: Descriptors) -> Descriptors:

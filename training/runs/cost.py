@@ -88,13 +88,14 @@ def announce(learner: Learner, costs: dict[str, Any]) -> None:
     trained = sum(tower["trained"] for tower in costs["weights"].values())
     frozen = sum(tower["frozen"] for tower in costs["weights"].values())
     log.info(
-        "%.1f M weights to train, %.1f M frozen, %d steps of %d places, views %s%s, %s on %s",
+        "%.1f M weights to train, %.1f M frozen, %d steps of %d places, views %s%s%s, %s on %s",
         trained / 1e6,
         frozen / 1e6,
         costs["steps"],
         costs["places_per_step"],
         " ".join(settings.model.views),
         " and text" if learner.model.text is not None else "",
+        " and points" if learner.model.points is not None else "",
         settings.optim.precision,
         " and ".join(
             [

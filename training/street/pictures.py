@@ -19,7 +19,7 @@ from pathlib import Path
 
 from geobridge.onboard.bundle import sha256
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.flightlogs.photo_tags import read_tags
+from geobridge.onboard.flightlogs.pictures.photo_tags import read_tags
 from geobridge.onboard.frames.folder import SUFFIXES
 
 from ..sources import StreetSource

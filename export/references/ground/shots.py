@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.config import CameraConfig
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.flightlogs.photo_tags import PhotoTags, read_tags
-from geobridge.onboard.flightlogs.telemetry_csv import TelemetryLog, read_telemetry
-from geobridge.onboard.flightlogs.tlog import read_tlog
+from geobridge.onboard.flightlogs.flight_log import FlightLog
+from geobridge.onboard.flightlogs.match import match_pictures
+from geobridge.onboard.flightlogs.pictures.photo_tags import PhotoTags, read_tags
+from geobridge.onboard.flightlogs.read import read_flight_log
 from geobridge.onboard.frames.folder import SUFFIXES
 from geobridge.onboard.records import Attitude, Telemetry
 
@@ -21,7 +20,6 @@ from .flight import Shot, usable
 
 MAX_AGE_NS = 1_000_000_000
 """A picture farther from the nearest telemetry was not taken on this flight."""
-_UTC = re.compile(r"(\d{14})(\d{0,6})Z?$")
 _HEIGHT, _YAW, _PITCH, _ROLL = (
     f"drone-dji:{name}"
     for name in ("RelativeAltitude", "GimbalYawDegree", "GimbalPitchDegree", "GimbalRollDegree")
@@ -39,16 +37,10 @@ def read_shots(source: FlightSource) -> list[Shot]:
         raise DataError(f"{source.path}: holds no pictures")
     if source.telemetry is None:
         shots = [_tagged(path, source.camera) for path in paths]
-    elif source.telemetry.suffix.lower() == ".tlog":
-        log = read_tlog(source.telemetry).telemetry
-        shots = list(_logged(paths, log, source))
-        if not shots:
-            raise DataError(
-                f"{source.path}: no picture was taken during {source.telemetry}; names carry UTC as"
-                " YYYYMMDDhhmmss and hundredths, time_offset_s is added to it"
-            )
     else:
-        shots = list(_listed(paths, read_telemetry(source.telemetry), source))
+        log = read_flight_log(source.telemetry)
+        read = _listed if log.kind == "csv" else _logged
+        shots = list(read(paths, log, source))
     return usable(shots, source.path)
 
 
@@ -64,25 +56,26 @@ def _tagged(path: Path, config: CameraConfig | None) -> Shot:
     return Shot(path, tags.lat_deg, tags.lon_deg, attitude, height_m, _camera(path, tags, config))
 
 
-def _logged(paths: list[Path], log: TelemetryLog, source: FlightSource) -> Iterator[Shot]:
+def _logged(paths: list[Path], log: FlightLog, source: FlightSource) -> Iterator[Shot]:
+    """Those that were taken while the log lasts."""
+    times_ns = match_pictures(source.path, log, source.time_offset_s).times_ns
     for path in paths:
-        t_ns = _utc_ns(path)
-        if t_ns is None:
-            raise DataError(f"{path}: its name carries no time (YYYYMMDDhhmmss, hundredths, Z)")
-        t_ns += round(source.time_offset_s * 1e9)
-        sample = log.at(t_ns)
+        if path.name not in times_ns:
+            continue
+        t_ns = times_ns[path.name]
+        sample = log.telemetry.at(t_ns)
         if abs(sample.t_ns - t_ns) <= MAX_AGE_NS:
             yield _sampled(path, sample, source.camera)
 
 
-def _listed(paths: list[Path], log: TelemetryLog, source: FlightSource) -> Iterator[Shot]:
-    times = log.times_by_file()
-    if times is None:
+def _listed(paths: list[Path], log: FlightLog, source: FlightSource) -> Iterator[Shot]:
+    times_ns = log.telemetry.times_by_file()
+    if times_ns is None:
         raise DataError(f"{source.telemetry}, line 1, file: the column is missing")
     for path in paths:
-        if path.name not in times:
+        if path.name not in times_ns:
             raise DataError(f"{path}: {source.telemetry} has no row for this picture")
-        yield _sampled(path, log.at(times[path.name]), source.camera)
+        yield _sampled(path, log.telemetry.at(times_ns[path.name]), source.camera)
 
 
 def _sampled(path: Path, sample: Telemetry, config: CameraConfig | None) -> Shot:
@@ -99,14 +92,3 @@ def _camera(path: Path, tags: PhotoTags, config: CameraConfig | None) -> Camera:
     if tags.hfov_deg is None:
         raise DataError(f"{path}: EXIF holds no focal length; give the source a camera")
     return Camera.from_hfov(tags.width_px, tags.height_px, tags.hfov_deg)
-
-
-def _utc_ns(path: Path) -> int | None:
-    found = _UTC.search(path.stem)
-    if found is None:
-        return None
-    try:
-        whole = datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
-    except ValueError:
-        return None
-    return int(whole.timestamp()) * 10**9 + int(found[2].ljust(9, "0") or "0")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from geobridge.onboard.bundle import PLACE
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.flightlogs.photo_tags import read_tags
+from geobridge.onboard.flightlogs.pictures.photo_tags import read_tags
 from geobridge.onboard.frames.picture import read_picture
 from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame, distance_m
 from geobridge.onboard.records import Image

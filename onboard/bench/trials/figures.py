@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from ...flightlogs.recorder import SUFFIX
 from .trial import Flown
 
 NS_PER_S = 1_000_000_000
+SILENCE_S = 0.5
+"""Four beats: a longer gap is one."""
 WRONG_M = 20.0
 """A position off by more is a wrong one: ten times the stated accuracy of the sight."""
 
@@ -65,14 +68,23 @@ def silence(flown: Flown, begins_s: float, ends_s: float) -> tuple[float | None,
     ends_ns = flown.start_ns + round(ends_s * NS_PER_S)
     negatives = [s.t_ns for s in flown.said if s.error_m is None and s.t_ns >= begins_ns]
     if not negatives:
-        after = [s.t_ns for s in flown.said if s.t_ns >= ends_ns]
-        gap_s = (after[0] - ends_ns) / NS_PER_S if after else None
-        return None, gap_s, 0
+        return None, _back_s([s.t_ns for s in flown.said], begins_ns, ends_ns), 0
     again = [
         s.t_ns for s in flown.said if s.error_m is not None and s.t_ns >= max(ends_ns, negatives[0])
     ]
     back_s = (again[0] - ends_ns) / NS_PER_S if again else None
     return (negatives[0] - begins_ns) / NS_PER_S, back_s, len(negatives)
+
+
+def _back_s(said_ns: list[int], begins_ns: int, ends_ns: int) -> float | None:
+    """From the end of a fault to that of the longest silence since it began; 0 where there was
+    none, None where nothing came any more."""
+    since_ns = [t_ns for t_ns in said_ns if t_ns >= begins_ns - NS_PER_S]
+    if len(since_ns) < 2 or since_ns[-1] < ends_ns:
+        return None
+    before_ns, after_ns = max(pairwise(since_ns), key=lambda gap_ns: gap_ns[1] - gap_ns[0])
+    is_silence = after_ns - before_ns > SILENCE_S * NS_PER_S
+    return max(0.0, (after_ns - ends_ns) / NS_PER_S) if is_silence else 0.0
 
 
 def ages_ms(records: Path) -> list[float]:

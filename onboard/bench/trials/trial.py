@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,11 @@ class Plan:
 
     pilot: str = "arducopter"
     line: str | int = "udp"
+    output: str = "auto"
+    """As `link.output`."""
+    source_set: int = 1
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Of the autopilot's parameters, beside those for `auto`."""
     places_m: tuple[tuple[float, float], ...] = ((-250.0, 0.0), (250.0, 0.0))
     gnss_ends_s: float | None = 10.0
     limit_s: float = 150.0
@@ -169,7 +174,8 @@ class Trial:
             "[camera]\nhfov_deg = 70.0",
             f'[source]\nframes = "stream:{socket_path}"\nprocess_rate_hz = 5.0',
             f'[record]\nfolder = "{self.out}/records"\nframes = "every"',
-            "[link]\ngps_id = 1",
+            f'[link]\ngps_id = 1\noutput = "{self.plan.output}"',
+            f"source_set = {self.plan.source_set}",
             *link,
         ]
         (self.out / "onboard.toml").write_text("\n".join(text) + "\n")
@@ -178,9 +184,9 @@ class Trial:
         plan = self.plan
         firmware: Any
         if plan.pilot == "px4":
-            firmware = Px4(FRAME, PX4, in_flight=True)
+            firmware = Px4(FRAME, {**PX4, **plan.values}, in_flight=True)
         else:
-            firmware = ArduCopter(FRAME, ARDUCOPTER, in_flight=True)
+            firmware = ArduCopter(FRAME, {**ARDUCOPTER, **plan.values}, in_flight=True)
         unix_offset_ns = time.time_ns() - time.monotonic_ns()
         autopilot = Autopilot(firmware, FRAME, unix_offset_ns=unix_offset_ns)
         before = getattr(self, "witness", None)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from pymavlink.dialects.v20 import ardupilotmega as wire
 
 from ...geodesy import LocalFrame
 from ...simulation.autopilot.autopilot import Autopilot
+from ...simulation.autopilot.estimator import Floats
 from ...simulation.autopilot.vehicle import Message
 from ...simulation.state import Readings, State
 
@@ -62,13 +64,20 @@ class Witness:
         elif kind == "GLOBAL_POSITION_SENSOR":
             has_fix = message.lat != NO_DEGREES and not message.flags & 1
             self._say(t_ns, (message.lat, message.lon) if has_fix else None, message.eph)
+        elif kind == "ODOMETRY":
+            origin, has_fix = self.autopilot.firmware.origin, message.quality >= 0
+            place_m = origin.plus(np.array([message.y, message.x])) if origin and has_fix else None
+            self._judge(t_ns, place_m, math.sqrt(max(0.0, message.pose_covariance[0])))
 
     def _say(self, t_ns: int, place: tuple[int, int] | None, accuracy_m: float) -> None:
-        if place is None or self.truth is None:
+        """A place in degrees x 1e7."""
+        place_m = self.frame.to_enu(place[0] / 1e7, place[1] / 1e7) if place else None
+        self._judge(t_ns, place_m, accuracy_m)
+
+    def _judge(self, t_ns: int, place_m: Floats | None, accuracy_m: float) -> None:
+        """A place [2] on the plane of the world."""
+        if place_m is None or self.truth is None:
             self.said.append(Said(t_ns, None, None))
             return
-        east_m, north_m = self.frame.to_enu(place[0] / 1e7, place[1] / 1e7)
-        error_m = math.dist(
-            (float(east_m), float(north_m)), (self.truth.east_m, self.truth.north_m)
-        )
-        self.said.append(Said(t_ns, error_m, accuracy_m))
+        here_m = self.truth.east_m, self.truth.north_m
+        self.said.append(Said(t_ns, math.dist(place_m.tolist(), here_m), accuracy_m))

@@ -44,13 +44,13 @@ def named(
     """By its name in `link.output`."""
     rate_hz, target = config.rate_hz, (config.autopilot_system, config.autopilot_component)
     if name == "gps_input":
-        return GpsInput(config.gps_id, rate_hz)
+        return GpsInput(config.gps_id, rate_hz, config.source_set)
     if name == "global_position_sensor":
         return GlobalPositionSensor(config.sensor_id, rate_hz)
     if name == "external_position_estimate":
         return ExternalPosition(*target, rate_hz)
     local = Odometry if name == "odometry" else VisionPosition
-    return local(autopilot, target, attitude_at, rate_hz)
+    return local(autopilot, target, attitude_at, rate_hz, config.source_set)
 
 
 def _best(autopilot: Autopilot) -> str:

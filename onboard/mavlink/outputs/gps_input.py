@@ -45,10 +45,10 @@ class GpsInput:
 
     name = "gps_input"
 
-    def __init__(self, gps_id: int, rate_hz: float) -> None:
+    def __init__(self, gps_id: int, rate_hz: float, source_set: int = 1) -> None:
         self.rate_hz = rate_hz
         self._gps_id = gps_id
-        self.wanted = _wanted(gps_id)
+        self.wanted = _wanted(gps_id, f"EK3_SRC{source_set}")
 
     def position(self, moved: Moved) -> list[Message]:
         """Accuracies on the wire are 1-sigma radial."""
@@ -99,7 +99,7 @@ def gps_time(unix_ns: int) -> tuple[int, int]:
     return (week, rest_ns // NS_PER_MS) if week > 0 else (0, 0)
 
 
-def _wanted(gps_id: int) -> tuple[Wanted, ...]:
+def _wanted(gps_id: int, source: str) -> tuple[Wanted, ...]:
     number = gps_id + 1
     old = "GPS_TYPE" if number == 1 else f"GPS_TYPE{number}"
     old_delay = "GPS_DELAY_MS" if number == 1 else f"GPS_DELAY_MS{number}"
@@ -108,10 +108,10 @@ def _wanted(gps_id: int) -> tuple[Wanted, ...]:
         between(
             f"GPS{number}_DELAY_MS {old_delay}", 1, 100, "0 means 200, and we send no old positions"
         ),
-        exactly("EK3_SRC1_POSXY", 3, "positions come as GPS"),
-        exactly("EK3_SRC1_VELXY", 0, "else the autopilot's own velocity, or zero, is fused"),
-        exactly("EK3_SRC1_VELZ", 0, "we send none, and zero is fused"),
-        exactly("EK3_SRC1_POSZ", 1, "our altitude is the autopilot's own"),
+        exactly(f"{source}_POSXY", 3, "positions come as GPS"),
+        exactly(f"{source}_VELXY", 0, "else the autopilot's own velocity, or zero, is fused"),
+        exactly(f"{source}_VELZ", 0, "we send none, and zero is fused"),
+        exactly(f"{source}_POSZ", 1, "our altitude is the autopilot's own"),
     ]
     if gps_id:
         why = "else a receiver that is not the primary is never used"

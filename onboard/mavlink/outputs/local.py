@@ -30,15 +30,6 @@ NOT_MEASURED = 1e4
 """Variance of what goes back as it came: whoever fuses it all the same does no harm."""
 GOOD, FAILED = 100, -1
 
-ARDUPILOT_WANTED = (
-    exactly("VISO_TYPE", 1, "raw MAVLink; 2 and 3 would shift us onto the autopilot's position"),
-    between("VISO_DELAY_MS", 1, 50, "we send no old positions"),
-    exactly("EK3_SRC1_POSXY", 6, "positions come as external navigation"),
-    exactly("EK3_SRC1_VELXY", 0, "the velocity is the autopilot's own"),
-    exactly("EK3_SRC1_VELZ", 0, "we send none, and zero is fused"),
-    exactly("EK3_SRC1_POSZ", 1, "our altitude is the autopilot's own"),
-    exactly("EK3_SRC1_YAW", 1, "our heading is the autopilot's own"),
-)
 PX4_WANTED = (
     bits("EKF2_EV_CTRL", 1, 14, "horizontal position only: the rest is the autopilot's own"),
     between("EKF2_EV_DELAY", 0, 50, "we send no old positions"),
@@ -54,12 +45,14 @@ class _Local(ABC):
     target: tuple[int, int]
     attitude_at: Callable[[int], Attitude | None]
     rate_hz: float
+    source_set: int = 1
     _asked_ns: int = field(default=-ORIGIN_EVERY_NS, init=False)
 
     @property
     def wanted(self) -> tuple[Wanted, ...]:
         """By the kind of autopilot."""
-        return PX4_WANTED if self.autopilot.kind is Kind.PX4 else ARDUPILOT_WANTED
+        is_px4 = self.autopilot.kind is Kind.PX4
+        return PX4_WANTED if is_px4 else _ardupilot_wanted(f"EK3_SRC{self.source_set}")
 
     def position(self, moved: Moved) -> list[Message]:
         """Nothing without an attitude or a height; first of all the origin, where there is none."""
@@ -179,6 +172,20 @@ class VisionPosition(_Local):
         return wire.MAVLink_vision_position_estimate_message(
             now_ns // NS_PER_US, *ned_m, *angles_rad, _covariance(variance_m2), 0
         )
+
+
+def _ardupilot_wanted(source: str) -> tuple[Wanted, ...]:
+    return (
+        exactly(
+            "VISO_TYPE", 1, "raw MAVLink; 2 and 3 would shift us onto the autopilot's position"
+        ),
+        between("VISO_DELAY_MS", 1, 50, "we send no old positions"),
+        exactly(f"{source}_POSXY", 6, "positions come as external navigation"),
+        exactly(f"{source}_VELXY", 0, "the velocity is the autopilot's own"),
+        exactly(f"{source}_VELZ", 0, "we send none, and zero is fused"),
+        exactly(f"{source}_POSZ", 1, "our altitude is the autopilot's own"),
+        exactly(f"{source}_YAW", 1, "our heading is the autopilot's own"),
+    )
 
 
 def _in_body(velocity_ne_m_s: tuple[float, float] | None, q: list[float]) -> list[float]:

@@ -68,7 +68,7 @@ function drawErrors() {
   ticks(pen, box, xs, toX, (m) => String(+m.toPrecision(3)), false);
   ticks(pen, box, [0, 0.5, 0.95], toY, (share) => `${100 * share}%`, true);
   const a = flight.summary.accuracy;
-  at("errors-said").textContent = `Half of ${a.fixes_with_truth} fixes are within ${metres(a.error_median_m)}, 95 % within ${metres(a.error_p95_m)}, ` +
+  at("errors-said").textContent = `Of ${a.fixes_with_truth} with a known truth half are within ${metres(a.error_median_m)}, 95 % within ${metres(a.error_p95_m)}, ` +
     `the worst is ${metres(a.error_max_m)} off. Bars: how many; line: how many up to there.`;
 }
 
@@ -139,7 +139,7 @@ function drawCalibration() {
   ticks(pen, box, shares, toX, (s) => `${100 * s}%`, false);
   ticks(pen, box, shares, toY, (s) => `${100 * s}%`, true);
   const a = flight.summary.accuracy, c = a.coverage_1_2_3_sigma;
-  const word = a.half_nees > 1.1 ? "it promises more than it keeps" : a.half_nees < 0.5 ? "it is better than it says" : "it says what it is";
+  const word = a.fixes_with_truth < 30 ? "too few fixes to say" : a.half_nees > 1.1 ? "it promises more than it keeps" : a.half_nees < 0.5 ? "it is better than it says" : "it says what it is";
   at("calibration-said").textContent = `Above the diagonal errors are smaller than stated. NEES/2 is ${a.half_nees.toFixed(2)}, honest is 1: ${word}. ` +
     `Inside 1, 2, 3 sigma: ${c.map(percent).join(", ")} (39, 86 and 99 % would be even).`;
 }

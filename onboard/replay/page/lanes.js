@@ -33,7 +33,7 @@ function strip(pen, width, y, first, last, title, colour) {
   for (let i = first; i <= last; i++) {
     shares.set(colour(i), (shares.get(colour(i)) ?? 0) + 1);
     const gap = i < last ? column.time_s[i + 1] - column.time_s[i] : 0;
-    const next = i < last && gap < 30 ? Math.floor(fromTime(column.time_s[i + 1], width)) : start + 2;
+    const next = i < last && gap < 30 ? Math.floor(fromTime(column.time_s[i + 1], width)) : start + 3;
     if (next <= start && i < last && gap < 30) continue;
     stack(pen, start, Math.max(1, next - start), y, shares);
     start = i < last ? Math.floor(fromTime(column.time_s[i + 1], width)) : next;

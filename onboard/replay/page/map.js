@@ -25,26 +25,33 @@ function drawMap() {
     pen.imageSmoothingEnabled = map.scale * g.m_per_px < 3;
     pen.drawImage(map.image, toX(g.west_m), toY(g.north_m), g.width_m * map.scale, g.height_m * map.scale);
   }
-  track(pen, column.true_east_m, column.true_north_m, "#000000", 4.5, 0.55);
-  track(pen, column.true_east_m, column.true_north_m, colours.truth, 2, 1);
-  accuracies(pen);
-  points(pen);
+  const truth = way(column.true_east_m, column.true_north_m), found = visible();
+  stroke(pen, truth, "#000000", 3, 0.5);
+  stroke(pen, truth, colours.truth, 1.4, 1);
+  accuracies(pen, found);
+  points(pen, found);
   marked(pen);
   at("scale").textContent = scaleText(width);
 }
 
-function track(pen, xs, ys, colour, width, alpha) {
-  pen.beginPath();
+function way(xs, ys) {
+  const path = new Path2D();
   let open = false, lastX = 0, lastY = 0;
   for (let i = 0; i < count; i++) {
     if (!known(xs[i])) { open = false; continue; }
     const x = toX(xs[i]), y = toY(ys[i]);
     if (open && Math.abs(x - lastX) + Math.abs(y - lastY) < 1.5) continue;
-    if (open) pen.lineTo(x, y); else pen.moveTo(x, y);
-    [open, lastX, lastY] = [true, x, y];
+    if (open) path.lineTo(x, y); else path.moveTo(x, y);
+    open = true;
+    lastX = x;
+    lastY = y;
   }
+  return path;
+}
+
+function stroke(pen, path, colour, width, alpha) {
   Object.assign(pen, { strokeStyle: colour, lineWidth: width, globalAlpha: alpha, lineJoin: "round" });
-  pen.stroke();
+  pen.stroke(path);
   pen.globalAlpha = 1;
 }
 
@@ -63,8 +70,7 @@ function visible() {
   return found;
 }
 
-function points(pen) {
-  const found = visible();
+function points(pen, found) {
   for (const withheld of [false, true]) {
     for (const i of found) {
       if (isFix(i) === withheld) continue;
@@ -72,7 +78,7 @@ function points(pen) {
       pen.fillStyle = pen.strokeStyle = colourOf(i);
       pen.beginPath();
       if (!withheld) {
-        pen.arc(x, y, 2.6, 0, 7);
+        pen.arc(x, y, 3, 0, 7);
         pen.fill();
         continue;
       }
@@ -84,8 +90,8 @@ function points(pen) {
   }
 }
 
-function accuracies(pen) {
-  const fixes = visible().filter(isFix), every = Math.max(1, Math.ceil(fixes.length / 60));
+function accuracies(pen, found) {
+  const fixes = found.filter(isFix), every = Math.max(1, Math.ceil(fixes.length / 60));
   pen.strokeStyle = colours.fix;
   pen.lineWidth = 1;
   pen.globalAlpha = 0.45;

@@ -26,7 +26,7 @@ async function start() {
   const asked = /^#frame=(\d+)$/.exec(location.hash);
   select(asked ? Number(asked[1]) : next((i) => moments.has(i) && isFix(i), 0));
   diagrams();
-  window.addEventListener("resize", redraw);
+  new ResizeObserver(redraw).observe(map.canvas);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   if (flight.ground) {
     map.image = await picture(flight.ground.picture);

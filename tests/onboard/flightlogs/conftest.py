@@ -291,6 +291,7 @@ def flight() -> Callable[[Any], Any]:
     """Fills any of the writers with the same flight of eight seconds."""
 
     def fill(log: Any, **how: Any) -> Any:
+        fillers: dict[type, Callable[..., None]]
         fillers = {DataFlash: flown, Tlog: ground_heard, Ulog: px4_flown}
         fillers[type(log)](log, **how)
         return log

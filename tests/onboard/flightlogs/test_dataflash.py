@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.flightlogs.dataflash import read_dataflash
+from geobridge.onboard.flightlogs.ardupilot.dataflash import read_dataflash
 from geobridge.onboard.flightlogs.flight_log import Clock
 
 S = 1_000_000_000
@@ -225,6 +225,15 @@ def test_a_cut_log_gives_what_it_has_and_says_so(dataflash: Any, flight: Any, sa
     assert not any("cut off" in line for line in whole.oddities)
     assert 0.5 < len(cut.telemetry.samples) / len(whole.telemetry.samples) < 0.8
     assert cut.telemetry.samples[:40] == whole.telemetry.samples[:40]
+
+
+@pytest.mark.parametrize("filling", [b"\0", b"\xff"])
+def test_a_last_block_that_is_filled_up_is_not_cut(
+    dataflash: Any, flight: Any, save: Any, filling: bytes
+) -> None:
+    flight(dataflash)
+    log = read_dataflash(save("blocks.bin", dataflash.binary + 200 * filling))
+    assert not any("cut off" in line or "damaged" in line for line in log.oddities)
 
 
 def test_a_hole_in_a_log_costs_what_was_in_it(

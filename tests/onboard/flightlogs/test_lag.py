@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from geobridge.onboard.camera import Camera
+from geobridge.onboard.cli import main
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.flightlogs.lag import estimate_lag
-from geobridge.onboard.flightlogs.telemetry_csv import TelemetryLog
+from geobridge.onboard.flightlogs.telemetry_csv import TelemetryLog, read_telemetry
 from geobridge.onboard.records import Attitude, Telemetry
 
 S = 1_000_000_000
@@ -95,6 +98,39 @@ def test_attitude_of_another_flight_tells_no_lag(tmp_path: Path, ground: np.ndar
         return Attitude(8.0 * math.sin(2.3 * t + 2.0), 6.0 * math.cos(1.9 * t), 20.0 * t % 360.0)
 
     assert not estimate_lag(tmp_path, taken, logged(other, 16.0), CAMERA).is_confident
+
+
+def test_the_command_tells_the_lag_and_takes_it_off(
+    tmp_path: Path,
+    ground: np.ndarray,
+    dataflash: Any,
+    save: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The camera answers 0.4 s after it was triggered, which the log notes."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    taken = shoot(photos, ground, weaving, [4.0 + 0.8 * n for n in range(7)])
+    dataflash.kind("ATT", "Qfff", "TimeUS,Roll,Pitch,Yaw")
+    dataflash.kind("CAM", "QBH", "TimeUS,I,Img")
+    for step in range(320):
+        attitude = weaving(step / 20.0)
+        angles = attitude.roll_deg, attitude.pitch_deg, attitude.heading_deg
+        dataflash.row("ATT", step * 50_000, *angles)
+    for number, t_ns in enumerate(taken.values()):
+        dataflash.row("CAM", t_ns // 1000 - 400_000, 0, number)
+    camera = save("camera.toml", b"[camera]\nhfov_deg = 65.0\n")
+    table = tmp_path / "telemetry.csv"
+    asked = ["log", str(save("flight.bin", dataflash.binary)), "--pictures", str(photos)]
+    asked += ["--shift-s", "0.4", "--config", str(camera), "--telemetry", str(table), "--json"]
+    assert main(asked) == 0
+    told = json.loads(capsys.readouterr().out)["pictures"]
+    assert told["by"] == "CAM of the log"
+    assert told["lag"]["lag_s"] == pytest.approx(0.0, abs=0.04)
+    assert told["lag"]["verdict"].startswith("to be believed")
+    times_ns = read_telemetry(table).times_by_file()
+    assert times_ns is not None
+    assert times_ns == pytest.approx(taken, abs=1000)
 
 
 def test_pictures_of_nothing_are_refused(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.flightlogs.flight_log import CameraEvent, Clock, FlightLog
 from geobridge.onboard.flightlogs.match import match_pictures
-from geobridge.onboard.flightlogs.photos import read_photos
-from geobridge.onboard.flightlogs.picture_times import increasing, named_ns
+from geobridge.onboard.flightlogs.pictures.photos import read_photos
+from geobridge.onboard.flightlogs.pictures.picture_times import increasing, named_ns
 from geobridge.onboard.flightlogs.read import read_flight_log
 from geobridge.onboard.flightlogs.telemetry_csv import TelemetryLog
 from geobridge.onboard.frames.folder import FolderSource
@@ -89,7 +89,7 @@ def test_photos_of_a_drone_are_a_log(tmp_path: Path) -> None:
     assert any("datum" in line for line in found.oddities)
     assert found.truth is not None
     there = found.truth.at(times["1.jpg"])
-    assert there == (pytest.approx(-35.25 + 1 / 60.0), pytest.approx(149.5))
+    assert there == pytest.approx((-35.25 + 1 / 60.0, 149.5))
     assert len(list(FolderSource(tmp_path, times_ns=times))) == 3
 
 
@@ -146,6 +146,15 @@ def test_utc_in_names_is_the_time(tmp_path: Path, log: Any) -> None:
     assert found.method == "UTC in the names of the pictures"
     assert found.detail == "2 of 3 pictures lie within the log"
     assert found.times_ns["2023111422132100Z.jpg"] == (START_S + 1) * S
+
+
+def test_a_known_shift_is_added_before_anything_is_compared(tmp_path: Path, log: Any) -> None:
+    photo(tmp_path / "20221114221321Z.jpg")
+    year_s = 365.0 * 86400.0
+    found = match_pictures(tmp_path, log(), shift_s=year_s - 0.25)
+    assert found.times_ns["20221114221321Z.jpg"] == START_S * S + S * 3 // 4
+    named = match_pictures(tmp_path, log(taken_s=(2.0,)), shift_s=-0.25)
+    assert list(named.times_ns.values()) == [START_S * S + S * 7 // 4]
 
 
 def test_a_zone_in_exif_is_taken_off(tmp_path: Path, log: Any) -> None:

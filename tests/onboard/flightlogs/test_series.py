@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geobridge.onboard.flightlogs.angles import euler_deg
-from geobridge.onboard.flightlogs.boot_clock import boot_clock
 from geobridge.onboard.flightlogs.gps_time import leap_seconds, utc_ns
+from geobridge.onboard.flightlogs.mavlink.boot_clock import boot_clock
 from geobridge.onboard.flightlogs.series import Series, half_turn, in_order, series
 
 S = 1_000_000_000

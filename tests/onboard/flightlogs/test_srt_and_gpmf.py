@@ -6,9 +6,9 @@ import pytest
 
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.flightlogs.flight_log import Clock
-from geobridge.onboard.flightlogs.gpmf import read_gpmf
 from geobridge.onboard.flightlogs.read import read_flight_log
-from geobridge.onboard.flightlogs.srt import read_srt
+from geobridge.onboard.flightlogs.video.gpmf import read_gpmf
+from geobridge.onboard.flightlogs.video.srt import read_srt
 
 S = 1_000_000_000
 

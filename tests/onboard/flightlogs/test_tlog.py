@@ -7,7 +7,7 @@ import pytest
 from pymavlink.dialects.v20 import ardupilotmega as wire
 
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.flightlogs.tlog import read_tlog
+from geobridge.onboard.flightlogs.mavlink.tlog import read_tlog
 
 S = 1_000_000_000
 START_NS = 1_700_000_000 * S
@@ -24,7 +24,8 @@ def test_a_flight_is_read(tlog: Any, flight: Any, save: Any) -> None:
     sample = log.telemetry.at(START_NS + 4 * S)
     assert sample.attitude is not None
     assert sample.attitude.heading_deg == pytest.approx(94.0, abs=0.1)
-    assert (sample.height_agl_m, sample.alt_amsl_m) == (pytest.approx(80.0), pytest.approx(680.0))
+    assert sample.height_agl_m == pytest.approx(80.0)
+    assert sample.alt_amsl_m == pytest.approx(680.0)
     assert sample.velocity_north_m_s == pytest.approx(5.0)
     assert log.truth is not None
     assert log.provenance["truth"] == "GPS 0"
@@ -83,6 +84,19 @@ def test_a_parameter_tells_it_too(tlog: Any, flight: Any, save: Any) -> None:
     flight(tlog)
     tlog.say(0.0, wire.MAVLink_param_value_message(b"GPS1_TYPE", 14.0, 9, 900, 1))
     assert read_tlog(save("fed.tlog", tlog.data)).truth is None
+
+
+def test_positions_that_were_sent_otherwise_are_told(tlog: Any, flight: Any, save: Any) -> None:
+    flight(tlog)
+    zeros = (0.0,) * 6
+    vision = wire.MAVLink_vision_position_estimate_message(1, *zeros)
+    tlog.say(1.0, vision, source=COMPANION)
+    estimate = (0, 0, 43003, 0, 0, 0.0, 0.0, 5.0, 0.0, 1, 2, 0.0)
+    tlog.say(2.0, wire.MAVLink_command_int_message(1, 1, *estimate[1:]), source=COMPANION)
+    log = read_tlog(save("vision.tlog", tlog.data))
+    assert told(log.oddities, "VISION_POSITION_ESTIMATE of 1/197", "never truth")
+    assert told(log.oddities, "COMMAND_INT of 1/197")
+    assert log.truth is not None
 
 
 def test_a_time_of_day_that_is_none_is_told(tlog: Any, flight: Any, save: Any) -> None:

@@ -10,7 +10,7 @@ from geobridge.onboard.flightlogs.flight_log import Clock
 
 pytest.importorskip("pyulog")
 
-from geobridge.onboard.flightlogs.ulog import read_ulog
+from geobridge.onboard.flightlogs.px4.ulog import read_ulog
 
 S = 1_000_000_000
 START_NS = 1_700_000_000 * S
@@ -29,7 +29,7 @@ def test_receivers_of_both_ages_are_read(ulog: Any, flight: Any, save: Any, is_n
     assert log.truth is not None
     there = log.truth.at(START_NS + 4 * S)
     assert there is not None
-    assert there == (pytest.approx(-35.363 + 20.0 / 111_320.0, abs=2e-7), pytest.approx(149.165))
+    assert there == pytest.approx((-35.363 + 20.0 / 111_320.0, 149.165), abs=2e-7)
     sample = log.telemetry.at(START_NS + 4 * S)
     assert sample.attitude is not None
     assert sample.attitude.heading_deg == pytest.approx(90.0)

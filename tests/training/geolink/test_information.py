@@ -17,7 +17,7 @@ def correlated(r: float, count: int, dims: int, seed: int) -> tuple[Tensor, Tens
     return x, r * x + math.sqrt(1.0 - r * r) * noise
 
 
-def trained(x: Tensor, y: Tensor, steps: int = 400) -> GaussianEstimator:
+def trained(x: Tensor, y: Tensor, steps: int = 300) -> GaussianEstimator:
     torch.manual_seed(0)
     estimator = GaussianEstimator(x.shape[1], y.shape[1], 48)
     optimizer = torch.optim.Adam(estimator.parameters(), lr=4e-3)

@@ -1,0 +1,1 @@
+"""Logs that ArduPilot writes on board."""

@@ -1,0 +1,1 @@
+"""What an autopilot said over MAVLink, as somebody heard it."""

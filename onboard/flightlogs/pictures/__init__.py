@@ -1,0 +1,1 @@
+"""What photos say of themselves."""

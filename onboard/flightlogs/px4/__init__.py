@@ -1,0 +1,1 @@
+"""Logs that PX4 writes on board."""

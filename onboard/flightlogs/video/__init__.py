@@ -1,0 +1,1 @@
+"""Telemetry in videos and beside them."""

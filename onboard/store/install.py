@@ -1,0 +1,229 @@
+"""`geobridge install` and `geobridge status`: bundles come aboard, and what flies is told.
+
+    signature, manifest, version    before anything is copied
+    copy                            into the slot that does not fly, hashed on the way
+    probe                           in a process of its own
+    slot                            whole under its name, and in the state: ready
+    activation                      disarmed and on the ground: on trial from the next start on
+
+A cut after any step leaves the bundle that flew before.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from ..config import RunConfig, load
+from ..errors import BundleError, ConfigError
+from ..trust import Trust
+from .downgrade import check_downgrade
+from .ground import why_not_on_the_ground
+from .intake import Arrived, take_in
+from .probe import probe
+from .sources import open_source
+from .state import Slot, SlotEntry, State, other
+from .store import DAEMON, FLIGHT, Store
+
+MAX_STEP = 100_000
+"""From the newest version to the next one: whoever jumps farther could never be followed."""
+MAX_FIRST = 1_000_000_000
+
+log = logging.getLogger(__name__)
+
+
+def install(
+    bundle: Path, config: Path, downgrade: Path | None = None, on_the_bench: bool = False
+) -> dict[str, Any]:
+    """Bring a bundle into the store of a configuration and let it fly from the next start on.
+
+    Args:
+        bundle: a folder, or a tar of one.
+        config: TOML of the daemon: whose bundles fly, the store, engine and link.
+        downgrade: a signed word that this older bundle may come.
+        on_the_bench: there is no autopilot to say so, but the vehicle is on the ground.
+
+    Raises:
+        BundleError: why it does not come in; what flew before goes on flying.
+        SystemExit: with 1: it is in its slot, and waits: the vehicle is not known to be on the
+            ground.
+        ConfigError: a configuration without a store, or one that trusts nobody.
+    """
+    settings = load(RunConfig, config)
+    store, trust = (
+        _store_of(settings, config),
+        Trust.of_device(settings.trusted_keys, settings.trust),
+    )
+    if trust is None:
+        raise ConfigError(f"{config}: trusted_keys: a store takes signed bundles alone")
+    with store.installing():
+        slot = _brought_in(store, bundle, trust, settings, downgrade)
+        reason = None if on_the_bench else why_not_on_the_ground(store, settings.link)
+        if on_the_bench and store.is_held(DAEMON) and store.is_held(FLIGHT):
+            reason = "the daemon runs, and the vehicle is armed, in the air, or not heard"
+        if store.state().active == slot:
+            return told(store)
+        if reason is not None:
+            log.error(
+                "%s: slot %s is ready and does not fly yet: %s; the same command activates it",
+                store.path,
+                slot,
+                reason,
+            )
+            raise SystemExit(1)
+        activate(store, slot)
+    return told(store)
+
+
+def status(config: Path) -> dict[str, Any]:
+    """What the store of a configuration holds, what flies, and why."""
+    return told(_store_of(load(RunConfig, config), config))
+
+
+def told(store: Store) -> dict[str, Any]:
+    """The state of a store, for people."""
+    state = store.state()
+    facts: dict[str, Any] = {
+        "store": str(store.path),
+        "active": f"slot {state.active}" if state.active else "none",
+        "why": state.why,
+        "newest version": state.newest_version,
+        "key list": state.list_version or "none",
+        "daemon": _daemon(store),
+    }
+    if state.standing(state.active) == "trial":
+        facts["starts on trial"] = state.trial_starts
+    for slot, entry in sorted(state.slots.items()):
+        facts[f"slot {slot}"] = (
+            f"version {entry.bundle_version}, {entry.standing}, signed by {entry.signed_by}"
+            f" ({entry.why}); manifest {entry.manifest_sha256[:16]}"
+        )
+    return facts
+
+
+def activate(store: Store, slot: Slot) -> State:
+    """Let the bundle of a slot fly from the next start on, on trial."""
+    state = store.state()
+    entry = state.slots[slot]
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    if entry.standing != "good":
+        state = state.with_slot(slot, standing="trial")
+    changes = {
+        "active": slot,
+        "trial_starts": 0,
+        "newest_version": max(state.newest_version, entry.bundle_version),
+        "why": f"installed as version {entry.bundle_version} on {day}",
+    }
+    return store.save(state.model_copy(update=changes))
+
+
+def check_version(
+    state: State, arrived: Arrived, trust: Trust, downgrade: Path | None = None
+) -> None:
+    """Newer than anything before, and not so much that nothing could follow.
+
+    Raises:
+        BundleError: neither, and no signed word lets it come.
+    """
+    if trust.list_version < state.list_version:
+        raise BundleError(
+            f"trust.key_list: version {trust.list_version}, and {state.list_version} was seen"
+        )
+    version, newest = arrived.manifest.bundle_version, state.newest_version
+    if newest and version <= newest:
+        if downgrade is None:
+            raise BundleError(
+                f"bundle_version {version}: {newest} was installed before; pack with"
+                f" --bundle-version {newest + 1}, or sign with --downgrade-from {newest}"
+            )
+        check_downgrade(downgrade, arrived.raw, newest, trust)
+    most = newest + MAX_STEP if newest else MAX_FIRST
+    if version > most:
+        raise BundleError(f"bundle_version {version}: at most {most} can follow {newest}")
+
+
+def _brought_in(
+    store: Store, bundle: Path, trust: Trust, settings: RunConfig, downgrade: Path | None
+) -> Slot:
+    """The slot in which the bundle lies, whole and probed; it may have been there already."""
+    state, slot = store.state(), other(store.state().active)
+    there: list[Slot] = []
+
+    def accept(arrived: Arrived) -> bool:
+        there.extend(
+            each
+            for each, entry in state.slots.items()
+            if entry.manifest_sha256 == arrived.sha256 and entry.standing != "bad"
+        )
+        if there[:1] != [state.active]:
+            check_version(state, arrived, trust, downgrade)
+        if not there:
+            _check_replaceable(store, state, slot)
+            store.clear()
+        return not there
+
+    with open_source(bundle) as source:
+        arrived = take_in(source, store.partial(slot), trust, accept)
+    if there:
+        return there[0]
+    log.info("version %d came in; trying it out", arrived.manifest.bundle_version)
+    retrieve = settings.localizer.retrieve
+    try:
+        probe(store.partial(slot), retrieve.engine, retrieve.precision)
+    except BundleError:
+        store.clear()
+        raise
+    entry = SlotEntry(
+        bundle_version=arrived.manifest.bundle_version,
+        manifest_sha256=arrived.sha256,
+        signed_by=arrived.signer.fingerprint,
+        standing="ready",
+        why=f"from {bundle.name}",
+    )
+    _put(store, slot, entry, trust.list_version)
+    return slot
+
+
+def _put(store: Store, slot: Slot, entry: SlotEntry, list_version: int) -> None:
+    """The slot's old bundle is forgotten before it goes, the new one told of once it is there."""
+    state = store.state()
+    others = {each: old for each, old in state.slots.items() if each != slot}
+    if slot in state.slots:
+        state = store.save(state.model_copy(update={"slots": others}))
+    store.put(slot)
+    changes = {"slots": {**others, slot: entry}, "list_version": list_version}
+    store.save(state.model_copy(update=changes))
+
+
+def _check_replaceable(store: Store, state: State, slot: Slot) -> None:
+    """The slot that does not fly may be written over.
+
+    Raises:
+        BundleError: it is still needed.
+    """
+    if store.is_held(f"{slot}.lock"):
+        raise BundleError(
+            f"{store.path}: the daemon still flies slot {slot}; restart it, then install"
+        )
+    if state.standing(state.active) == "trial" and state.standing(slot) == "good":
+        raise BundleError(
+            f"{store.path}: slot {state.active} is still on trial, and slot {slot} is what it would"
+            " fall back to; let the daemon run for two minutes, then install"
+        )
+
+
+def _store_of(settings: RunConfig, where: Path) -> Store:
+    store = Store.named(settings.bundle)
+    if store is None:
+        raise ConfigError(f"{where}: bundle: expected store:FOLDER, found {settings.bundle}")
+    return store
+
+
+def _daemon(store: Store) -> str:
+    if not store.path.is_dir() or not store.is_held(DAEMON):
+        return "not running"
+    return "running, " + (
+        "armed, in the air, or not heard" if store.is_held(FLIGHT) else "disarmed and on the ground"
+    )

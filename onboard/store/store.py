@@ -1,0 +1,142 @@
+"""The folder that keeps bundles on the aircraft, and who may touch what in it.
+
+STORE/state.0 state.1    see `state`
+STORE/a  STORE/b         a bundle each, read-only
+STORE/.partial-a         one that is coming in, or going; nobody reads it
+STORE/install.lock       held by whoever installs
+STORE/daemon.lock        held by the daemon, for as long as it runs
+STORE/flight.lock        held by the daemon while the vehicle is armed, in the air, or not known to
+                         be on the ground
+STORE/{a,b}.lock         held by the daemon whose bundle that is
+
+Locks go with the process that holds them, however it ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .. import durable
+from ..errors import BundleError, ConfigError
+from .state import Slot, State, read_state, write_state
+
+SCHEME = "store:"
+INSTALL, DAEMON, FLIGHT = "install.lock", "daemon.lock", "flight.lock"
+
+
+class Store:
+    """A store at a folder, which is made when it is first written to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def named(cls, bundle: str) -> Store | None:
+        """That of a configuration's `bundle`; None where this is a folder of its own."""
+        if not bundle.startswith(SCHEME):
+            return None
+        path = bundle.removeprefix(SCHEME)
+        if not path:
+            raise ConfigError("bundle: expected a folder, or store:FOLDER")
+        return cls(Path(path).expanduser())
+
+    def slot(self, slot: Slot) -> Path:
+        """Where a bundle lies."""
+        return self.path / slot
+
+    def partial(self, slot: Slot) -> Path:
+        """Where one for this slot is made."""
+        return self.path / f"{durable.TEMPORARY_PREFIX}{slot}"
+
+    def state(self) -> State:
+        """As it is on the disk."""
+        return read_state(self.path)
+
+    def save(self, state: State) -> State:
+        """The same with its new serial, once it is on the disk."""
+        return write_state(self.path, state)
+
+    @contextmanager
+    def installing(self) -> Iterator[None]:
+        """Nobody else installs meanwhile.
+
+        Raises:
+            BundleError: somebody does.
+        """
+        durable.make_folder(self.path)
+        refused = BundleError(f"{self.path}: another installation is under way")
+        with durable.held(_handle(self.path / INSTALL), refused):
+            yield
+
+    def is_held(self, name: str) -> bool:
+        """Whether another process holds a lock of the store."""
+        handle = _handle(self.path / name)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    def clear(self) -> None:
+        """Take away what was left half made, or half taken away."""
+        for path in self.path.glob(f"{durable.TEMPORARY_PREFIX}*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def put(self, slot: Slot) -> None:
+        """What was made for a slot takes the place of what lies there, of which no state tells."""
+        going = self.path / f"{durable.TEMPORARY_PREFIX}going-{slot}"
+        if self.slot(slot).exists():
+            self.slot(slot).rename(going)
+        self.partial(slot).rename(self.slot(slot))
+        durable.sync(self.path)
+        shutil.rmtree(going, ignore_errors=True)
+
+
+class Lock:
+    """One lock of a store, taken and given back again and again by this process."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle = _handle(path)
+        self.is_held = False
+
+    def take(self) -> bool:
+        """Whether it is ours now; another process may have it."""
+        if not self.is_held:
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            self.is_held = True
+        return True
+
+    def give(self) -> None:
+        """Let others have it."""
+        if self.is_held:
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
+            self.is_held = False
+
+    def close(self) -> None:
+        """Give it back for good."""
+        os.close(self._handle)
+        self.is_held = False
+
+
+def _handle(path: Path) -> int:
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, os.O_RDONLY | flags)  # a lock needs no writing
