@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from geobridge.onboard import durable
 from geobridge.onboard.errors import BundleError, ConfigError, EngineError
 from geobridge.onboard.mavlink.autopilot import Autopilot, Kind
 from geobridge.onboard.store.aboard import GOOD_NS, MAX_STARTS, Aboard, chosen, fallen_back
@@ -32,7 +33,8 @@ def store_of(folder: Path, **slots: Standing) -> Store:
     """Slot a flies, unless there is a b."""
     store = Store(folder)
     entries = {slot: entry(standing) for slot, standing in slots.items()}
-    store.save(State(active="b" if "b" in slots else "a", slots=entries))
+    durable.make_folder(folder)
+    store.change(lambda _: State(active="b" if "b" in slots else "a", slots=entries))
     return store
 
 
@@ -171,7 +173,7 @@ def test_two_daemons_do_not_fly_from_one_store(tmp_path: Path) -> None:
 
 def test_an_older_list_of_keys_opens_nothing(tmp_path: Path) -> None:
     store = store_of(tmp_path, a="good")
-    store.save(store.state().model_copy(update={"list_version": 4}))
+    store.change(lambda state: state.model_copy(update={"list_version": 4}))
     _, aboard = start(store)
     aboard.check_list(4)
     with pytest.raises(ConfigError, match="version 3, and 4 was seen"):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
@@ -262,12 +263,12 @@ def test_a_probe_that_does_not_end_well_is_a_refusal(
         "hang": "import time; time.sleep(60)",
         "memory": "import sys; sys.exit('no memory')",
     }[engine]
-    run = probing.subprocess.run
+    run = subprocess.run
 
     def instead(command: list[str], **more: Any) -> Any:
         return run([sys.executable, "-c", code], **{**more, "timeout": 2.0})
 
-    monkeypatch.setattr(probing.subprocess, "run", instead)
+    monkeypatch.setattr(subprocess, "run", instead)
     wanted = {"crash": "ended by SIGSEGV", "hang": "without an end", "memory": "no memory"}
     assert wanted[engine] in refusal(here, "one")
 
@@ -280,7 +281,7 @@ def test_the_probe_is_limited(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "probe.MEMORY_BYTES = 300 << 20; probe._limit('onnxruntime');"
         "x = bytearray(400 << 20)"
     )
-    done = probing.subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "MemoryError" in done.stderr
 
 
@@ -390,7 +391,7 @@ def test_what_the_daemon_has_open_is_not_written_over(here: Path, quick: None) -
 def test_the_last_good_one_is_kept_while_the_new_one_is_on_trial(here: Path, quick: None) -> None:
     installed(here, "one")
     store = Store(here / "store")
-    store.save(store.state().with_slot("a", standing="good"))
+    store.change(lambda state: state.with_slot("a", standing="good"))
     installed(here, "two")
     repacked(here / "one", here / "release.key", bundle_version=3)
     assert "slot a is what it would fall back to" in refusal(here, "one")

@@ -42,7 +42,7 @@ def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     install(tmp_path / "one", tmp_path / "onboard.toml", on_the_bench=True)
     store = Store(tmp_path / "store")
-    store.save(store.state().with_slot("a", standing="good"))
+    store.change(lambda state: state.with_slot("a", standing="good"))
     return tmp_path
 
 

@@ -49,7 +49,7 @@ def here(tmp_path: Path, peer: socket.socket, monkeypatch: pytest.MonkeyPatch) -
         signed_bundle(tmp_path / name, version, seed=version)
         installing.install(tmp_path / name, tmp_path / "onboard.toml", on_the_bench=True)
         if version == 1:
-            store.save(store.state().with_slot("a", standing="good"))
+            store.change(lambda state: state.with_slot("a", standing="good"))
     return tmp_path
 
 
