@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ def tell(
         if telemetry or truth or pictures:
             raise DataError("several logs: tables and pictures are of one log")
         return _compared(logs)
+    _check_targets(logs[0], {"--telemetry": telemetry, "--truth": truth})
     log = read_flight_log(logs[0])
     found = summary(log)
     matched = None
@@ -66,6 +67,21 @@ def tell(
     if truth is not None and log.truth is not None:
         found["truth"] = str(durable.write_text(truth, tables.truth_table(log.truth)))
     return found
+
+
+def _check_targets(log: Path, targets: Mapping[str, Path | None]) -> None:
+    """Nothing that is written may take the place of something else."""
+    written: dict[Path, str] = {}
+    for option, path in targets.items():
+        if path is None:
+            continue
+        if path.is_dir():
+            raise DataError(f"{option} {path}: a folder; expected the name of a CSV to write")
+        if path.resolve() == log.resolve():
+            raise DataError(f"{option} {path}: the log itself; expected another file")
+        other = written.setdefault(path.resolve(), option)
+        if other != option:
+            raise DataError(f"{other} and {option}: both are {path}; expected two files")
 
 
 def summary(log: FlightLog) -> dict[str, Any]:

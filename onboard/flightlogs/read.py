@@ -19,12 +19,16 @@ from .mcap_log import read_mcap
 from .pictures.photos import read_photos
 from .px4.topics import HEAD as ULOG_HEAD
 from .px4.ulog import read_ulog
-from .telemetry_csv import read_telemetry
+from .recorder import SUFFIX
+from .telemetry_csv import COLUMNS, read_telemetry
 from .video.gpmf import read_gpmf
 from .video.mp4 import looks_like_mp4
 from .video.srt import CUE, read_srt
 
 HEAD_BYTES = 4096
+TABLES = frozenset({*COLUMNS, "file", "lat_deg", "lon_deg"})
+"""Columns by which a table is known though it lacks the one that is needed."""
+LOG_SUFFIXES = frozenset({".bin", ".log", ".tlog", ".ulg", ".srt", ".mp4", ".mov"})
 _MCAP_HEAD = b"\x89MCAP0"
 _KNOWN = "DataFlash (.bin, .log), .tlog, .ulg, .mcap, .SRT, GoPro's video, CSV, a folder of photos"
 
@@ -35,6 +39,8 @@ def read_flight_log(path: Path) -> FlightLog:
     Raises:
         DataError: nothing of it can be used, and why, in one line.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path}: neither a file nor a folder")  # a pipe would be waited for
     reader = _read_folder if path.is_dir() else _reader_of(path)
     with np.errstate(all="ignore"):  # numbers of a damaged log may be anything
         return reader(path)
@@ -58,7 +64,16 @@ def _read_folder(path: Path) -> FlightLog:
     """Photos, or the newest record that a daemon left there."""
     if any(each.suffix.lower() in SUFFIXES for each in path.iterdir()):
         return read_photos(path, pictures_of(path))
+    if not any(path.glob(f"*{SUFFIX}")):
+        raise DataError(f"{path}: {_lacking(path)}")
     return read_mcap(path)
+
+
+def _lacking(folder: Path) -> str:
+    """What was expected in a folder, and which log lies there instead."""
+    told = f"holds neither photos nor a flight record ({SUFFIX})"
+    logs = [each.name for each in sorted(folder.iterdir()) if each.suffix.lower() in LOG_SUFFIXES]
+    return f"{told}, but {', '.join(logs)}; give {folder / logs[0]}" if logs else told
 
 
 def _read_csv(path: Path) -> FlightLog:
@@ -87,8 +102,13 @@ def _looks_like_srt(head: bytes) -> bool:
 
 
 def _looks_like_csv(head: bytes) -> bool:
+    return "time_s" in _names(head)
+
+
+def _names(head: bytes) -> list[str]:
+    """Of the columns, if it is a table."""
     first = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].decode("utf-8", "replace")
-    return "time_s" in [name.strip() for name in first.split(",")]
+    return [name.strip() for name in first.split(",")]
 
 
 def _guess(head: bytes) -> str:
@@ -100,6 +120,8 @@ def _guess(head: bytes) -> str:
         return "JSON, not a flight log"
     if start.startswith((b"<!", b"<html", b"<?xml")):
         return "a web page or XML, not a flight log"
+    if TABLES.intersection(_names(head)):
+        return f"a table ({', '.join(_names(head))}) without the column time_s"
     is_text = b"\0" not in head and len(head.decode("utf-8", "ignore").encode()) > len(head) - 4
     return "text, not a flight log" if is_text else "not a flight log"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ..errors import DataError
 from ..geodesy import distance_m
 from .columns import KINDS, Columns, Floats
 from .compare_page import Shown, comparison_page
+from .conclude import SUMMARY
 from .localize import FIXES
 from .pair_pictures import draw_pairs
 from .paired import Paired, differences
@@ -54,24 +55,23 @@ def compare(a: Path, b: Path, out: Path, pictures: int = 12) -> list[dict[str, A
         pictures: frames that are shown, those that differ most.
 
     Raises:
-        DataError: they have no flight or no frame in common.
+        DataError: they have no flight in common, or no frame of one.
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: exists and is not a folder")
     pairs = pairs_of(a, b)
-    paired = Paired.of(
-        [(Columns.read(pair.a / FIXES), Columns.read(pair.b / FIXES)) for pair in pairs]
-    )
-    if not len(paired):
-        raise DataError(f"{a}, {b}: no frame was taken at the same time in both")
+    sides = [(Columns.read(pair.a / FIXES), Columns.read(pair.b / FIXES)) for pair in pairs]
+    paired = Paired.of(sides)
+    flights = frames_of(pairs, sides, paired)
     rows = differences(paired)
     shown = [_shown(paired, pairs, row) for row in most_different(paired, pictures)]
     changed = changes(paired)
     tree = {
         "a": str(a),
         "b": str(b),
-        "flights": [pair.name for pair in pairs],
+        "flights": flights,
         "frames": len(paired),
+        "left_out": _left_out(flights),
         "differences": rows,
         "outcomes": changed,
         "most_different": [each.told() for each in shown],
@@ -89,7 +89,7 @@ def pairs_of(a: Path, b: Path) -> list[Pair]:
         DataError: there is none.
     """
     if (a / FIXES).exists() and (b / FIXES).exists():
-        return [Pair(a.name, a, b)]
+        return [Pair(_flight_in(a) or a.name, a, b)]
     found = [{str(path.parent.relative_to(side)) for path in side.rglob(FIXES)} for side in (a, b)]
     names = sorted(found[0] & found[1])
     if not names:
@@ -98,6 +98,50 @@ def pairs_of(a: Path, b: Path) -> list[Pair]:
         for name in sorted(missing):
             log.warning("%s: has no flight %s, which is left out", side, name)
     return [Pair(name, a / name, b / name) for name in names]
+
+
+def _flight_in(folder: Path) -> str:
+    """The flight that was replayed into a folder; empty where nothing tells."""
+    try:
+        return str(json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["flight"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def frames_of(
+    pairs: Sequence[Pair], sides: Sequence[tuple[Columns, Columns]], paired: Paired
+) -> list[dict[str, Any]]:
+    """Of each flight how many frames A and B have, and how many have the same time and name.
+
+    Raises:
+        DataError: a flight has none of these: it is not the same in both.
+    """
+    counts = np.bincount(paired.flights, minlength=len(pairs)).tolist()
+    for pair, (a, b), common in zip(pairs, sides, counts, strict=True):
+        if not common:
+            told = " and ".join(
+                f"{each.frames[0]} at {each.t_ns[0] * 1e-9:.3f} s" for each in (a, b)
+            )
+            raise DataError(
+                f"{pair.a}, {pair.b}: not the same flight: no frame has the same name and time in"
+                f" both; they begin with {told}"
+            )
+    return [
+        {"flight": pair.name, "frames_a": len(a), "frames_b": len(b), "frames": common}
+        for pair, (a, b), common in zip(pairs, sides, counts, strict=True)
+    ]
+
+
+def _left_out(flights: Sequence[Mapping[str, Any]]) -> str:
+    """How many frames only one of both has, in words; says so. Empty where there are none."""
+    common, in_a, in_b = (
+        sum(each[name] for each in flights) for name in ("frames", "frames_a", "frames_b")
+    )
+    if common == in_a == in_b:
+        return ""
+    told = f"{in_a - common} of A's {in_a} frames and {in_b - common} of B's {in_b} are left out"
+    log.warning("%s: the other side does not have them", told)
+    return told
 
 
 def changes(paired: Paired) -> list[dict[str, Any]]:

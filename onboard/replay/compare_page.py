@@ -9,8 +9,10 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from ..geodesy import distance_m
+
 TITLES = {
-    "availability": "frames with a fix, share",
+    "availability_over_common_frames": "share with a fix, of the frames that both have",
     "error_median_m": "error, half of fixes, m",
     "error_p95_m": "error, 95 % of fixes, m",
     "error_mean_m_where_both_have_a_fix": "error where both have a fix, mean, m",
@@ -18,7 +20,10 @@ TITLES = {
     "half_nees": "NEES/2, honest is 1",
     "wrong_share": "wrong fixes, share",
 }
-RINGS = "Rings: A blue, B magenta, the truth yellow."
+RINGS = (
+    "Rings: the truth yellow and widest, A blue, B magenta and smallest; where places are the"
+    " same they lie within each other."
+)
 
 Place = tuple[float, float]
 """Latitude and longitude in degrees."""
@@ -52,10 +57,12 @@ def comparison_page(
     """`drawn` are pictures of some of what is shown, as JPEG by its number there."""
     css = (files(__package__) / "page" / "table.css").read_text("utf-8")
     flights = len(tree["flights"])
-    head = f"{tree['frames']} frames of {flights} flight{'s' * (flights > 1)}"
+    head = f"{tree['frames']} frames of {flights} flight{'s' * (flights > 1)} that both have"
+    if tree["left_out"]:
+        head += f"; {tree['left_out']}"
     parts = [
         f"<h1>{escape(tree['a'])} and {escape(tree['b'])}</h1>",
-        f"<p>{head}. Differences are B less A; the interval holds them with 95 %.</p>",
+        f"<p>{escape(head)}. Differences are B less A; the interval holds them with 95 %.</p>",
         _figures(tree["differences"]),
         "<h2>Frames that end otherwise</h2>",
         _changes(tree["outcomes"]),
@@ -106,6 +113,8 @@ def _frame(each: Shown, picture: bytes | None) -> str:
     for name, kind, error_m in (("A", each.a, each.error_a_m), ("B", each.b, each.error_b_m)):
         away = "" if error_m is None else f", {error_m:.2f} m off"
         said.append(f"{name}: {_words(kind)}{away}")
+    if each.place_a and each.place_b:
+        said.append(f"A and B {distance_m(*each.place_a, *each.place_b):.2f} m apart")
     text = f"<figcaption>{escape('; '.join(said))}</figcaption>"
     if picture is None:
         return f"<figure>{text}</figure>"

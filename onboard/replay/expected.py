@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -80,28 +80,36 @@ def differences(found: Path, stored: Path) -> Difference:
     Raises:
         DataError: one of them is none.
     """
-    pairs = _paired(_lines(stored), _lines(found))
+    return _difference(stored_lines(found), stored_lines(stored))
+
+
+def _difference(found: Sequence[Line], stored: Sequence[Line]) -> Difference:
+    pairs = _paired(stored, found)
     changes = tuple(change for pair in pairs for change in _changes(*pair))
     return Difference(changes, len(pairs))
 
 
-def must_be_equal(found: Path, stored: Path) -> None:
+def must_be_equal(found: Path, stored: Sequence[Line]) -> None:
     """Refuse what differs; all of it stands in differences.txt beside what was found.
 
     Raises:
-        DataError: one of them is no fixes.jsonl.
+        DataError: what was found is no fixes.jsonl.
         DifferenceError: they differ.
     """
-    difference = differences(found, stored)
+    difference = _difference(stored_lines(found), stored)
     told = found.with_name(DIFFERENCES)
     if not difference.changes:
-        told.unlink(missing_ok=True)
         return
     told.write_text(difference.long, encoding="utf-8")
     raise DifferenceError(f"{difference.short}; all of it in {told}")
 
 
-def _lines(path: Path) -> list[Line]:
+def stored_lines(path: Path) -> list[Line]:
+    """Of a fixes.jsonl, all of it.
+
+    Raises:
+        DataError: names the line that is none of its lines.
+    """
     lines: list[Line] = []
     try:
         for text in path.read_text(encoding="utf-8").splitlines():
@@ -116,10 +124,12 @@ def _lines(path: Path) -> list[Line]:
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         where = f"{path}, line {len(lines) + 1}"
         raise DataError(f"{where}: not what `geobridge replay` writes") from None
+    if not lines:
+        raise DataError(f"{path}: expected a line per frame, found none")
     return lines
 
 
-def _paired(stored: list[Line], found: list[Line]) -> list[tuple[Line | None, Line | None]]:
+def _paired(stored: Sequence[Line], found: Sequence[Line]) -> list[tuple[Line | None, Line | None]]:
     """By name, where no two frames have one; else in their order."""
     by_name = [{str(line["frame"]): line for line in lines} for lines in (stored, found)]
     if [len(named) for named in by_name] != [len(stored), len(found)]:

@@ -77,6 +77,11 @@ class Span:
     def __contains__(self, elapsed_ns: int) -> bool:
         return self.from_s <= elapsed_ns / NS_PER_S and not self.is_past(elapsed_ns)
 
+    @property
+    def words(self) -> str:
+        """As it was asked for."""
+        return f"from {self.from_s:g} s to {'the end' if self.to_s is None else f'{self.to_s:g} s'}"
+
     def is_past(self, elapsed_ns: int) -> bool:
         """Whether nothing more is to come."""
         return self.to_s is not None and elapsed_ns / NS_PER_S > self.to_s
@@ -126,15 +131,27 @@ class Flight:
     taken: Taken | None = None
 
     def within(self, span: Span) -> Iterator[tuple[Frame, Telemetry]]:
-        """The frames of a span, each with what the autopilot says at its exposure."""
+        """The frames of a span, each with what the autopilot says at its exposure.
+
+        Raises:
+            DataError: there are frames, and none of them in the span.
+        """
         start_ns: int | None = None
+        elapsed_ns, found = 0, 0
         for frame in self.frames:
             start_ns = frame.t_capture_ns if start_ns is None else start_ns
             elapsed_ns = frame.t_capture_ns - start_ns
             if span.is_past(elapsed_ns):
-                return
+                break
             if elapsed_ns in span:
+                found += 1
                 yield frame, span.told(self.telemetry.at(frame.t_capture_ns), elapsed_ns)
+        if start_ns is not None and not found:
+            asked, name = span.words, self.provenance.get("frames", "the flight")
+            reached = f"there is one {elapsed_ns / NS_PER_S:.2f} s after the first"
+            if not span.is_past(elapsed_ns):
+                reached = f"the last is {elapsed_ns / NS_PER_S:.2f} s after the first"
+            raise DataError(f"{name}: no frame to replay {asked}; {reached}")
 
 
 def open_flight(source: Source) -> Flight:

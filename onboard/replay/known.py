@@ -25,13 +25,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import VerifyConfig
+from ..errors import EngineError
 from ..localization.alignment import Alignment, Imagery, Rectifier
 from ..localization.pose import Pose
 from ..records import Image, Mask
 from ..retrieval.encoder import Encoder
 
 _HEAD = struct.Struct("<II")
-_TIMED = struct.Struct("<d")
+_TIMED = struct.Struct("<d?")
+"""Milliseconds that an answer took, and whether it is one, not the error of an engine."""
 SYNC_S = 2.0
 DIGEST_BYTES = 16
 
@@ -65,21 +67,28 @@ class Known:
     ) -> Found:
         """What was answered when the same was asked at this point before, else the answer.
 
-        Both come from the bytes that are kept, so that they cannot differ.
+        Both come from the bytes that are kept, so that they cannot differ. That an engine failed is
+        an answer too: the flight went on without one, and goes so again.
+
+        Raises:
+            EngineError: the engine failed, now or when it was asked before.
         """
         if self._recalling:
             at = os.lseek(self._file, 0, os.SEEK_CUR)
             record = self._next()
             if record is not None and record[:DIGEST_BYTES] == question:
-                (took_ms,) = _TIMED.unpack_from(record, DIGEST_BYTES)
+                took_ms, is_answer = _TIMED.unpack_from(record, DIGEST_BYTES)
                 self._on_recalled(took_ms)
-                return unpack(record[DIGEST_BYTES + _TIMED.size :])
+                return _given(record[DIGEST_BYTES + _TIMED.size :], is_answer, unpack)
             self._begin_anew(at)
-        started_ns = time.perf_counter_ns()
-        packed = pack(answer())
+        started_ns, is_answer = time.perf_counter_ns(), True
+        try:
+            packed = pack(answer())
+        except EngineError as error:
+            packed, is_answer = str(error).encode(), False
         took_ms = (time.perf_counter_ns() - started_ns) * 1e-6
-        self._append(question + _TIMED.pack(took_ms) + packed)
-        return unpack(packed)
+        self._append(question + _TIMED.pack(took_ms, is_answer) + packed)
+        return _given(packed, is_answer, unpack)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -107,6 +116,12 @@ class Known:
         if time.monotonic() - self._synced_s > SYNC_S:
             os.fdatasync(self._file)
             self._synced_s = time.monotonic()
+
+
+def _given(packed: bytes, is_answer: bool, unpack: Callable[[bytes], Found]) -> Found:
+    if not is_answer:
+        raise EngineError(packed.decode())
+    return unpack(packed)
 
 
 class KnownEncoder(Encoder):

@@ -21,6 +21,8 @@ from .flight import Flight, Source, open_flight
 
 HEIGHT_PX, MAP_M, JPEG_QUALITY = 300, 160.0, 75
 A, B, TRUTH = (11, 108, 255), (228, 0, 110), (255, 204, 0)
+RADIUS_PX = {TRUTH: 12, A: 8, B: 4}
+"""Unlike, so that rings around the same place show as three."""
 _GAP_PX = 8
 
 log = logging.getLogger(__name__)
@@ -108,6 +110,7 @@ def _map(shown: Shown, imagery: ReferenceImagery, local: LocalFrame) -> Image:
     for place_m, colour in known:
         off = (place_m - centre_m) * px_per_m * [1.0, -1.0] + HEIGHT_PX / 2.0
         at = round(float(off[0])), round(float(off[1]))
-        for radius, ink in ((8, (0, 0, 0)), (7, colour), (6, colour)):
-            cv2.circle(picture, at, radius, ink, 1, cv2.LINE_AA)
+        radius = RADIUS_PX[colour]
+        for wider, ink in ((1, (0, 0, 0)), (0, colour), (-1, colour)):
+            cv2.circle(picture, at, radius + wider, ink, 1, cv2.LINE_AA)
     return np.asarray(picture, np.uint8)

@@ -36,10 +36,10 @@ class Paired:
 
     @classmethod
     def of(cls, flights: Sequence[tuple[Columns, Columns]]) -> Paired:
-        """Of each flight the frames that were taken at the same time."""
+        """Of each flight the frames that have the same time and name."""
         joined = []
         for a, b in flights:
-            _, rows_a, rows_b = np.intersect1d(a.t_ns, b.t_ns, return_indices=True)
+            rows_a, rows_b = _common(a, b)
             joined.append((a.of(rows_a), b.of(rows_b)))
         counts = [len(a) for a, _ in joined]
         starts = np.cumsum([0, *counts])
@@ -85,13 +85,24 @@ def differences(paired: Paired) -> list[dict[str, Any]]:
     ]
 
 
+def _common(a: Columns, b: Columns) -> tuple[Rows, Rows]:
+    of_a, of_b = (dict(zip(_keys(each), range(len(each)), strict=True)) for each in (a, b))
+    keys = sorted(of_a.keys() & of_b.keys())
+    rows_a, rows_b = ([rows[key] for key in keys] for rows in (of_a, of_b))
+    return np.array(rows_a, np.intp), np.array(rows_b, np.intp)
+
+
+def _keys(columns: Columns) -> list[tuple[int, str]]:
+    return list(zip(columns.t_ns.tolist(), columns.frames, strict=True))
+
+
 def _figures(columns: Columns, rows: Rows) -> dict[str, float]:
     errors_m, stated_m = columns["error_m"][rows], columns["horiz_accuracy_m"][rows]
     known = np.isfinite(errors_m)
     errors_m, stated_m = errors_m[known], stated_m[known]
     wrong = metrics.wrong_fixes(errors_m, stated_m, WRONG_LIMIT_M) if known.any() else errors_m
     return {
-        "availability": float(np.mean(columns.kinds[rows] == 0)),
+        "availability_over_common_frames": float(np.mean(columns.kinds[rows] == 0)),
         "error_median_m": _or_nan(np.median, errors_m),
         "error_p95_m": _or_nan(lambda values: np.quantile(values, 0.95), errors_m),
         "stated_accuracy_median_m": _or_nan(np.median, stated_m),

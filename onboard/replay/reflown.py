@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..bundle import read_manifest
+from ..config import ReplayConfig, load
 from ..flightlogs.flight_record import FlightRecord
 from ..flightlogs.recorder import SUFFIX
 from ..records import Fix, Rejection
 
 SETTINGS = ("camera", "localizer", "prior")
+HELD = "held_against_flight"
+"""Name in summary.json of what came of it."""
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +35,53 @@ def as_flown(record: FlightRecord) -> dict[str, Any]:
     return {key: settings[key] for key in SETTINGS if settings.get(key) is not None}
 
 
-def compare(record: FlightRecord, again: Sequence[Fix | Rejection]) -> int:
-    """How many outcomes are not the same to the last bit as in flight; says so."""
+@dataclass(frozen=True)
+class Held:
+    """So many `frames` end as in flight to the last bit, but for `otherwise`. `missing`: pictures
+    without an outcome in the record, and outcomes without a picture. `changed` names what it was
+    not flown with, so that it may end otherwise; empty where all is the same."""
+
+    frames: int
+    otherwise: int
+    missing: int
+    changed: str = ""
+
+    @property
+    def differs(self) -> bool:
+        """Whether it ends otherwise though it should not."""
+        return self.otherwise > 0 and not self.changed
+
+    def __str__(self) -> str:
+        ends = f"all {self.frames} frames end as in flight, to the last bit"
+        if self.otherwise:
+            ends = f"{self.otherwise} of {self.frames} frames end otherwise than in flight"
+        told = [ends]
+        if self.changed:
+            told.append(f"replayed with {self.changed}")
+        if self.missing:
+            told.append(f"{self.missing} pictures or outcomes were not recorded")
+        return "; ".join(told)
+
+
+def changed(record: FlightRecord, bundle: Path, settings: ReplayConfig) -> str:
+    """What is not as it was flown with: nothing, "another bundle" or "other settings".
+
+    Raises:
+        BundleError: there is no bundle.
+    """
+    if hashlib.sha256(read_manifest(bundle)).hexdigest() != record.facts.get("bundle_sha256"):
+        return "another bundle"
+    before = load(ReplayConfig, None, (), as_flown(record))
+    is_same = all(getattr(before, name) == getattr(settings, name) for name in SETTINGS)
+    return "" if is_same else "other settings"
+
+
+def hold(record: FlightRecord, again: Sequence[Fix | Rejection], changed: str) -> Held:
+    """A whole flight against what was decided in it; says what came of it."""
     before = {outcome.t_capture_ns: outcome for outcome in record.outcomes}
-    differ = sum(before.get(each.t_capture_ns) != each for each in again)
-    absent = len(before.keys() - {each.t_capture_ns for each in again})
-    if differ or absent:
-        log.warning(
-            "%d of %d frames end otherwise than in flight; %d pictures were not recorded",
-            differ,
-            len(again),
-            absent,
-        )
-    else:
-        log.info("all %d frames end as in flight, to the last bit", len(again))
-    return differ + absent
+    now = {outcome.t_capture_ns: outcome for outcome in again}
+    both = before.keys() & now.keys()
+    otherwise = sum(before[t_ns] != now[t_ns] for t_ns in both)
+    held = Held(len(both), otherwise, len(before.keys() ^ now.keys()), changed)
+    log.log(logging.WARNING if otherwise or held.missing else logging.INFO, "%s", held)
+    return held

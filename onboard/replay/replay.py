@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import durable
-from ..errors import DataError
+from ..errors import DataError, DifferenceError
 from .conclude import MAP, REPORT
-from .expected import must_be_equal
-from .fleet import Engine, fly_all
+from .expected import DIFFERENCES, Line, must_be_equal, stored_lines
+from .fleet import Engine, Told, fly_all
 from .flight import Source, Span
 from .localize import FIXES, Job
 from .picture import require_matplotlib
+from .reflown import HELD, Held
 from .table import page_of, row_of
 from .variant import unlike, variants
 
@@ -82,10 +83,12 @@ def replay(
 
     Raises:
         ConfigError, DataError, BundleError, EngineError: in one line, before anything is written.
-        DifferenceError: it came out otherwise than expected.
+        DifferenceError: it came out otherwise than expected, or than it was decided in flight.
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: exists and is not a folder")
+    if from_s < 0.0:
+        raise DataError(f"--from {from_s:g} s: expected 0 or more, counted from the first frame")
     if to_s is not None and not to_s > from_s:
         raise DataError(f"--to {to_s:g} s: expected a moment after --from {from_s:g} s")
     require_matplotlib()
@@ -97,6 +100,7 @@ def replay(
     flown_with = variants(bundles, configs, overrides)
     if expect is not None and len(sources) * len(flown_with) > 1:
         raise DataError("--expect: expected one flight with one bundle and one configuration")
+    stored = None if expect is None else _stored(expect, out)
     span = Span(from_s, to_s, without_gnss_after_s)
     names = unlike([source.name for source in sources])
     folders = names if len(names) > 1 else [""]
@@ -106,16 +110,35 @@ def replay(
         for variant in flown_with
     ]
     told = fly_all(jobs, workers, engine)
+    for each in told:
+        (each.job.out / DIFFERENCES).unlink(missing_ok=True)  # of an earlier replay
     if len(told) > 1:
         rows = [row_of(each) for each in told]
         durable.write_text(out / f"{FLIGHTS}.json", json.dumps(rows, indent=1) + "\n")
         durable.write_text(out / f"{FLIGHTS}.html", page_of(told, out))
+        _must_be_as_in_flight(told)
         return rows
-    if expect is not None:
-        must_be_equal(out / FIXES, expect)
+    if stored is not None:
+        must_be_equal(out / FIXES, stored)
+    _must_be_as_in_flight(told)
     summary = told[0].summary or {}
     written = {"report": str(out / REPORT), "picture": str(out / MAP)}
     return {key: summary[key] for key in HEADLINES} | written
+
+
+def _stored(expect: Path, out: Path) -> list[Line]:
+    """What must come out again, read before anything is written."""
+    if expect.resolve() == (out / FIXES).resolve():
+        raise DataError(f"--expect {expect}: this replay would overwrite it; give another -o")
+    return stored_lines(expect)
+
+
+def _must_be_as_in_flight(told: Sequence[Told]) -> None:
+    """Of flights that are flown again from their records, as far as they are flown alike."""
+    for each in told:
+        held = (each.summary or {}).get(HELD)
+        if held is not None and Held(**held).differs:
+            raise DifferenceError(f"{each.job.source.log}: {Held(**held)}; see {each.job.out}")
 
 
 def _sources(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -45,9 +46,10 @@ def _banded(
 def _parts(columns: Columns) -> list[tuple[str, str, Flags]]:
     elapsed_s = columns.elapsed_s
     edges = np.linspace(0.0, float(elapsed_s[-1]), PARTS + 1)
-    edges[-1] = np.inf
+    part_s, edges[-1] = float(edges[1]), np.inf
+    digits = max(0, 1 - math.floor(math.log10(part_s))) if part_s > 0.0 else 0
     return [
-        ("time", f"from {low:.0f} s", (elapsed_s >= low) & (elapsed_s < high))
+        ("time", f"from {low:.{digits}f} s", (elapsed_s >= low) & (elapsed_s < high))
         for low, high in pairwise(edges)
     ]
 

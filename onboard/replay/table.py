@@ -24,6 +24,7 @@ COLUMNS = {
     "error_max_m": "largest, m",
     "wrong": "wrong",
     "longest_silence_s": "longest silence, s",
+    "flown_with": "paths",
     "problem": "",
 }
 """Names of a row's values, and what stands over them on the page."""
@@ -44,6 +45,7 @@ def row_of(told: Told) -> Row:
         "error_max_m": accuracy.get("error_max_m"),
         "wrong": accuracy.get("wrong_fixes"),
         "longest_silence_s": continuity.get("longest_silence_s"),
+        "flown_with": told.job.variant.paths,
         "problem": told.problem,
     }
 

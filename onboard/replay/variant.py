@@ -24,6 +24,11 @@ class Variant:
         config = self.config.resolve() if self.config else None
         return replace(self, bundle=self.bundle.resolve(), config=config)
 
+    @property
+    def paths(self) -> str:
+        """Where the bundle and the settings lie: names may be alike."""
+        return ", ".join(str(each.resolve()) for each in (self.bundle, self.config) if each)
+
     def settings(self, base: Mapping[str, Any] | None = None) -> ReplayConfig:
         """Read and checked, over those that a flight was flown with.
 

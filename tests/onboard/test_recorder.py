@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -27,6 +28,7 @@ from geobridge.onboard.flightlogs.flight_record import FlightRecord, newest_reco
 from geobridge.onboard.flightlogs.quota import make_room
 from geobridge.onboard.flightlogs.recorder import Frames, Recorder
 from geobridge.onboard.records import Attitude, Fix, Frame, Prior, Reason, Rejection, Telemetry
+from geobridge.onboard.replay.reflown import Held, hold
 from geobridge.onboard.replay.replay import replay
 
 S = 1_000_000_000
@@ -295,6 +297,24 @@ def _empty(tmp_path: Path) -> Path:
     return tmp_path / "empty"
 
 
+@pytest.mark.parametrize(
+    ("score", "changed", "otherwise", "differs"),
+    [(None, "", 0, False), (0.5, "", 1, True), (0.5, "another bundle", 1, False)],
+)
+def test_held_against_what_was_decided(
+    tmp_path: Path, score: float | None, changed: str, otherwise: int, differs: bool
+) -> None:
+    record = FlightRecord(recorded(tmp_path, FLOWN * 3, frames="none"))
+    again = list(record.outcomes)
+    if score is not None:
+        again[0] = dataclasses.replace(FIX, t_capture_ns=again[0].t_capture_ns, score=score)
+    held = hold(record, again, changed)
+    assert (held.frames, held.otherwise, held.missing) == (6, otherwise, 0)
+    assert held.differs is differs
+    assert changed in str(held)
+    assert hold(record, again[1:], "") == Held(5, 0, 1)
+
+
 @pytest.fixture
 def flown_live(rehearsal: Path, tmp_path: Path) -> Path:
     """A flight by the daemon itself over a real bundle, from a video, with everything recorded."""
@@ -321,3 +341,11 @@ def test_a_flight_is_replayed_from_its_record_to_the_last_bit(
     assert f"all {record.frames} frames end as in flight, to the last bit" in caplog.text
     lines = (flown_live / "again" / "fixes.jsonl").read_text().splitlines()
     assert len(lines) == record.frames
+    told = json.loads((flown_live / "again" / "summary.json").read_text())
+    assert told["held_against_flight"]["changed"] == ""
+    part = flown_live / "part"
+    replay([str(flown_live / "records")], [rehearsal / "bundle"], part, from_s=1.0)
+    assert "not held against what was decided in flight: only a part of it" in caplog.text
+    other, out = ["localizer.gate.min_score=0.9999"], flown_live / "other"
+    replay([str(flown_live / "records")], [rehearsal / "bundle"], out, overrides=other)
+    assert "frames end otherwise than in flight; replayed with other settings" in caplog.text

@@ -17,7 +17,7 @@ from geobridge.onboard.cli import main
 from geobridge.onboard.errors import DataError, DifferenceError
 from geobridge.onboard.replay.columns import Columns
 from geobridge.onboard.replay.compare import compare, most_different, pairs_of
-from geobridge.onboard.replay.expected import TOLERANCES, differences, must_be_equal
+from geobridge.onboard.replay.expected import TOLERANCES, differences, must_be_equal, stored_lines
 from geobridge.onboard.replay.paired import Paired
 from geobridge.onboard.replay.paired import differences as paired_differences
 
@@ -42,8 +42,7 @@ def changed(
 
 def test_the_same_is_the_same(stored: Path, tmp_path: Path) -> None:
     again = shutil.copy(stored, tmp_path / "fixes.jsonl")
-    (tmp_path / "differences.txt").write_text("of last time")
-    must_be_equal(again, stored)
+    must_be_equal(again, stored_lines(stored))
     assert not (tmp_path / "differences.txt").exists()
 
 
@@ -89,7 +88,7 @@ def test_long_and_short_differences(stored: Path, tmp_path: Path) -> None:
     path = changed(stored, tmp_path / "fixes.jsonl", 30, silence)
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
     with pytest.raises(DifferenceError, match="2 of 60 frames differ: outcome in 1, first in") as e:
-        must_be_equal(path, stored)
+        must_be_equal(path, stored_lines(stored))
     assert str(e.value).endswith("differences.txt")
     told = (tmp_path / "differences.txt").read_text().splitlines()
     assert told == [
@@ -122,8 +121,8 @@ def test_a_difference_that_is_there_is_found_and_one_that_is_not_is_chance(tmp_p
     median = rows["error_median_m"]
     assert median["is_sure"]
     assert 1.0 < median["low"] < median["b_less_a"] < median["high"] < 4.0
-    assert rows["availability"]["b_less_a"] == 0.0
-    assert not rows["availability"]["is_sure"]
+    assert rows["availability_over_common_frames"]["b_less_a"] == 0.0
+    assert not rows["availability_over_common_frames"]["is_sure"]
     rows = {row["figure"]: row for row in compare(one, like, tmp_path / "y", pictures=0)}
     median = rows["error_median_m"]
     assert median["low"] < 0.0 < median["high"]
@@ -186,3 +185,33 @@ def test_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert line.startswith("geobridge replay compare: ")
     assert "not what replays of the same flights leave" in line
     assert line.count("\n") == 1
+
+
+def test_frames_that_one_side_has_not_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = replays(tmp_path / "one", a={}), replays(tmp_path / "two", a={})
+    lines = (two / "a/fixes.jsonl").read_text().splitlines(keepends=True)
+    (two / "a/fixes.jsonl").write_text("".join(lines[:300]))
+    rows = {row["figure"]: row for row in compare(one, two, tmp_path / "out")}
+    assert rows["availability_over_common_frames"]["b_less_a"] == 0.0
+    told = json.loads((tmp_path / "out/compare.json").read_text())
+    assert told["flights"] == [{"flight": "a", "frames_a": 400, "frames_b": 300, "frames": 300}]
+    said = "100 of A's 400 frames and 0 of B's 300 are left out"
+    assert told["left_out"] == said
+    assert said in caplog.text
+    assert (
+        "300 frames of 1 flight that both have; 100 of A"
+        in (tmp_path / "out/compare.html").read_text()
+    )
+
+
+def test_frames_of_other_names_are_not_the_same_flight(tmp_path: Path) -> None:
+    one, two = replays(tmp_path / "one", a={}), replays(tmp_path / "two", a={})
+    text = (two / "a/fixes.jsonl").read_text()
+    (two / "a/fixes.jsonl").write_text(text.replace("flight.mp4#", "tuesday.mp4#"))
+    with pytest.raises(
+        DataError, match=r"not the same flight: .* flight\.mp4#0 .* tuesday\.mp4#0 "
+    ):
+        compare(one, two, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

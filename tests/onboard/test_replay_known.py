@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geobridge.onboard.config import VerifyConfig
+from geobridge.onboard.errors import EngineError
 from geobridge.onboard.localization.alignment import Alignment
 from geobridge.onboard.localization.pose import Pose
 from geobridge.onboard.localization.rectify import Patch
@@ -85,6 +86,17 @@ def test_other_questions_are_answered_anew_from_where_they_differ(tmp_path: Path
         assert known.ask(bytes(16), lambda: b"new", bytes, bytes) == b"a"
         assert known.ask(b"x" * 16, lambda: b"new", bytes, bytes) == b"new"
         assert known.ask((2).to_bytes(16, "big"), lambda: b"later", bytes, bytes) == b"later"
+
+
+def test_that_an_engine_failed_is_known_too(tmp_path: Path) -> None:
+    def fail() -> bytes:
+        raise EngineError("out of memory")
+
+    for answers in ((fail, lambda: b"a"), (lambda: b"new", lambda: b"new")):
+        with opened(tmp_path / "known.bin") as known:
+            with pytest.raises(EngineError, match="out of memory"):
+                known.ask(bytes(16), answers[0], bytes, bytes)
+            assert known.ask(b"x" * 16, answers[1], bytes, bytes) == b"a"
 
 
 def test_what_belongs_to_other_work_is_not_believed(tmp_path: Path) -> None:
@@ -179,6 +191,27 @@ def test_stopped_after_some_pictures_it_encodes_only_the_others(
     monkeypatch.setattr(known, count)
     replay(**told)
     assert len(again) == 25 - after
+    assert results(tmp_path / "out") == results(whole)
+
+
+def test_stopped_while_the_report_is_written_it_encodes_nothing_again(
+    rehearsal: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def never(*_: Any) -> None:
+        raise AssertionError("a picture was encoded again")
+
+    told = words(rehearsal / "flight", rehearsal / "bundle", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr("geobridge.onboard.replay.conclude.write_report", stop)
+        with pytest.raises(KeyboardInterrupt):
+            replay(**told)
+    assert not (tmp_path / "out" / "summary.json").exists()
+    monkeypatch.setattr(Encoder, "check_known_answers", lambda *_: None)
+    monkeypatch.setattr("geobridge.onboard.replay.known.Encoder.encode", never)
+    replay(**told)
     assert results(tmp_path / "out") == results(whole)
 
 

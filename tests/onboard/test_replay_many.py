@@ -113,7 +113,10 @@ def test_settings_side_by_side(rehearsal: Path, tmp_path: Path) -> None:
     assert rows[0]["availability"] > 0 == rows[1]["availability"]
     sides = tmp_path / "out/bold", tmp_path / "out/timid"
     found = {row["figure"]: row for row in compare(*sides, tmp_path / "compared")}
-    assert found["availability"]["b"] == 0.0 > found["availability"]["b_less_a"]
+    served = found["availability_over_common_frames"]
+    assert served["b"] == 0.0 > served["b_less_a"]
+    assert str((tmp_path / "timid.toml").resolve()) in rows[1]["flown_with"]
+    assert str((tmp_path / "timid.toml").resolve()) in (tmp_path / "out/flights.html").read_text()
     page = (tmp_path / "compared/compare.html").read_text()
     assert "16 frames of 2 flights" in page
     assert page.count("data:image/jpeg;base64,") >= 1
@@ -128,6 +131,23 @@ def test_a_part_of_a_flight(rehearsal: Path, tmp_path: Path) -> None:
     lines = (tmp_path / "out/fixes.jsonl").read_text().splitlines()
     frames = [json.loads(line)["frame"] for line in lines]
     assert frames == [f"flight.mp4#{number}" for number in (5, 6, 7, 8)]
+
+
+def test_what_is_expected_is_never_what_is_written(
+    rehearsal: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    flight, out = rehearsal / "flight", tmp_path / "out"
+    asked = ["replay", flight / "flight.mp4", "--telemetry", flight / "telemetry.csv", "--to", "2"]
+    asked += ["--bundle", rehearsal / "bundle", "-o", out, "camera.hfov_deg=70"]
+    assert main([str(word) for word in asked]) == 0
+    before = (out / "fixes.jsonl").read_bytes()
+    (tmp_path / "kept.jsonl").write_bytes(before)
+    again = [*asked, "localizer.gate.min_score=0.9999", "--expect", out / "fixes.jsonl"]
+    assert "this replay would overwrite it" in complaint(*again)
+    assert (out / "fixes.jsonl").read_bytes() == before
+    (out / "differences.txt").write_text("of last time")
+    assert main([str(word) for word in (*asked, "--expect", tmp_path / "kept.jsonl")]) == 0
+    assert not (out / "differences.txt").exists()
 
 
 @given(st.floats(0.0, 100.0), st.floats(0.0, 100.0))
@@ -173,7 +193,10 @@ def test_variants_are_named_by_what_tells_them_apart() -> None:
         (["--to", "0"], "--to 0 s: expected a moment after --from 0 s"),
         (["--truth", "T", "--truth", "T"], "--truth: expected one for each flight"),
         (["--expect", "T", "--bundle", "B"], "--expect: expected one flight with one bundle"),
-        (["--from", "1e6"], "no frame to replay"),
+        (["--from", "1e6"], "no frame to replay from 1e+06 s to the end; the last is "),
+        (["--from", "0.2", "--to", "0.4"], "from 0.2 s to 0.4 s; there is one 1.00 s after"),
+        (["--from", "-5"], "--from -5 s: expected 0 or more"),
+        (["--expect", "T"], "truth.csv, line 1: not what `geobridge replay` writes"),
     ],
 )
 def test_what_makes_no_sense(

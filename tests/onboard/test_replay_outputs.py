@@ -121,6 +121,13 @@ def test_every_frame_is_in_one_stratum_of_each_kind(columns: Columns) -> None:
         assert served == pytest.approx(columns.is_fix.sum(), abs=0.1)
 
 
+@pytest.mark.parametrize("count", [2, 5, 9, 320])
+def test_no_two_parts_of_the_time_are_told_alike(columns: Columns, count: int) -> None:
+    rows = availability_by_stratum(columns.of(np.arange(count)))
+    parts = [row["stratum"] for row in rows if row["what"] == "time"]
+    assert len(set(parts)) == len(parts) > 1
+
+
 @given(st.integers(1, 3000), st.integers(0, 5))
 def test_the_bound_on_wrong_fixes_is_that_of_the_binomial(fixes: int, wrong: int) -> None:
     wrong = min(wrong, fixes)

@@ -21,7 +21,7 @@ from .stage import Line
 
 Prints = npt.NDArray[np.float32]
 PRINT_PX = 16
-ROWS = 2048
+ROWS = 256
 """Prints are compared in pieces: all at once would not fit into memory."""
 
 
@@ -105,16 +105,19 @@ def most_alike(
     `prints` by view, a row for every place.
     """
     splits = np.array([place["split"] for place in places])
+    asked = np.flatnonzero(splits != "train")
     found: list[Alike] = []
     largest = -1.0
     for view, rows in prints.items():
-        for first in range(0, len(rows), ROWS):
-            cosines = rows[first : first + ROWS] @ rows.T
-            cosines[splits[first : first + ROWS, None] == splits[None, :]] = -1.0
+        for first in range(0, len(asked), ROWS):
+            some = asked[first : first + ROWS]
+            cosines = rows[some] @ rows.T
+            cosines[splits[some, None] == splits[None, :]] = -1.0
             largest = max(largest, float(cosines.max(initial=-1.0)))
             for at, other in np.argwhere(cosines >= least):
-                if first + at < other:
-                    pair = places[first + at]["id"], places[other]["id"]
+                one, two = int(some[at]), int(other)
+                if splits[two] == "train" or one < two:
+                    pair = (places[two]["id"], places[one]["id"])
                     found.append(Alike(*pair, view, float(cosines[at, other])))
     return found, largest
 

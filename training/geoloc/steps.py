@@ -101,6 +101,11 @@ class Build:
                 }
                 for fit in stage.run(units, find_fits, self._spread):
                     lines.setdefault(fit["id"], fit)
+        if not lines:
+            raise DataError(
+                f"none of {len(streets)} street pictures has a square that a mosaic shows whole;"
+                " see crops.scales_m and crops.min_valid"
+            )
         if self._recipe is not None:
             scales = {name: float(self._recipe[name]["side_m"]) for name in lines}
         else:
@@ -136,6 +141,8 @@ class Build:
         with self.rates.of("crops", len(squares)):
             lines = {line["id"]: line for line in stage.run(units, cut, self._spread)}
         whole = [square for square in squares if "refused" not in lines[square["id"]]]
+        if not whole:
+            raise DataError(f"all {len(squares)} squares have black corners; see crops.min_valid")
         return [
             square
             | {

@@ -60,13 +60,20 @@ function latency() {
   at("latency-said").textContent = `${flight.timing.frames_per_s.toFixed(1)} frames a second on ${flight.timing.machine}. A frame that is withheld early does not come to the later stages.`;
 }
 
+function heldWords(held) {
+  const ends = `${held.otherwise} of ${held.frames} frames end otherwise than in flight`;
+  const missing = held.missing ? `; ${held.missing} pictures or outcomes were not recorded` : "";
+  return ends + (held.changed ? `, replayed with ${held.changed}` : "") + missing;
+}
+
 function provenance() {
   const s = flight.summary, b = s.bundle, rows = [];
   for (const [name, text] of Object.entries(s.read_from)) rows.push([name, text]);
   if (s.span.from_s || s.span.to_s !== null) rows.push(["part", `from ${s.span.from_s} s to ${s.span.to_s ?? "the end"}`]);
   if (s.span.without_gnss_after_s !== null) rows.push(["GNSS", `taken away after ${s.span.without_gnss_after_s} s`]);
   rows.push(["bundle", `${b.name}, version ${b.version}, by ${b.producer}, manifest ${s.bundle_manifest_sha256.slice(0, 16)}`]);
-  for (const source of b.sources) rows.push(["imagery", [source.name, source.licence, source.attribution, source.captured].filter(Boolean).join("; ")]);
+  for (const source of b.sources) rows.push(["imagery", `${source.name}; licence: ${source.licence || "not stated"}; by: ${source.attribution || "not stated"}; captured: ${source.captured || "not stated"}`]);
+  if (s.held_against_flight) rows.push(["held against the flight", heldWords(s.held_against_flight)]);
   rows.push(["accuracy of the bundle", b.accuracy.evidence ?? "not calibrated"]);
   rows.push(["versions", Object.entries(s.versions).map((pair) => pair.join(" ")).join(", ")]);
   at("provenance").replaceChildren(...rows.map(([name, text]) => row(name, String(text))));

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -72,13 +73,43 @@ def test_a_damaged_beginning_hides_no_log(made: Made, save: Any, kind: str) -> N
         ("flight.tlog", b"hello\nworld\n", "text, not a flight log"),
         ("flight.bin", bytes(range(256)) * 4, "not a flight log"),
         ("flight.bin", b"", "an empty file"),
-        ("frames.csv", b"file,lat_deg,lon_deg\na,1,2\n", "text, not a flight log"),
+        ("frames.csv", b"file,lat_deg,lon_deg\na,1,2\n", "without the column time_s"),
+        ("notes.csv", b"day,wind\n1,2\n", "text, not a flight log"),
     ],
 )
 def test_what_is_none_is_named(save: Any, name: str, data: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said) as refused:
         read_flight_log(save(name, data))
     assert "\n" not in str(refused.value)
+
+
+def test_a_folder_with_a_log_in_it_leads_to_it(tmp_path: Path, made: Made) -> None:
+    (tmp_path / "frames").mkdir()
+    with pytest.raises(DataError, match=r"neither photos nor a flight record \(\.mcap\)$"):
+        read_flight_log(tmp_path)
+    (tmp_path / "flight.tlog").write_bytes(made["tlog"])
+    with pytest.raises(DataError, match=r"but flight\.tlog; give .*/flight\.tlog$"):
+        read_flight_log(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        read_flight_log(tmp_path / "pipe")
+
+
+def test_no_table_takes_the_place_of_anything_else(
+    made: Made, save: Any, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    log, table = save("flight.csv", made["csv"]), tmp_path / "t.csv"
+    for words, said in (
+        (["--telemetry", table, "--truth", table], "--telemetry and --truth: both are"),
+        (["--telemetry", log], f"--telemetry {log}: the log itself"),
+        (["--truth", tmp_path], f"--truth {tmp_path}: a folder"),
+    ):
+        assert said in complaint("log", log, *words)
+    assert log.read_bytes() == made["csv"]
+    assert not table.exists()
 
 
 DAMAGES = st.tuples(
