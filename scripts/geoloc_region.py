@@ -244,6 +244,10 @@ def _write_features(path: Path, world: World) -> None:
     for trunk in layout.trunks:
         tags = {"railway": "rail"} if trunk.kind.name == "RAIL" else {"highway": "motorway"}
         add("LineString", trunk.line_m, tags)
+    for junction in layout.roundabouts:
+        ring = np.linspace(0.0, 2.0 * math.pi, 13)[:-1]
+        circle = np.stack([np.cos(ring), np.sin(ring)], axis=-1) * junction.radius_m
+        add("Polygon", circle + junction.at_m, {"junction": "roundabout"})
     for bridge in layout.bridges:
         add("LineString", bridge.line_m, {"bridge": "yes"})
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))

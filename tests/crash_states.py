@@ -139,10 +139,9 @@ def watched(folder: Path) -> Iterator[Watch]:
         fsync(handle)
         watch.synced(handle)
 
+    calls: dict[str, Any] = {name: noting(each) for name, each in originals.items()}
     with (
-        patch.multiple(
-            os, fsync=synced, **{name: noting(each) for name, each in originals.items()}
-        ),
+        patch.multiple(os, **calls, fsync=synced),
         patch.object(durable, "exchange", noting(exchange)),
     ):
         yield watch

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from geobridge.onboard import durable
-from geobridge.onboard.errors import ConfigError
+from geobridge.onboard.errors import ConfigError, DataError
 
 from . import checkpoint as checkpoints
 from .checkpoint import BEST
@@ -171,7 +171,7 @@ def _resumable(settings: TrainConfig, world: World) -> checkpoints.Checkpoint | 
     run = Path(settings.run.folder)
     if not checkpoints.checkpoints(run):
         return None
-    found = checkpoints.read(checkpoints.checkpoints(run)[-1])
+    found = _newest_whole(run)
     for table in _DECIDES:
         if _decisive(found.config, table) != _decisive(settings, table):
             raise ConfigError(
@@ -189,6 +189,21 @@ def _resumable(settings: TrainConfig, world: World) -> checkpoints.Checkpoint | 
             f" {world.size}; start as many"
         )
     return found
+
+
+def _newest_whole(run: Path) -> checkpoints.Checkpoint:
+    """The newest checkpoint; where the disk has damaged it, the one before.
+
+    Raises:
+        DataError: none of them is whole; names the newest.
+    """
+    paths = checkpoints.checkpoints(run)
+    for path in reversed(paths):
+        try:
+            return checkpoints.read(path)
+        except DataError as error:
+            log.warning("%s; trying the one before", error)
+    return checkpoints.read(paths[-1])
 
 
 def _decisive(settings: TrainConfig, table: str) -> dict[str, Any]:

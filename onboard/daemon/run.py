@@ -170,11 +170,15 @@ def _assemble(config: RunConfig, opened: ExitStack) -> Daemon:
         has_gimbal=config.camera.mount.gimbal and not has_log,
     )
     if config.record.folder is not None:
-        recorder = begun(config)
-        opened.callback(recorder.close)
-        eyes.record = daemon.radio.record = recorder
-        daemon.on_state = lambda state, reason, now_ns: recorder.event(str(state), reason, now_ns)
+        _record(daemon, config, opened)
     return daemon
+
+
+def _record(daemon: Daemon, config: RunConfig, opened: ExitStack) -> None:
+    recorder = begun(config)
+    opened.callback(recorder.close)
+    daemon.eyes.record = daemon.radio.record = recorder
+    daemon.on_state = lambda state, reason, now_ns: recorder.event(str(state), reason, now_ns)
 
 
 def _shooting(source: SourceConfig) -> Shooting:

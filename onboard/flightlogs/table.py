@@ -23,8 +23,12 @@ class Range:
     high: float = math.inf
 
 
-NUMBER = Range("a number")
-POSITIVE = Range("a number above 0", low=math.ulp(0.0))
+MOST = 1e7
+"""Metres, degrees or metres per second of no flight: what comes near is a mistake of a column."""
+NUMBER = Range(f"a number of at most {MOST:g}", -MOST, MOST)
+POSITIVE = Range(f"a number above 0, at most {MOST:g}", 1.0 / MOST, MOST)
+TIME = Range("a number of seconds, at most 9e9", -9e9, 9e9)
+"""In nanoseconds they fit into 64 bits."""
 LATITUDE = Range("a latitude of -90 to 90 degrees", -90.0, 90.0)
 LONGITUDE = Range("a longitude of -180 to 180 degrees", -180.0, 180.0)
 
@@ -70,7 +74,7 @@ class Table:
         Raises:
             DataError: as `numbers`; a time not after the one before, or a gap above `max_gap_s`.
         """
-        times_ns = [round(time_s * NS_PER_S) for time_s in self.numbers("time_s", NUMBER)]
+        times_ns = [round(time_s * NS_PER_S) for time_s in self.numbers("time_s", TIME)]
         for row, (before_ns, t_ns) in enumerate(pairwise(times_ns), start=1):
             step_s = (t_ns - before_ns) / NS_PER_S
             if step_s <= 0:

@@ -61,7 +61,8 @@ def explained(at_px: Floats, there_px: Floats) -> tuple[Floats, Floats]:
 def _near_pairs(
     at_px: Floats, ours: Descriptors, there_px: Floats, theirs: Descriptors, reach: int
 ) -> npt.NDArray[np.int64]:
-    """[K, 2] rows of points that are most alike within reach of each other, and clearly so."""
+    """[K, 2] rows of points that are most alike within reach of each other, and more so than the
+    next; a point without a next one says nothing."""
     if not len(at_px) or len(there_px) < 2:
         return np.empty((0, 2), np.int64)
     away2 = (ours**2).sum(axis=1)[:, None] + (theirs**2).sum(axis=1) - 2.0 * ours @ theirs.T
@@ -72,5 +73,5 @@ def _near_pairs(
     first = away2[rows, best]
     away2[rows, best] = np.inf
     second = away2.min(axis=1)
-    clear = np.isfinite(first) & (first <= MAX_RATIO**2 * second)
+    clear = np.isfinite(second) & (first <= MAX_RATIO**2 * second)
     return np.column_stack([rows[clear], best[clear]])

@@ -45,8 +45,8 @@ def measured_position(
 
 def alignment_covariance_m2(aligned: Alignment, accuracy: AccuracyEntry) -> Floats:
     """[2, 2] of the place by the fit of its parts, as the bundle was found to need it."""
-    if aligned.pose is None:  # what is left is where the whole fits best
-        return np.eye(2) * accuracy.alignment_m**2
+    if aligned.pose is None:  # where the whole fits best: `alignment_m` is in the rest already
+        return np.zeros((2, 2))
     return aligned.pose.covariance_m2 * accuracy.fit_factor**2
 
 

@@ -189,5 +189,7 @@ def _measured(
     template = Template.make(rectify, roughly.heading_error_deg, roughly.scale_error, coarser)
     if template is None:
         return roughly
-    turn_sigma_deg, stretch_sigma = config.heading_search_deg / 4, config.scale_search / 2
+    # where nothing is searched, as good as nothing is left
+    turn_sigma_deg = max(config.heading_search_deg / 4, 0.01)
+    stretch_sigma = max(config.scale_search / 2, 1e-4)
     return align_parts(template, imagery, roughly, coarser, turn_sigma_deg, stretch_sigma, match)

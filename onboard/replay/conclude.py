@@ -13,12 +13,13 @@ from ..manifest import Manifest, parse_manifest
 from .columns import Columns
 from .flight import Flight, open_flight
 from .lagged import without_lag
-from .localize import FIXES, Flown, Job, localize, work_of
+from .localize import FIXES, Flown, Job, localize, opened, work_of, working
 from .pair_pictures import paths_of
 from .picture import draw_map
 from .reflown import HELD, as_flown
 from .report import write_report
 from .summary import summarise
+from .times import StageTimes
 from .tracks import geojson, gpx, kml
 from .viewer import write_mcap
 
@@ -43,14 +44,17 @@ def fly_and_tell(job: Job) -> dict[str, Any]:
     if done is not None:
         flight.frames.close()
         return done
-    flown = localize(job, flight, settings, work)
-    columns = Columns.read(job.out / FIXES)
-    summary = summarise(columns, job.variant.bundle, settings)
-    manifest = parse_manifest(read_manifest(job.variant.bundle), str(job.variant.bundle))
-    summary |= _provenance(job, flight, manifest)
-    summary[HELD] = asdict(flown.held) if flown.held else None
-    timing = flown.timing | {"work": work, "paths": paths_of(job.source, job.variant.bundle)}
-    _write(job, flown, columns, manifest, summary, timing)
+    times = StageTimes()
+    localizer = opened(job, settings, flight, times)
+    with working(job.out) as folder:
+        flown = localize(job, flight, settings, localizer, times, folder, work)
+        columns = Columns.read(job.out / FIXES)
+        summary = summarise(columns, job.variant.bundle, settings)
+        manifest = parse_manifest(read_manifest(job.variant.bundle), str(job.variant.bundle))
+        summary |= _provenance(job, flight, manifest)
+        summary[HELD] = asdict(flown.held) if flown.held else None
+        timing = flown.timing | {"work": work, "paths": paths_of(job.source, job.variant.bundle)}
+        _write(job, flown, columns, manifest, summary, timing)
     return summary | timing
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from .. import durable
 from ..bundle import read_manifest
 from ..config import ReplayConfig
-from ..errors import DataError
+from ..errors import DataError, GeobridgeError
 from ..found import read_prior
 from ..localization.localizer import Localizer
 from ..localization.opened import open_localizer
@@ -76,29 +76,43 @@ class Flown:
     """Against what was decided in flight, where there is a record of it."""
 
 
-def localize(job: Job, flight: Flight, settings: ReplayConfig, work: str) -> Flown:
-    """Write fixes.jsonl, and give what a report is made of. `work` names the work, see `work_of`.
+def localize(
+    job: Job,
+    flight: Flight,
+    settings: ReplayConfig,
+    localizer: Localizer,
+    times: StageTimes,
+    folder: Path,
+    work: str,
+) -> Flown:
+    """Write fixes.jsonl, and give what a report is made of.
+
+    Args:
+        job: what is flown, and where to.
+        flight: opened.
+        settings: of the variant.
+        localizer: of the variant, which marks `times`.
+        times: of its stages.
+        folder: keeps what is known, see `working`.
+        work: names the work, see `work_of`.
 
     Raises:
-        ConfigError, DataError, BundleError, EngineError: in one line, before anything is written.
+        DataError: pictures that cannot be read, or none.
     """
-    times = StageTimes()
-    localizer = _opened(job, settings, flight, times)
-    with _working(job.out) as folder:
-        known = Known(folder / "known.bin", work, times.add)
-        localizer.encoder = KnownEncoder(localizer.encoder, known)
-        localizer.verify = known_verify(localizer.verify, known)
-        album = Album(localizer, job.pictures)
-        results: list[Fix | Rejection] = []
-        started_s = time.monotonic()
-        with closing(known), closing(Ahead(flight.within(job.span))) as shown:
-            lines = _lines(job, flight, shown, localizer, times, album, results)
-            frames = _write(folder / FIXES, lines)
-        if not frames:
-            raise DataError(f"{job.source.frames or job.source.log}: no frame to replay")
-        took_s = time.monotonic() - started_s
-        durable.sync(folder / FIXES)
-        (folder / FIXES).replace(job.out / FIXES)
+    known = Known(folder / "known.bin", work, times.add)
+    localizer.encoder = KnownEncoder(localizer.encoder, known)
+    localizer.verify = known_verify(localizer.verify, known)
+    album = Album(localizer, job.pictures)
+    results: list[Fix | Rejection] = []
+    started_s = time.monotonic()
+    with closing(known), closing(Ahead(flight.within(job.span))) as shown:
+        lines = _lines(job, flight, shown, localizer, times, album, results)
+        frames = _write(folder / FIXES, lines)
+    if not frames:
+        raise DataError(f"{job.source.frames or job.source.log}: no frame to replay")
+    took_s = time.monotonic() - started_s
+    durable.sync(folder / FIXES)
+    (folder / FIXES).replace(job.out / FIXES)
     timing = {
         "latency_ms": quantiles_ms(times.stages_ms),
         "stages_s": {stage: round(sum(ms) * 1e-3, 3) for stage, ms in times.stages_ms.items()},
@@ -108,6 +122,26 @@ def localize(job: Job, flight: Flight, settings: ReplayConfig, work: str) -> Flo
     }
     held = _held(job, flight, settings, results)
     return Flown(flight, localizer, album.pictured(), timing, held)
+
+
+@contextmanager
+def working(out: Path) -> Iterator[Path]:
+    """The folder of what is known so far: gone when all is done or nothing can be, left when it
+    was stopped.
+
+    Raises:
+        DataError: another replay has it.
+    """
+    made = not out.exists()
+    work = out / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    with durable.held(os.open(work, os.O_RDONLY), DataError(f"{out}: another replay writes there")):
+        try:
+            yield work
+        except GeobridgeError:
+            shutil.rmtree(out if made else work, ignore_errors=True)
+            raise
+        shutil.rmtree(work)
 
 
 def work_of(job: Job, settings: ReplayConfig) -> str:
@@ -133,35 +167,26 @@ def work_of(job: Job, settings: ReplayConfig) -> str:
 
 @cache
 def code_sha256() -> str:
-    """Of all that flies, as it is installed: a release says less while it is worked on."""
+    """Of all that flies and reports, as it is installed: a version says less while it is worked
+    on."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted([*root.rglob("*.py"), *(Path(__file__).parent / "page").iterdir()]):
         digest.update(f"{path.relative_to(root)}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _opened(job: Job, settings: ReplayConfig, flight: Flight, times: StageTimes) -> Localizer:
+def opened(job: Job, settings: ReplayConfig, flight: Flight, times: StageTimes) -> Localizer:
+    """The localizer of a job.
+
+    Raises:
+        ConfigError, BundleError, EngineError: in one line.
+    """
     camera = settings.camera.camera(*flight.frames.size_px)
     prior = read_prior(Path(settings.prior)) if settings.prior else None
     keys = Trust.of_device(settings.trusted_keys, settings.trust)
     return open_localizer(job.variant.bundle, settings.localizer, camera, times.mark, keys, prior)
-
-
-@contextmanager
-def _working(out: Path) -> Iterator[Path]:
-    """The folder of what is known so far: gone when all is done, left when it was stopped."""
-    made = not out.exists()
-    work = out / WORK
-    work.mkdir(parents=True, exist_ok=True)
-    with durable.held(os.open(work, os.O_RDONLY), DataError(f"{out}: another replay writes there")):
-        try:
-            yield work
-        except DataError:
-            shutil.rmtree(out if made else work, ignore_errors=True)
-            raise
-        shutil.rmtree(work)
 
 
 def _lines(

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import durable
-from ..geodesy import LocalFrame
+from ..geodesy import MAX_RADIUS_M, LocalFrame, distance_m
 from ..localization.alignment import Imagery
 from ..localization.localizer import Localizer
 from ..manifest import ImageryEntry
@@ -66,7 +66,8 @@ def write_report(
     """Write it, whole or not at all. `imagery` says where the map's pictures lie."""
     title = " · ".join(filter(None, (summary["flight"], summary["bundle"]["name"])))
     localizer = flown.localizer
-    places = _places(columns, localizer.local)
+    local = _plane(columns, localizer.local)
+    places = _places(columns, local)
     shown = _shown(places, localizer)
     data = {
         "title": title,
@@ -82,7 +83,7 @@ def write_report(
         "details": details(path.parent / "fixes.jsonl", MOST_DETAILS),
         "moments": [_moment(each) for each in flown.pictured],
         "shown": shown,
-        "ground": _ground(shown, localizer.imagery, imagery),
+        "ground": _ground(shown, localizer.imagery, imagery) if local == localizer.local else None,
         "wrong_limit_m": WRONG_LIMIT_M,
         "summary": summary,
         "timing": timing,
@@ -101,6 +102,17 @@ def page(title: str, data: dict[str, Any]) -> str:
         data=plain,
         script="\n".join(texts[name] for name in SCRIPTS),
     )
+
+
+def _plane(columns: Columns, local: LocalFrame) -> LocalFrame:
+    """The map's own, or one around the flight where that was elsewhere on earth."""
+    for lat, lon in (("lat_deg", "lon_deg"), ("truth_lat_deg", "truth_lon_deg")):
+        rows = np.flatnonzero(np.isfinite(columns[lat] + columns[lon]))
+        if len(rows):
+            first = float(columns[lat][rows[0]]), float(columns[lon][rows[0]])
+            origin = local.origin_lat_deg, local.origin_lon_deg
+            return local if distance_m(*origin, *first) <= MAX_RADIUS_M else LocalFrame(*first)
+    return local
 
 
 def _places(columns: Columns, local: LocalFrame) -> dict[str, npt.NDArray[np.float64]]:

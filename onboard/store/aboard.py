@@ -8,6 +8,7 @@ bundle is refused, the next start flies the last good one.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import BundleError, ConfigError, EngineError, GeobridgeError
@@ -61,10 +62,10 @@ class Aboard:
 
     def not_opened(self, error: BaseException) -> None:
         """The bundle could not be opened: the next start takes another one, where that may help."""
-        state = self._store.state()
-        is_trial = state.standing(self._slot) == "trial"
+        is_trial = self._store.state().standing(self._slot) == "trial"
         if isinstance(error, BundleError) or (is_trial and isinstance(error, EngineError)):
-            self._save(fallen_back(state, self._slot, " ".join(str(error).split())))
+            why = " ".join(str(error).split())
+            self._change(lambda state: fallen_back(state, self._slot, why))
         elif isinstance(error, (GeobridgeError, KeyboardInterrupt)):
             self.left()
 
@@ -78,9 +79,13 @@ class Aboard:
 
     def left(self) -> None:
         """It was ended in order: this start says nothing against the bundle."""
-        state = self._store.state()
-        if state.standing(self._slot) == "trial" and state.trial_starts:
-            self._save(state.model_copy(update={"trial_starts": 0}))
+        self._change(
+            lambda state: (
+                state.model_copy(update={"trial_starts": 0})
+                if state.active == self._slot
+                else state
+            )
+        )
 
     def close(self) -> None:
         """Give everything back."""
@@ -88,42 +93,47 @@ class Aboard:
             lock.close()
 
     def _chosen(self) -> Slot:
-        state = chosen(self._store.state())
+        state = self._change(chosen)
+        if state is None:  # uncounted, what is on trial does not fly
+            state = chosen(self._store.state())
+            if state.standing(state.active) == "trial":
+                state = fallen_back(state, state.active or "a", "its start could not be counted")
         if state.active is None:
             raise BundleError(f"{self._store.path}: {state.why}; geobridge install brings a bundle")
-        if state != self._store.state() and not self._save(state):
-            # uncounted, what is on trial does not fly
-            beside = other(state.active)
-            if state.standing(state.active) == "trial" and state.standing(beside) == "good":
-                return beside
         log.info("%s: slot %s, %s", self._store.path, state.active, state.why)
         return state.active
 
     def _prove(self) -> None:
         self._is_proved = True
-        state = self._store.state()
-        if state.active == self._slot and state.standing(self._slot) == "trial":
-            state = state.with_slot(self._slot, standing="good", why="flew for two minutes")
-            self._save(state.model_copy(update={"trial_starts": 0}))
-            log.info("%s: slot %s is good", self._store.path, self._slot)
+        self._change(lambda state: proved(state, self._slot))
 
-    def _save(self, state: State) -> bool:
+    def _change(self, change: Callable[[State], State]) -> State | None:
         try:
-            self._store.save(state)
+            return self._store.change(change)
         except OSError as error:
             log.error("%s: %s; its state stays as it was", self._store.path, error.strerror)
-            return False
-        return True
+            return None
 
 
 def chosen(state: State) -> State:
     """What a start makes of a state: the slot that flies, and the start counted."""
-    if state.active is None or state.standing(state.active) in ("good", None):
-        return state if state.standing(state.active) else state.model_copy(update={"active": None})
-    if state.standing(state.active) == "trial" and state.trial_starts < MAX_STARTS:
+    standing = state.standing(state.active)
+    if standing is None or state.active is None:
+        return state.model_copy(update={"active": None})
+    if standing == "good":
+        return state
+    if standing == "trial" and state.trial_starts < MAX_STARTS:
         return state.model_copy(update={"trial_starts": state.trial_starts + 1})
     why = f"{MAX_STARTS} starts that did not last"
     return fallen_back(state, state.active, why)
+
+
+def proved(state: State, slot: Slot) -> State:
+    """What flew for long enough is good, unless something else was installed meanwhile."""
+    if state.active != slot or state.standing(slot) != "trial":
+        return state
+    state = state.with_slot(slot, standing="good", why="flew for two minutes")
+    return state.model_copy(update={"trial_starts": 0})
 
 
 def fallen_back(state: State, slot: Slot, why: str) -> State:

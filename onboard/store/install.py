@@ -60,21 +60,28 @@ def install(
         raise ConfigError(f"{config}: trusted_keys: a store takes signed bundles alone")
     with store.installing():
         slot = _brought_in(store, bundle, trust, settings, downgrade)
-        reason = None if on_the_bench else why_not_on_the_ground(store, settings.link)
-        if on_the_bench and store.is_held(DAEMON) and store.is_held(FLIGHT):
-            reason = "the daemon runs, and the vehicle is armed, in the air, or not heard"
-        if store.state().active == slot:
-            return told(store)
-        if reason is not None:
-            log.error(
-                "%s: slot %s is ready and does not fly yet: %s; the same command activates it",
-                store.path,
-                slot,
-                reason,
-            )
-            raise SystemExit(1)
-        activate(store, slot)
+        if store.state().active != slot:
+            _activate_on_the_ground(store, slot, settings, on_the_bench)
     return told(store)
+
+
+def _activate_on_the_ground(
+    store: Store, slot: Slot, settings: RunConfig, on_the_bench: bool
+) -> None:
+    """No word that it is on the bench overrules a daemon that flies."""
+    is_running = store.is_held(DAEMON)
+    reason = (
+        None if on_the_bench and not is_running else why_not_on_the_ground(store, settings.link)
+    )
+    if reason is not None:
+        log.error(
+            "%s: slot %s is ready and does not fly yet: %s; the same command activates it",
+            store.path,
+            slot,
+            reason,
+        )
+        raise SystemExit(1)
+    store.change(lambda state: activated(state, slot))
 
 
 def status(config: Path) -> dict[str, Any]:
@@ -103,20 +110,19 @@ def told(store: Store) -> dict[str, Any]:
     return facts
 
 
-def activate(store: Store, slot: Slot) -> State:
-    """Let the bundle of a slot fly from the next start on, on trial."""
-    state = store.state()
+def activated(state: State, slot: Slot) -> State:
+    """The bundle of a slot flies from the next start on, on trial if it never proved itself."""
     entry = state.slots[slot]
-    day = time.strftime("%Y-%m-%d", time.gmtime())
     if entry.standing != "good":
         state = state.with_slot(slot, standing="trial")
+    day = time.strftime("%Y-%m-%d", time.gmtime())
     changes = {
         "active": slot,
         "trial_starts": 0,
         "newest_version": max(state.newest_version, entry.bundle_version),
         "why": f"installed as version {entry.bundle_version} on {day}",
     }
-    return store.save(state.model_copy(update=changes))
+    return state.model_copy(update=changes)
 
 
 def check_version(
@@ -188,13 +194,17 @@ def _brought_in(
 
 def _put(store: Store, slot: Slot, entry: SlotEntry, list_version: int) -> None:
     """The slot's old bundle is forgotten before it goes, the new one told of once it is there."""
-    state = store.state()
-    others = {each: old for each, old in state.slots.items() if each != slot}
-    if slot in state.slots:
-        state = store.save(state.model_copy(update={"slots": others}))
+    store.change(lambda state: _with(state, slot, None))
     store.put(slot)
-    changes = {"slots": {**others, slot: entry}, "list_version": list_version}
-    store.save(state.model_copy(update=changes))
+    store.change(
+        lambda state: _with(state, slot, entry).model_copy(update={"list_version": list_version})
+    )
+
+
+def _with(state: State, slot: Slot, entry: SlotEntry | None) -> State:
+    others = {each: old for each, old in state.slots.items() if each != slot}
+    slots = others if entry is None else {**others, slot: entry}
+    return state.model_copy(update={"slots": slots})
 
 
 def _check_replaceable(store: Store, state: State, slot: Slot) -> None:

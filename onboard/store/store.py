@@ -8,6 +8,7 @@ STORE/daemon.lock        held by the daemon, for as long as it runs
 STORE/flight.lock        held by the daemon while the vehicle is armed, in the air, or not known to
                          be on the ground
 STORE/{a,b}.lock         held by the daemon whose bundle that is
+STORE/state.lock         held for the moment in which the state is changed
 
 Locks go with the process that holds them, however it ends.
 """
@@ -18,7 +19,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from ..errors import BundleError, ConfigError
 from .state import Slot, State, read_state, write_state
 
 SCHEME = "store:"
-INSTALL, DAEMON, FLIGHT = "install.lock", "daemon.lock", "flight.lock"
+INSTALL, DAEMON, FLIGHT, STATE = "install.lock", "daemon.lock", "flight.lock", "state.lock"
 
 
 class Store:
@@ -58,9 +59,20 @@ class Store:
         """As it is on the disk."""
         return read_state(self.path)
 
-    def save(self, state: State) -> State:
-        """The same with its new serial, once it is on the disk."""
-        return write_state(self.path, state)
+    def change(self, change: Callable[[State], State]) -> State:
+        """The state after a change, once it is on the disk; nobody else changes it meanwhile.
+
+        Raises:
+            OSError: it cannot be written; nothing has changed.
+        """
+        handle = _handle(self.path / STATE)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            before = read_state(self.path)
+            after = change(before)
+            return before if after == before else write_state(self.path, after)
+        finally:
+            os.close(handle)
 
     @contextmanager
     def installing(self) -> Iterator[None]:

@@ -294,6 +294,12 @@ def test_values_that_make_no_sense(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_places_nearer_than_pixels_are_refused(rehearsal: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--spacing-m: 1e-06 m is less than a pixel of 1 m"):
+        pack(rehearsal / "map.tif", rehearsal / "encoders", tmp_path / "bundle", spacing_m=1e-6)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("shown", ["land", "nothing"])
 def test_a_map_that_shows_little_is_told(
     rehearsal: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, shown: str

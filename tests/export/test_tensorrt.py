@@ -370,6 +370,7 @@ def test_memory_is_taken_once(
     assert gpu.stand_in_live() == taken
 
 
+@pytest.mark.fault("B3", "a plan of another GPU, driver or TensorRT", "refused, both sides named")
 def test_plans_of_other_computers_are_refused_and_both_sides_named(
     bundle: Path, onnx: Path, tmp_path: Path, trt: StandIn, gpu: Any, monkeypatch: Any
 ) -> None:

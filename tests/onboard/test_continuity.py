@@ -68,6 +68,7 @@ def test_more_contradictions_do_not_make_it_longer() -> None:
 
 
 @given(st.integers(3, 60), st.floats(-400, 400), st.floats(-400, 400))
+@pytest.mark.fault("N2", "a new track far away", "refused for a minute")
 def test_nothing_far_from_dead_reckoning_passes_within_the_minute(
     after_s: int, east_m: float, north_m: float
 ) -> None:

@@ -249,6 +249,7 @@ def test_a_localizer_that_hangs_is_not_waited_for_with_an_old_fix(peer: Any) -> 
     assert 2 <= len(gps) <= 6
 
 
+@pytest.mark.fault("L1", "the link is lost in flight", "the flight goes on")
 def test_a_link_that_is_lost_is_opened_anew_and_the_flight_goes_on() -> None:
     localizer = Localizer(lambda frame: fix_at(frame.t_capture_ns))
     with closing(socket.create_server(("127.0.0.1", 0))) as server:

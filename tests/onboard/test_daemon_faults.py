@@ -131,6 +131,7 @@ def is_giving(flight: Flight) -> bool:
     return flight.eyes.publisher.is_active
 
 
+@pytest.mark.fault("C1", "the camera fails", "opened again when it is back")
 def test_a_camera_that_is_unplugged_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eyes_module, "BACK_OFF_S", (0.1, 0.2))
     with flying() as flight:
@@ -141,6 +142,11 @@ def test_a_camera_that_is_unplugged_is_opened_again(monkeypatch: pytest.MonkeyPa
         assert comes(lambda: flight.daemon.board.camera is None and is_giving(flight))
 
 
+@pytest.mark.fault(
+    "C1",
+    "the camera gives nothing more and does not fail",
+    "no position; it is let go of and opened anew",
+)
 def test_a_camera_that_hangs_is_no_position_and_is_let_go_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -165,6 +171,7 @@ def drained(systemd: socket.socket) -> list[bytes]:
             return found
 
 
+@pytest.mark.fault("P2", "a localizer that hangs", "the watchdog is not fed")
 def test_the_watchdog_is_fed_by_progress_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +202,7 @@ def test_the_watchdog_is_fed_by_progress_alone(
                 pass
 
 
+@pytest.mark.fault("L9", "the autopilot's filter rejects us", "silence before it resets onto us")
 def test_a_filter_that_turns_against_us_is_heeded_before_it_gives_in() -> None:
     with flying() as flight:
 
@@ -226,6 +234,7 @@ def test_a_filter_that_never_took_us_may_be_won_over() -> None:
         assert is_giving(flight)
 
 
+@pytest.mark.fault("N2", "frames of another place", "not given")
 def test_a_contradicted_track_elsewhere_is_not_given() -> None:
     with flying() as flight:
         assert comes(lambda: is_giving(flight))

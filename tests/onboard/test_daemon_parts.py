@@ -102,6 +102,7 @@ def zone(root: Path, number: int, temp: str, trips: dict[str, int]) -> Path:
     return folder
 
 
+@pytest.mark.fault("P5", "a false sysfs with trip points", "the margin is read, not assumed")
 def test_the_margin_is_to_the_nearest_trip_of_any_zone(tmp_path: Path) -> None:
     zone(tmp_path, 0, "61500", {"passive": 80_000, "critical": 100_000})
     cold = zone(tmp_path, 1, "50000\n", {"active": 45_000, "hot": 55_000})

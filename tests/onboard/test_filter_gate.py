@@ -227,6 +227,7 @@ def test_doubtful_is_what_would_not_do_for_a_first_position(
         (True, False, math.nan, math.nan, False),
     ],
 )
+@pytest.mark.fault("N4", "a place that looks like another", "stricter, or withheld")
 def test_where_the_map_looks_alike_agreement_has_to_reach_far(
     looks: bool, tracking: bool, flown_m: float, peak_ratio: float, may: bool
 ) -> None:
@@ -323,6 +324,7 @@ def test_an_outlier_before_confirmation_starts_the_count_anew() -> None:
     assert [motion.agree(at(t_s, 500.0)) for t_s in later] == [False] * 3 + [True]
 
 
+@pytest.mark.fault("N12", "an innovation beyond its sigmas", "rejected")
 def test_an_outlier_after_confirmation_changes_nothing() -> None:
     motion = confirmed(until_s=4.0)
     before = motion.predict(5 * S)
@@ -331,6 +333,7 @@ def test_an_outlier_after_confirmation_changes_nothing() -> None:
     assert motion.predict(5 * S) == before
 
 
+@pytest.mark.fault("T2", "a long gap between frames", "the track is earned anew")
 def test_after_the_coast_everything_is_earned_anew() -> None:
     motion = confirmed(until_s=4.0)
     last_ns = round((4.0 + CONFIG.max_coast_s) * S)

@@ -89,7 +89,11 @@ def test_pictures_may_lie_far_apart_and_tell_their_times(tmp_path: Path) -> None
             "line 2, velocity_east_m_s:",
             "empty beside velocity_north_m_s",
         ),
-        ("time_s,alt_amsl_m\n0,high\n", "line 2, alt_amsl_m:", "a number, found 'high'"),
+        (
+            "time_s,alt_amsl_m\n0,high\n",
+            "line 2, alt_amsl_m:",
+            "a number of at most 1e+07, found 'high'",
+        ),
         ("time_s,alt_amsl_m\n0,1\n1\n", "line 3:", "expected 2 cells, found 1"),
         ("time_s\n1\n1\n", "line 3, time_s:", "after that of the row before"),
         ("time_s\n2\n1\n", "line 3, time_s:", "after that of the row before"),
@@ -209,3 +213,22 @@ def test_a_track_with_a_mistake_is_refused(tmp_path: Path, text: str, expected: 
     with pytest.raises(DataError) as caught:
         read_track(write(tmp_path, text))
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("time_s", "1e300"),
+        ("time_s", "-1e12"),
+        ("height_agl_m", "1e300"),
+        ("height_agl_m", "1e-300"),
+        ("alt_amsl_m", "-1e200"),
+        ("heading_accuracy_deg", "1e99"),
+    ],
+)
+def test_numbers_of_no_flight_are_one_line(column: str, value: str, tmp_path: Path) -> None:
+    rows = {"time_s": "1.0", column: value}
+    path = tmp_path / "telemetry.csv"
+    path.write_text(f"{','.join(rows)}\n{','.join(rows.values())}\n")
+    with pytest.raises(DataError, match=rf"line 2, {column}: expected .*, found '{value}'"):
+        read_telemetry(path)

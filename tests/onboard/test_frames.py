@@ -152,6 +152,7 @@ def test_a_picture_of_another_size_is_named(folder: Path) -> None:
 
 @pytest.mark.parametrize("keep", [0, 0.3, 0.9])
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.fault("C5", "JPEG and PNG cut anywhere", "refused as a whole")
 def test_a_picture_cut_short_is_named(tmp_path: Path, suffix: str, keep: float) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     data = encoded(noise, suffix)
@@ -254,6 +255,7 @@ def test_a_recording_is_played_at_its_own_pace() -> None:
     assert time.monotonic_ns() - start_ns >= 150 * MS
 
 
+@pytest.mark.fault("P4", "inference slower than the camera", "frames are dropped, none queued")
 def test_a_slow_consumer_of_a_recording_skips_frames() -> None:
     paced = Paced(Recorded([n * 20 * MS for n in range(20)]))
     shown, ages_ns = [], []

@@ -78,12 +78,14 @@ def test_a_whole_picture_is_well() -> None:
 
 
 @pytest.mark.parametrize("name", SPOILT)
+@pytest.mark.fault("C3", "black, white, overexposed, a cap", "withheld, by name")
 def test_a_spoilt_picture_has_its_reason(name: str) -> None:
     spoil, reason = SPOILT[name]
     assert problem_of(spoil(scene())) is reason
 
 
 @given(level=st.integers(0, 255), noise=st.floats(0.0, 2.0), seed=st.integers(0, 99))
+@pytest.mark.fault("C3", "any level with any noise", "withheld")
 def test_nothing_but_noise_is_never_well(level: int, noise: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     grey = np.clip(rng.normal(level, noise, (HEIGHT, WIDTH, 1)), 0, 255)
@@ -91,6 +93,7 @@ def test_nothing_but_noise_is_never_well(level: int, noise: float, seed: int) ->
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
+@pytest.mark.fault("C4", "another height or width", "refused, never resized")
 def test_another_size_is_refused(height: int, width: int) -> None:
     found = picture_problem(np.zeros((height, width, 3), np.uint8), width + 1, height, 0.0)
     assert found is not None
@@ -114,6 +117,11 @@ def noisy(image: Image) -> Image:
 
 
 @pytest.mark.parametrize("copy", [again, noisy])
+@pytest.mark.fault(
+    "C2",
+    "the same picture again, also encoded anew",
+    "frozen where the vehicle moves",
+)
 def test_a_picture_that_stands_still_is_frozen_where_it_should_move(copy: Spoil) -> None:
     before, now = scene(), copy(scene())
     found = motion_problem(before, now, 20.0)
@@ -132,6 +140,7 @@ def test_the_same_bytes_are_frozen_whatever_is_known() -> None:
         assert found[0] is Reason.FROZEN
 
 
+@pytest.mark.fault("C6", "half of one frame over half of another", "torn")
 def test_half_a_picture_of_before_is_torn() -> None:
     before, now = scene(1), scene(2)
     now[120:] = before[120:]

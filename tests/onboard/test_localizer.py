@@ -153,6 +153,7 @@ def hovering(moment: Moment, second: int) -> tuple[Frame, Telemetry]:
     return now.frame, now.telemetry
 
 
+@pytest.mark.fault("N9", "a map of summer, a flight in autumn", "true fixes")
 def test_a_flight_gives_true_fixes_after_confirmation(
     flight: list[Moment], flown: list[Fix | Rejection]
 ) -> None:
@@ -251,6 +252,7 @@ BAD_TELEMETRY = [
 
 
 @pytest.mark.parametrize(("telemetry", "reason"), BAD_TELEMETRY)
+@pytest.mark.fault("N7", "heights and attitudes beyond the map's", "withheld, by name")
 def test_bad_telemetry(
     parts: Parts, known: Moment, telemetry: dict[str, Any], reason: Reason
 ) -> None:
@@ -284,6 +286,7 @@ def test_what_telemetry_cannot_know_is_as_if_it_were_not_there(
     assert fixes
 
 
+@pytest.mark.fault("C8", "a camera that looks up", "withheld")
 def test_a_camera_that_sees_sky_alone(parts: Parts, known: Moment) -> None:
     localizer = parts.localizer(LocalizerConfig(prepare=PrepareConfig(max_tilt_deg=180.0)))
     tilted = told(known, attitude=Attitude(0.0, 140.0, 0.0))
@@ -291,6 +294,7 @@ def test_a_camera_that_sees_sky_alone(parts: Parts, known: Moment) -> None:
 
 
 @pytest.mark.parametrize("step_ns", [0, -1, -S])
+@pytest.mark.fault("T4", "frames again, or older", "rejected")
 def test_frames_that_are_not_newer(parts: Parts, known: Moment, step_ns: int) -> None:
     localizer, t_ns = parts.localizer(), known.frame.t_capture_ns
     assert reason_of(localizer, known) is Reason.UNCONFIRMED
@@ -312,6 +316,7 @@ class Answers:
     [np.full((1, 64), np.nan), np.full((1, 64), 0.25), np.zeros((1, 64)), np.full((1, 16), 0.25)],
     ids=["nan", "too long", "zero", "another dimension"],
 )
+@pytest.mark.fault("P6", "an encoder that gives NaN", "never searched")
 def test_an_encoder_that_answers_nonsense(
     parts: Parts, known: Moment, descriptors: npt.NDArray[np.float64]
 ) -> None:
@@ -336,6 +341,7 @@ def test_what_the_gate_withholds(
     assert localizer.filter.predict(known.frame.t_capture_ns) is None
 
 
+@pytest.mark.fault("N5", "a flight over another land", "no fix")
 def test_another_land_never_gives_a_fix(parts: Parts, rehearsal: Path) -> None:
     localizer, reasons = parts.localizer(), []
     for moment in moments(rehearsal / "abroad"):
@@ -344,6 +350,7 @@ def test_another_land_never_gives_a_fix(parts: Parts, rehearsal: Path) -> None:
     assert Reason.NOT_VERIFIED in reasons
 
 
+@pytest.mark.fault("N11", "a jump that no vehicle makes", "inconsistent")
 def test_a_jump_before_confirmation_is_inconsistent_and_starts_anew(
     parts: Parts, flight: list[Moment]
 ) -> None:
@@ -366,6 +373,7 @@ def test_a_jump_before_confirmation_is_inconsistent_and_starts_anew(
     assert there.error_m(result) < WRONG_M
 
 
+@pytest.mark.fault("N10", "the vehicle is elsewhere at once", "silence, then the truth")
 def test_a_kidnapped_drone_is_silent_and_then_right(parts: Parts, flight: list[Moment]) -> None:
     """Confirmed, then all at once elsewhere while the autopilot notices nothing."""
     verified = [
@@ -393,6 +401,7 @@ def test_a_picture_that_stands_still_while_the_vehicle_flies(parts: Parts, known
     assert reason_of(localizer, flying.at((CONFIG.filter.confirmations + 1) * S)) is Reason.FROZEN
 
 
+@pytest.mark.fault("C2", "equal frames in flight", "no evidence, and no fix")
 def test_a_frozen_picture_is_no_evidence(parts: Parts, known: Moment) -> None:
     localizer = parts.localizer()
     for second in range(1, CONFIG.filter.confirmations + 1):
@@ -424,6 +433,7 @@ def test_a_prior_confines_nothing(parts: Parts, known: Moment) -> None:
         assert math.dist(here, there) > CONFIG.verify.search_m
 
 
+@pytest.mark.fault("N1", "a receiver that is spoofed elsewhere", "the picture decides")
 def test_a_prior_elsewhere_does_not_hide_the_truth(parts: Parts, known: Moment) -> None:
     for away_deg in (0.0, 200.0 / 111_000.0, 1.0):
         prior = Prior(known.lat_deg + away_deg, known.lon_deg, 5.0)
@@ -540,6 +550,7 @@ def test_a_start_anywhere_is_found_within_seconds(parts: Parts, flight: list[Mom
     assert np.mean(found) >= 0.6
 
 
+@pytest.mark.fault("N6", "a flight over the edge", "silence")
 def test_beyond_the_edge_of_the_map_there_is_silence(
     parts: Parts, land: Callable[[int, Day], Image], level: Callable[[Image], Setting]
 ) -> None:
@@ -557,6 +568,11 @@ def test_beyond_the_edge_of_the_map_there_is_silence(
     assert leaving[fixed[-1]].lon_deg < leaving[13].lon_deg  # 10 m beyond the edge at most
 
 
+@pytest.mark.fault(
+    "N1",
+    "an autopilot that follows a spoofed receiver",
+    "the track is earned anew",
+)
 def test_an_autopilot_that_disputes_is_told_for_a_while_and_then_all_is_earned_anew(
     parts: Parts, known: Moment
 ) -> None:
@@ -571,6 +587,7 @@ def test_an_autopilot_that_disputes_is_told_for_a_while_and_then_all_is_earned_a
     assert None in after
 
 
+@pytest.mark.fault("N8", "a compass that is wrong", "recognised")
 def test_a_compass_that_states_its_accuracy_and_is_wrong_is_recognised(
     parts: Parts, known: Moment
 ) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from geobridge.onboard.config import ReplayConfig, VerifyConfig, load
 from geobridge.onboard.errors import ConfigError, EngineError
 from geobridge.onboard.localization.features import explained, match_features
-from geobridge.onboard.localization.learned import LearnedMatcher
+from geobridge.onboard.localization.learned import INPUTS, LearnedMatcher
 from geobridge.onboard.localization.local_matches import (
     PARTS,
     Matcher,
@@ -215,6 +215,64 @@ def test_another_interface_is_refused(tmp_path: Path) -> None:
     path.write_bytes(correlation_network(onnx, ("left", "right")).SerializeToString())
     with pytest.raises(EngineError, match=r"expected inputs picture, reference and outputs"):
         LearnedMatcher(path, digest(path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "message"),
+    [
+        (11, [1, 1, "h", "w"], r"picture: expected float32 .* it takes tensor\(double\)"),
+        (1, [2, 3, "h", "w"], r"picture: expected float32 \[1, 1, height, width\]"),
+        (1, [1, 1, 256, 256], r"picture: expected any height and width"),
+    ],
+)
+def test_inputs_that_no_picture_fits_are_refused(
+    kind: int, shape: list[int | str], message: str, tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = tmp_path / "other.onnx"
+    path.write_bytes(constant_network(onnx, kind, shape, [0.5]).SerializeToString())
+    with pytest.raises(EngineError, match=message):
+        LearnedMatcher(path, digest(path))
+
+
+@pytest.mark.parametrize("score", [0.5, [[0.5]], [0.5, 0.5]], ids=["scalar", "table", "too many"])
+def test_an_answer_in_other_shapes_is_refused_before_the_flight(score: Any, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = tmp_path / "other.onnx"
+    path.write_bytes(constant_network(onnx, 1, [1, 1, "h", "w"], score).SerializeToString())
+    with pytest.raises(EngineError, match=r"expected \[N, 2\], \[N, 2\] and \[N\], it gave"):
+        LearnedMatcher(path, digest(path))
+
+
+def test_weights_that_no_digest_covers_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    path, model = tmp_path / "apart.onnx", correlation_network(onnx)
+    onnx.save(model, str(path), save_as_external_data=True, location="w.bin", size_threshold=64)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EngineError, match=r"apart\.onnx: onnxruntime refuses it"):
+        LearnedMatcher(path, digest(path))
+
+
+def constant_network(onnx: Any, kind: int, shape: list[int | str], score: Any) -> Any:
+    """A network that says the same to everything."""
+    said = {"picture_px": [[1.0, 1.0]], "reference_px": [[2.0, 2.0]], "score": score}
+    tensors = {name: np.array(value, np.float32) for name, value in said.items()}
+    info, tensor = onnx.helper.make_tensor_value_info, onnx.numpy_helper.from_array
+    nodes = [
+        onnx.helper.make_node("Constant", [], [name], value=tensor(value))
+        for name, value in tensors.items()
+    ]
+    # a graph needs its inputs used to keep them
+    nodes += [onnx.helper.make_node("Shape", [each], [f"{each}_size"]) for each in INPUTS]
+    outputs = [info(name, 1, value.shape) for name, value in tensors.items()]
+    outputs += [info(f"{each}_size", 7, [4]) for each in INPUTS]
+    graph = onnx.helper.make_graph(
+        nodes, "constant", [info(each, kind, shape) for each in INPUTS], outputs
+    )
+    opset = onnx.helper.make_opsetid("", 17)
+    return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,7 @@ def test_a_fix_of_before_it_was_taken_back_does_not_come_again() -> None:
     assert ours.tick(100 * S) is None
 
 
+@pytest.mark.fault("T4", "an older fix", "dropped")
 def test_an_older_fix_does_not_replace_a_newer_one() -> None:
     ours = publisher()
     assert ours.offer(FIX)

@@ -79,6 +79,7 @@ def test_gps_input_is_mavlink_2_and_comes_out_as_it_went_in(
     assert message.to_dict() == sent.to_dict()
 
 
+@pytest.mark.fault("L3", "other systems and components", "passed over")
 def test_only_the_configured_autopilot_and_the_pilot_s_commands_are_believed() -> None:
     def said(system: int, component: int, message: Any) -> bytes:
         return bytes(message.pack(common.MAVLink(None, system, component)))
@@ -218,6 +219,7 @@ def test_a_datagram_is_read_to_its_end_and_noise_is_passed_over() -> None:
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5))
+@pytest.mark.fault("L2", "any datagrams", "passed over")
 def test_noise_does_not_stop_a_link(datagrams: list[bytes]) -> None:
     address = (LOOPBACK, free_port())
     where = f"udpin:{LOOPBACK}:{address[1]}"
@@ -227,6 +229,7 @@ def test_noise_does_not_stop_a_link(datagrams: list[bytes]) -> None:
             assert link.receive(0.5) == []
 
 
+@pytest.mark.fault("L1", "the TCP peer hangs up", "opened anew")
 def test_tcp_carries_messages_and_is_opened_anew_when_it_ended() -> None:
     with closing(socket.create_server((LOOPBACK, 0))) as server:
         port = server.getsockname()[1]
@@ -277,6 +280,7 @@ def test_a_server_that_is_away_is_tried_again_less_and_less_often(
     assert pauses[-1] > 2 * pauses[0]
 
 
+@pytest.mark.fault("L8", "a line that takes nothing", "whole messages are dropped, none is late")
 def test_a_full_serial_line_drops_whole_messages() -> None:
     master, slave = pty.openpty()
     with closing(link_to(os.ttyname(slave), baud=57_600)) as link:
@@ -297,6 +301,7 @@ def test_a_full_serial_line_drops_whole_messages() -> None:
     assert len(received) < 4096  # news that is 0.7 s old before it is sent is none
 
 
+@pytest.mark.fault("L1", "the pty is closed", "the link waits and comes back")
 def test_a_serial_line_that_is_unplugged_ends_nothing() -> None:
     master, slave = pty.openpty()
     with closing(link_to(os.ttyname(slave), baud=57_600)) as link:

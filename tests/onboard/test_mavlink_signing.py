@@ -72,6 +72,7 @@ def test_both_ends_with_one_key_understand_each_other() -> None:
     assert believed_by_pymavlink(plain(OTHER_KEY), ours.encode(HEARTBEAT)) == 0
 
 
+@pytest.mark.fault("L7", "unsigned frames first", "the key stays")
 def test_1_the_key_is_not_dropped_by_what_comes_first() -> None:
     code = """
 import os, socket, sys
@@ -97,6 +98,7 @@ print(message is not None, them.mav.signing.secret_key is None)
     assert believed(ours, framed(plain())) == 1
 
 
+@pytest.mark.fault("L7", "a forged frame from the future", "the autopilot is still heard")
 def test_2_a_forged_frame_locks_nobody_out() -> None:
     forger, theirs = plain(OTHER_KEY), plain()
     forged = framed(forger, at=NOW + 10 * TICKS_PER_S)
@@ -109,6 +111,7 @@ def test_2_a_forged_frame_locks_nobody_out() -> None:
     assert ours.refused == 1
 
 
+@pytest.mark.fault("L7", "unknown message ids", "refused")
 def test_3_unknown_messages_do_not_slip_through() -> None:
     unknown = bytes([0xFD, 4, 0, 0, 0, 1, 1, 0x55, 0xEE, 0xEE, 1, 2, 3, 4, 9, 9])
     assert believed_by_pymavlink(plain(), unknown) == 1
@@ -118,6 +121,7 @@ def test_3_unknown_messages_do_not_slip_through() -> None:
     assert believed(codec(None), unknown) == 0
 
 
+@pytest.mark.fault("L7", "MAVLink 1", "refused")
 def test_3_mavlink_1_does_not_slip_through() -> None:
     old = bytes(HEARTBEAT.pack(wire.MAVLink(None, 1, 1), force_mavlink1=True))
     assert old[0] == 0xFE
@@ -206,6 +210,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
         read_key(tmp_path / "none")
 
 
+@pytest.mark.fault("L6", "a recorded frame", "refused")
 def test_a_replayed_frame_is_refused() -> None:
     ours, frame = codec(), framed(plain())
     assert [believed(ours, frame), believed(ours, frame)] == [1, 0]
@@ -220,6 +225,7 @@ def test_timestamps_go_on_while_nothing_is_sent() -> None:
 
 
 @given(st.lists(st.integers(-(10**7), 10**7), max_size=20))
+@pytest.mark.fault("T1", "wall clock steps of any size", "signing time never goes back")
 def test_timestamps_only_rise_whatever_the_wall_clock_does(steps_s: list[int]) -> None:
     wall = NOW
     clock = SigningClock(None, lambda: wall_of(wall)())

@@ -81,6 +81,7 @@ def test_the_time_told_is_that_of_the_stalest_part() -> None:
     assert ours.at(3 * S).t_ns == S
 
 
+@pytest.mark.fault("N3", "attitude that stops", "not interpolated, withheld")
 def test_nothing_is_interpolated_across_a_silence() -> None:
     ours, theirs = listening(), Autopilot()
     ours.feed(theirs.attitude(0), S)
@@ -118,12 +119,14 @@ def test_a_message_is_dated_by_the_autopilot_s_clock_and_not_by_its_arrival() ->
         assert found.attitude.roll_deg == pytest.approx(n, abs=0.01)
 
 
+@pytest.mark.fault("L6", "a delay of more than a second", "not used")
 def test_what_was_over_a_second_on_its_way_is_not_taken_for_new() -> None:
     ours = AutopilotTelemetry(patience_s=0.0, clock=synchronised(boot_ns=10 * S))
     ours.feed(Autopilot().attitude(5.0, boot_ms=20_000), 32 * S)
     assert ours.at(32 * S).attitude is None
 
 
+@pytest.mark.fault("L5", "the autopilot begins anew", "nothing of before is used")
 def test_after_a_reboot_nothing_of_before_is_told() -> None:
     ours = listening()
     ours.feed(Autopilot().attitude(5.0), S)
@@ -147,6 +150,7 @@ def test_the_pilot_s_word_goes_before_the_receiver_s() -> None:
 
 
 @given(st.lists(st.floats(width=32), min_size=3, max_size=3))
+@pytest.mark.fault("L4", "NaN, infinite and absurd angles", "none reaches the filter")
 def test_no_angle_that_is_none_gets_through(angles: list[float]) -> None:
     ours, theirs = listening(), Autopilot()
     ours.feed(theirs.heard(theirs.mav.attitude_encode(0, *angles, 0.0, 0.0, 0.0)), S)

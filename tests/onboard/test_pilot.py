@@ -152,6 +152,7 @@ def test_its_timesync_is_answered_at_once_in_our_time() -> None:
     assert (answer.tc1, answer.ts1) == (77 * S, 123)
 
 
+@pytest.mark.fault("L5", "the autopilot begins anew", "version and streams are asked for again")
 def test_a_reboot_makes_everything_be_asked_anew() -> None:
     rebooted: list[bool] = []
     clock = Timesync()

@@ -145,6 +145,7 @@ def test_signatures_are_not_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.6, 0.95])
+@pytest.mark.fault("P7", "a record cut anywhere", "its beginning is read")
 def test_a_cut_file_is_read_as_far_as_it_goes(cut: float, tmp_path: Path) -> None:
     path = recorded(tmp_path / "whole", FLOWN * 100, frames="none")
     data = path.read_bytes()
@@ -157,6 +158,7 @@ def test_a_cut_file_is_read_as_far_as_it_goes(cut: float, tmp_path: Path) -> Non
     assert len(record.outcomes) >= len(whole) * (cut - 0.35)
 
 
+@pytest.mark.fault("P7", "flipped bits in a record", "the chunk is not believed")
 def test_a_damaged_chunk_is_not_believed(tmp_path: Path) -> None:
     path = recorded(tmp_path / "whole", FLOWN * 100, frames="none")
     whole = FlightRecord(path).outcomes
@@ -218,6 +220,7 @@ def test_recording_never_waits_for_the_disk(
     assert recorder.lost > 1000
 
 
+@pytest.mark.fault("B8", "no space for the record", "the flight goes on")
 def test_a_full_disk_costs_entries_alone_and_recording_goes_on_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -194,6 +194,27 @@ def test_stopped_after_some_pictures_it_encodes_only_the_others(
     assert results(tmp_path / "out") == results(whole)
 
 
+def test_stopped_while_the_report_is_written_it_encodes_nothing_again(
+    rehearsal: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def never(*_: Any) -> None:
+        raise AssertionError("a picture was encoded again")
+
+    told = words(rehearsal / "flight", rehearsal / "bundle", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr("geobridge.onboard.replay.conclude.write_report", stop)
+        with pytest.raises(KeyboardInterrupt):
+            replay(**told)
+    assert not (tmp_path / "out" / "summary.json").exists()
+    monkeypatch.setattr(Encoder, "check_known_answers", lambda *_: None)
+    monkeypatch.setattr("geobridge.onboard.replay.known.Encoder.encode", never)
+    replay(**told)
+    assert results(tmp_path / "out") == results(whole)
+
+
 def test_killed_in_a_process_of_its_own(rehearsal: Path, whole: Path, tmp_path: Path) -> None:
     flight, out = rehearsal / "flight", tmp_path / "out"
     command = [GEOBRIDGE, "replay", flight / "flight.mp4", "--telemetry", flight / "telemetry.csv"]

@@ -230,6 +230,25 @@ def test_without_truth_and_without_a_fix(tmp_path: Path) -> None:
     write_report(tmp_path / "r.html", columns, flown(), IMAGERY, summary, TIMING)
 
 
+def test_a_flight_elsewhere_on_earth_has_a_plane_of_its_own(tmp_path: Path) -> None:
+    line = {
+        "t_capture_ns": 0,
+        "frame": "x",
+        "rejection": {"reason": "not_verified", "detail": ""},
+        "truth": [-35.0, 149.0],
+    }
+    lines = [line, line | {"t_capture_ns": 10**9, "truth": [-35.001, 149.0]}]
+    path = tmp_path / "fixes.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in lines))
+    summary = {"flight": "f", "bundle": {"name": "b"}}
+    write_report(tmp_path / "r.html", Columns.read(path), flown(), IMAGERY, summary, TIMING)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    found = re.search(r'"shown":(\{[^}]*\}),"ground":null', text)
+    assert found is not None
+    box = json.loads(found[1])
+    assert box["north_m"] - box["south_m"] == pytest.approx(200.0, abs=1.0)
+
+
 def test_no_tag_ends_the_data() -> None:
     assert page(HOSTILE, {"x": HOSTILE}).count("</script>") == 2
 

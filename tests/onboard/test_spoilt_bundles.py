@@ -33,6 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.fault("B1", "every file flipped, cut, zeroed, swapped", "refused before any parser")
 def test_whatever_is_spoilt_is_refused_before_anything_parses_it(
     made: Path, tmp_path: Path
 ) -> None:
@@ -261,6 +262,7 @@ WRONG: dict[str, tuple[Callable[[Spoilt], None], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
+@pytest.mark.fault("B2", "signed, and inconsistent in 28 ways", "refused, by the check named")
 def test_a_signed_bundle_whose_parts_contradict_each_other(
     name: str, made: Path, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
@@ -127,6 +128,7 @@ def in_tar(here: Path, change: Callable[[tarfile.TarInfo], tarfile.TarInfo | Non
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
 )
+@pytest.mark.fault("B5", "links and devices in a tar", "refused")
 def test_links_and_devices_in_a_tar(here: Path, kind: bytes) -> None:
     def change(info: tarfile.TarInfo) -> tarfile.TarInfo:
         if info.name.endswith("places.npy"):
@@ -137,6 +139,7 @@ def test_links_and_devices_in_a_tar(here: Path, kind: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["../places.npy", "/etc/places.npy", "reference/./../x", "x" * 90])
+@pytest.mark.fault("B5", "paths that lead elsewhere", "refused")
 def test_other_paths_in_a_tar(here: Path, name: str) -> None:
     def change(info: tarfile.TarInfo) -> tarfile.TarInfo:
         info.name = name if info.name.endswith("places.npy") else info.name
@@ -187,6 +190,7 @@ def test_a_damaged_header_is_seen(at: int, change: int) -> None:
         parse_header(bytes(header), "x.tar")
 
 
+@pytest.mark.fault("B5", "links, devices and folders for files", "refused")
 def test_a_folder_with_links_or_devices(here: Path, quick: None) -> None:
     place = here / "one/reference/places.npy"
     content = place.read_bytes()
@@ -229,6 +233,7 @@ def test_no_room(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1000 are free" in refusal(here, "one")
 
 
+@pytest.mark.fault("B8", "no space while installing", "the old bundle, whole")
 def test_a_full_disk_ends_clean(here: Path, monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
     installed(here, "one")
     synced = os.fsync
@@ -258,16 +263,17 @@ def test_a_probe_that_does_not_end_well_is_a_refusal(
         "hang": "import time; time.sleep(60)",
         "memory": "import sys; sys.exit('no memory')",
     }[engine]
-    run = probing.subprocess.run
+    run = subprocess.run
 
     def instead(command: list[str], **more: Any) -> Any:
         return run([sys.executable, "-c", code], **{**more, "timeout": 2.0})
 
-    monkeypatch.setattr(probing.subprocess, "run", instead)
+    monkeypatch.setattr(subprocess, "run", instead)
     wanted = {"crash": "ended by SIGSEGV", "hang": "without an end", "memory": "no memory"}
     assert wanted[engine] in refusal(here, "one")
 
 
+@pytest.mark.fault("P3", "more memory than there is", "MemoryError, a refusal")
 def test_the_probe_is_limited(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle that needs more than there is to be had."""
     code = (
@@ -275,10 +281,11 @@ def test_the_probe_is_limited(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "probe.MEMORY_BYTES = 300 << 20; probe._limit('onnxruntime');"
         "x = bytearray(400 << 20)"
     )
-    done = probing.subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "MemoryError" in done.stderr
 
 
+@pytest.mark.fault("B4", "an older signed bundle", "refused without a signed word")
 def test_versions_only_rise(here: Path, quick: None) -> None:
     installed(here, "two")
     line = refusal(here, "one")
@@ -308,6 +315,7 @@ def repacked(folder: Path, key: Path, **changes: Any) -> None:
     sign(folder, key)
 
 
+@pytest.mark.fault("B4", "version 2^63", "refused")
 def test_a_version_from_far_ahead(here: Path, quick: None) -> None:
     installed(here, "one")
     repacked(here / "two", here / "release.key", bundle_version=1 + MAX_STEP + 1)
@@ -342,6 +350,7 @@ def flying(here: Path, *names: str) -> list[Lock]:
     return locks
 
 
+@pytest.mark.fault("B7", "an installation while armed", "it waits")
 def test_activation_waits_for_the_ground(here: Path, quick: None, caplog: Any) -> None:
     installed(here, "one")
     locks = flying(here, DAEMON, FLIGHT)
@@ -382,7 +391,7 @@ def test_what_the_daemon_has_open_is_not_written_over(here: Path, quick: None) -
 def test_the_last_good_one_is_kept_while_the_new_one_is_on_trial(here: Path, quick: None) -> None:
     installed(here, "one")
     store = Store(here / "store")
-    store.save(store.state().with_slot("a", standing="good"))
+    store.change(lambda state: state.with_slot("a", standing="good"))
     installed(here, "two")
     repacked(here / "one", here / "release.key", bundle_version=3)
     assert "slot a is what it would fall back to" in refusal(here, "one")

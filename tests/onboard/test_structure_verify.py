@@ -307,3 +307,14 @@ def test_a_patch_is_made_coarser_no_more_than_needed(size_px: int, at_most_px: i
     factor = coarser(size_px, at_most_px)
     assert size_px <= factor * at_most_px
     assert factor == 1 or size_px > (factor - 1) * at_most_px
+
+
+@pytest.mark.parametrize("config", [{"heading_search_deg": 0.0}, {"scale_search": 0.0}])
+def test_what_is_known_exactly_need_not_be_searched(
+    level: Level, summer: Image, config: dict[str, float]
+) -> None:
+    frame = seen_from(level, summer, 40.0, -30.0)
+    found = verify(rectifier(frame), [(50.0, -40.0)], imagery_of(summer), VerifyConfig(**config))
+    assert found is not None
+    assert is_confident(found)
+    assert off_m(found, 40.0, -30.0) < 0.5 * GSD_M

@@ -76,6 +76,7 @@ def test_answers_to_other_people_s_questions_are_passed_over() -> None:
     assert not ours.take(50 * S, asked_ns, 100 * S + MS)  # twice
 
 
+@pytest.mark.fault("T3", "the autopilot's clock goes back", "the offset is discarded")
 def test_a_clock_that_begins_anew_is_found_out_and_learnt_again() -> None:
     remote, ours = Remote(40 * S, 0.0), Timesync()
     for n in range(10):
@@ -125,6 +126,7 @@ def test_an_autopilot_that_has_just_begun_may_begin_again() -> None:
     st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), min_size=5, max_size=40),
     st.integers(0, 900),
 )
+@pytest.mark.fault("T5", "any delays on the line", "the error stays within half a round trip")
 def test_the_error_is_bounded_by_the_fastest_round_trip(
     boot_ns: int, skew: float, delays_ms: list[tuple[int, int]], age_ms: int
 ) -> None:

@@ -274,6 +274,7 @@ def seal(path: Path) -> None:
     (path / RECORD).write_text(json.dumps(record))
 
 
+@pytest.mark.fault("G3", "a changed record", "refused by its digest")
 def test_a_record_that_was_changed_is_not_believed(triples_config: Path) -> None:
     _, path = written(triples_config)
     text = (path / RECORD).read_text()
@@ -286,6 +287,7 @@ def test_a_record_that_was_changed_is_not_believed(triples_config: Path) -> None
     assert checkpoints.read(path).step == 4
 
 
+@pytest.mark.fault("G1", "a power cut while saving", "the last checkpoint or the new")
 def test_a_power_cut_while_saving_leaves_the_last_checkpoint(
     triples_config: Path, tmp_path: Path
 ) -> None:

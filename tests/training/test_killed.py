@@ -54,6 +54,7 @@ def in_child(config: Path, keys: Sequence[str], run: Path, moment: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.fault("G1", "SIGKILL at any moment", "ends like one that was not killed")
 def test_killed_again_and_again_it_ends_like_one_that_was_not(
     triples_config: Path, same_weights: Callable[[Path, Path], bool]
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_folder_is_for_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.fault("G7", "two trainers on one folder", "the second is refused")
 def test_a_second_trainer_is_refused_and_the_first_goes_on(
     area_config: Path, start: Callable[..., subprocess.Popen[str]], same_weights: Same
 ) -> None:
@@ -82,6 +83,7 @@ def small_files() -> Iterator[Callable[[int], None]]:
     resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
+@pytest.mark.fault("G2", "no space for a checkpoint", "waits, then goes on")
 def test_training_pauses_while_the_disk_is_full(
     area_config: Path,
     same_weights: Same,
@@ -150,6 +152,7 @@ def test_every_unreadable_picture_counts_once(tmp_path: Path) -> None:
     assert (tmp_path / UNREADABLE).read_text().splitlines()[-1] == "c: broken"
 
 
+@pytest.mark.fault("G5", "pictures that are none", "skipped and listed")
 def test_pictures_that_cannot_be_read_are_listed(triples_config: Path) -> None:
     folder = triples_config.parent / "set/train"
     for name in ("drone/003.jpg", "street/007.jpg"):
@@ -180,6 +183,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, step: int, change: Callable[[Any],
     monkeypatch.setattr(Run, "_learn", learn)
 
 
+@pytest.mark.fault("G4", "NaN in the loss", "stops, with the evidence")
 def test_a_loss_that_is_no_number_stops_with_evidence(
     area_config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

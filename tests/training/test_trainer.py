@@ -138,6 +138,21 @@ def test_a_process_killed_and_interrupted_loses_at_most_the_interval(
     assert same_weights(train(area_config, long), whole)
 
 
+@pytest.mark.fault("G3", "a flipped bit in the newest checkpoint", "goes on from the one before")
+def test_a_damaged_checkpoint_is_passed_over(
+    area_config: Path, same_weights: Same, stopped: Stopped, caplog: pytest.LogCaptureFixture
+) -> None:
+    newest = stopped(area_config, 4)
+    assert len(checkpoints(newest.parent)) > 1
+    weights = newest / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    done = train(area_config)
+    assert "truncated or changed since it was written; trying the one before" in caplog.text
+    assert same_weights(done, train(area_config, [elsewhere(area_config)]))
+
+
 def test_what_a_cut_left_behind_is_no_checkpoint(
     area_config: Path, same_weights: Same, stopped: Stopped
 ) -> None:

@@ -11,6 +11,7 @@ The last two are put together from the shards when all of them are there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -53,14 +54,19 @@ class ShardedFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Alone with the folder.
+        """Alone with the folder, which does not stay where nothing came of it.
 
         Raises:
             DataError: another run writes to it.
         """
         refused = DataError(f"{self.folder}: another run is writing to it")
         with held(os.open(self.folder, os.O_RDONLY), refused):
-            yield
+            try:
+                yield
+            except DataError:
+                with contextlib.suppress(OSError):  # there is something in it
+                    self.folder.rmdir()
+                raise
 
     def begin(self) -> None:
         """Keep what it is made from: from now on it takes no other parameters.

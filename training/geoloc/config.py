@@ -122,6 +122,8 @@ class Alignment(Section):
 
     prefer: Literal["nearest", "first"] = "nearest"
     """Of several that show a place: that of the nearest date, or the first listed."""
+    min_valid: Fraction = 0.995
+    """Satellite imagery that shows less of a square is passed over."""
     search_m: Annotated[float, Field(ge=2, le=60)] = 15.0
     min_correlation: Fraction = 0.15
     """A shift found with less is not believed."""

@@ -5,7 +5,7 @@ It knows nothing of blocks, so it finds what dealing them got wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from .stage import Line
 
 Prints = npt.NDArray[np.float32]
 PRINT_PX = 16
-ROWS = 2048
+ROWS = 256
 """Prints are compared in pieces: all at once would not fit into memory."""
 
 
@@ -35,30 +35,53 @@ class Alike:
     cosine: float
 
 
+REACH_M = 2000.0
+"""Gaps between squares whose middles lie farther apart are not measured one by one."""
+
+
 def nearest_m(places: Sequence[Line]) -> float:
-    """The smallest gap between squares of different splits, in metres; infinite with one split."""
-    smallest = np.inf
-    splits = sorted({place["split"] for place in places})
-    for number, split in enumerate(splits):
-        here = [place for place in places if place["split"] == split]
-        there = [place for place in places if place["split"] in splits[number + 1 :]]
-        if not here or not there:
+    """The smallest gap between squares of different splits, in metres; infinite with one split.
+
+    Where all lie farther apart than `REACH_M` it is that.
+    """
+    if len({place["split"] for place in places}) < 2:
+        return np.inf
+    return min((gap_m for _, _, gap_m in near_pairs(places)), default=REACH_M)
+
+
+def near_pairs(places: Sequence[Line]) -> Iterator[tuple[int, int, float]]:
+    """Rows of two squares of different splits, and the gap between them in metres, 0 where they
+    meet; of each square the nearest one of another split, and all that are nearer than 100 m."""
+    splits = np.array([place["split"] for place in places])
+    lat = np.array([place["lat_deg"] for place in places])
+    lon = np.array([place["lon_deg"] for place in places])
+    side_m = np.array([place["side_m"] for place in places])
+    at = points(places)
+    tree = cKDTree(at)
+    for row in range(len(places)):
+        near = np.asarray(tree.query_ball_point(at[row], REACH_M))
+        near = near[splits[near] != splits[row]]
+        if not near.size:
             continue
-        tree, reach_m = cKDTree(points(there)), 2000.0
-        for place, rows in zip(here, tree.query_ball_point(points(here), reach_m), strict=True):
-            for row in rows:
-                smallest = min(smallest, gap_m(place, there[row]))
-        if not np.isfinite(smallest):
-            smallest = float(min(tree.query(points(here))[0]))
-    return float(smallest)
+        east_m, north_m = offset_m(lat[near], lon[near], lat[row], lon[row])
+        both_m = (side_m[near] + side_m[row]) / 2.0
+        gaps_m = np.hypot(
+            np.maximum(0.0, np.abs(east_m) - both_m), np.maximum(0.0, np.abs(north_m) - both_m)
+        )
+        for column in np.flatnonzero((gaps_m < 100.0) | (gaps_m == gaps_m.min())):
+            yield row, int(near[column]), float(gaps_m[column])
 
 
-def gap_m(one: Line, other: Line) -> float:
-    """Between the edges of two squares; 0 where they meet."""
-    east_m, north_m = offset_m(one["lat_deg"], one["lon_deg"], other["lat_deg"], other["lon_deg"])
-    both = (one["side_m"] + other["side_m"]) / 2.0
-    apart = max(0.0, abs(float(east_m)) - both), max(0.0, abs(float(north_m)) - both)
-    return float(np.hypot(*apart))
+def too_near(places: Sequence[Line], margin_m: float) -> list[str]:
+    """Ids of places to leave out so that no two of different splits come nearer than that: never
+    one to train on where the other is not. Squares may meet beyond their blocks, in one that holds
+    no place."""
+    dropped: set[str] = set()
+    for row, other, gap_m in near_pairs(places):
+        one, two = places[row], places[other]
+        if gap_m < margin_m and not {one["id"], two["id"]} & dropped:
+            dropped.add(two["id"] if one["split"] == "train" else one["id"])
+    return sorted(dropped)
 
 
 def printed(pictures: Path, view: str, names: Sequence[str]) -> Prints:
@@ -82,16 +105,19 @@ def most_alike(
     `prints` by view, a row for every place.
     """
     splits = np.array([place["split"] for place in places])
+    asked = np.flatnonzero(splits != "train")
     found: list[Alike] = []
     largest = -1.0
     for view, rows in prints.items():
-        for first in range(0, len(rows), ROWS):
-            cosines = rows[first : first + ROWS] @ rows.T
-            cosines[splits[first : first + ROWS, None] == splits[None, :]] = -1.0
+        for first in range(0, len(asked), ROWS):
+            some = asked[first : first + ROWS]
+            cosines = rows[some] @ rows.T
+            cosines[splits[some, None] == splits[None, :]] = -1.0
             largest = max(largest, float(cosines.max(initial=-1.0)))
             for at, other in np.argwhere(cosines >= least):
-                if first + at < other:
-                    pair = places[first + at]["id"], places[other]["id"]
+                one, two = int(some[at]), int(other)
+                if splits[two] == "train" or one < two:
+                    pair = (places[two]["id"], places[one]["id"])
                     found.append(Alike(*pair, view, float(cosines[at, other])))
     return found, largest
 

@@ -32,7 +32,6 @@ from .stage import Line
 SatelliteSource = RasterSource | TilesSource | ServerSource
 UNDATED_DAYS = 36_500
 """A source that does not say its date comes after all that do."""
-MIN_VALID = 0.995
 
 
 class Ground(Protocol):
@@ -154,7 +153,7 @@ def _aligned(
     for each in _ranked(work, place, opened):
         wide, mask = _read(work, each.ground, middle_m, (0.0, 0.0), margin_px)
         inner = np.s_[margin_px : margin_px + work.size_px, margin_px : margin_px + work.size_px]
-        if mask[inner].mean() < MIN_VALID:
+        if mask[inner].mean() < work.alignment.min_valid:
             continue
         margin_m = margin_px * work.scale_m / work.size_px
         shift = find_shift(drone, wide, work.scale_m, margin_m)
@@ -177,7 +176,7 @@ def _written(
         return line | {"refused": "shift not believed"}
     if believed and rule.correct:
         moved, mask = _read(work, used.ground, middle_m, (shift.east_m, shift.north_m), 0)
-        if mask.mean() >= MIN_VALID:
+        if mask.mean() >= rule.min_valid:
             image, corrected = moved, True
     away_m = math.hypot(shift.east_m, shift.north_m)
     if rule.max_shift_m is not None and believed and not corrected and away_m > rule.max_shift_m:
@@ -232,6 +231,6 @@ def day_of(text: str) -> date | None:
         return None
     year, month, day = (int(part) if part else 0 for part in found.groups())
     try:
-        return date(year, month or 7, day or (15 if month else 1))
+        return date(year, month or 7, day or (15 if month else 2))
     except ValueError:
         return None

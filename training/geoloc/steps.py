@@ -101,6 +101,11 @@ class Build:
                 }
                 for fit in stage.run(units, find_fits, self._spread):
                     lines.setdefault(fit["id"], fit)
+        if not lines:
+            raise DataError(
+                f"none of {len(streets)} street pictures has a square that a mosaic shows whole;"
+                " see crops.scales_m and crops.min_valid"
+            )
         if self._recipe is not None:
             scales = {name: float(self._recipe[name]["side_m"]) for name in lines}
         else:
@@ -136,6 +141,8 @@ class Build:
         with self.rates.of("crops", len(squares)):
             lines = {line["id"]: line for line in stage.run(units, cut, self._spread)}
         whole = [square for square in squares if "refused" not in lines[square["id"]]]
+        if not whole:
+            raise DataError(f"all {len(squares)} squares have black corners; see crops.min_valid")
         return [
             square
             | {
@@ -218,6 +225,8 @@ class Build:
             dealt = deal(known, rule, self.told.seed)
             found = [(place, split_of(place, dealt, rule)) for place in known]
             split = [place | {"split": name} for place, name in found if name is not None]
+            near_others = set(leakage.too_near(split, rule.margin_m))
+            split = [place for place in split if place["id"] not in near_others]
         with self.rates.of("leakage", len(split)):
             return self._proven(split, len(known) - len(split))
 

@@ -47,6 +47,7 @@ function dot(colour) {
 }
 
 const metres = (x) => (known(x) ? `${x < 10 ? x.toFixed(2) : x.toFixed(1)} m` : "–");
+const roughly = (x) => (x < 10000 ? `${x.toFixed(0)} m` : `${(x / 1000).toFixed(0)} km`);
 const percent = (x) => `${(100 * x).toFixed(x > 0 && x < 0.01 ? 2 : 1)} %`;
 
 function clock(seconds) {

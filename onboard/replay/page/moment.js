@@ -48,7 +48,7 @@ function pictures(moment) {
     image.src = jpeg(text);
     image.alt = facts.view;
     image.style.width = "100%";
-    const away = facts.away_m === null ? "" : `, ${facts.away_m.toFixed(0)} m`;
+    const away = facts.away_m === null ? "" : `, ${roughly(facts.away_m)}`;
     return element("div", null, image, `${facts.score.toFixed(3)}${away}`);
   }));
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ AWAY_M = 5000.0
 """Pixels of one metre at (0, 0) would pass for no georeference at all."""
 
 
+@cache
 def town(seed: int, shift_px: tuple[int, int] = (0, 0)) -> np.ndarray:
     """[900, 900, 3] roofs and roads that look alike nowhere, moved right and down."""
     rng = np.random.default_rng(seed)
