@@ -17,6 +17,7 @@ from .store import DAEMON, FLIGHT, Lock, Store
 
 MAX_STARTS = 3
 GOOD_NS = 120 * 1_000_000_000
+WHY_CHARS = 300
 
 log = logging.getLogger(__name__)
 
@@ -117,15 +118,16 @@ class Aboard:
 
 def chosen(state: State) -> State:
     """What a start makes of a state: the slot that flies, and the start counted."""
-    standing = state.standing(state.active)
-    if standing is None or state.active is None:
+    slot = state.active
+    if slot is None or slot not in state.slots:
         return state.model_copy(update={"active": None})
+    standing = state.slots[slot].standing
     if standing == "good":
         return state
     if standing == "trial" and state.trial_starts < MAX_STARTS:
         return state.model_copy(update={"trial_starts": state.trial_starts + 1})
     why = f"{MAX_STARTS} starts that did not last"
-    return fallen_back(state, state.active, why)
+    return fallen_back(state, slot, why)
 
 
 def proved(state: State, slot: Slot) -> State:
@@ -138,13 +140,14 @@ def proved(state: State, slot: Slot) -> State:
 
 def fallen_back(state: State, slot: Slot, why: str) -> State:
     """A slot is bad; the other one flies, if it ever proved itself."""
+    why = why[:WHY_CHARS]
     if state.standing(slot) != "bad":
-        state = state.with_slot(slot, standing="bad", why=why[:300])
+        state = state.with_slot(slot, standing="bad", why=why)
     if state.active != slot:
         return state
     beside = other(slot)
     if state.standing(beside) != "good":
-        nothing = {"active": None, "trial_starts": 0, "why": f"slot {slot} is bad: {why[:300]}"}
+        nothing = {"active": None, "trial_starts": 0, "why": f"slot {slot} is bad: {why}"}
         return state.model_copy(update=nothing)
-    told = f"back to the last good one, for slot {slot} is bad: {why[:300]}"
+    told = f"back to the last good one, for slot {slot} is bad: {why}"
     return state.model_copy(update={"active": beside, "trial_starts": 0, "why": told})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -13,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from geobridge.onboard import durable
 from geobridge.onboard.errors import BundleError, ConfigError, EngineError
 from geobridge.onboard.mavlink.autopilot import Autopilot, Kind
-from geobridge.onboard.store.aboard import GOOD_NS, MAX_STARTS, Aboard, chosen, fallen_back
+from geobridge.onboard.store.aboard import MAX_STARTS, Aboard, chosen, fallen_back, proved
 from geobridge.onboard.store.ground import judged
 from geobridge.onboard.store.state import Slot, SlotEntry, Standing, State, other
 from geobridge.onboard.store.store import FLIGHT, Store
@@ -71,10 +72,14 @@ def test_three_short_starts_lead_back_to_the_last_good_one(tmp_path: Path) -> No
 def test_two_minutes_make_it_good(tmp_path: Path) -> None:
     store = store_of(tmp_path, a="good", b="trial")
     _, aboard = start(store)
-    aboard.round(10, is_safe=False)
-    aboard.round(GOOD_NS, is_safe=False)
+    start_ns = 10**15
+    aboard.round(start_ns, is_safe=False)
+    aboard.round(start_ns + 120_000_000_000, is_safe=False)
     assert store.state().standing("b") == "trial"
-    aboard.round(GOOD_NS + 11, is_safe=False)
+    aboard.round(start_ns + 120_000_000_001, is_safe=False)
+    assert store.state().standing("b") == "good"
+    with patch.object(Store, "change", side_effect=AssertionError("written again")):
+        aboard.round(start_ns + 120_000_000_002, is_safe=False)
     aboard.close()
     assert store.state().standing("b") == "good"
     assert store.state().trial_starts == 0
@@ -167,6 +172,9 @@ def test_two_daemons_do_not_fly_from_one_store(tmp_path: Path) -> None:
     _, aboard = start(store)
     with pytest.raises(BundleError, match="another daemon"):
         Aboard(store)
+    aboard.round(1, is_safe=True)  # on the ground it is still the one
+    with pytest.raises(BundleError, match="another daemon"):
+        Aboard(store)
     aboard.close()
     start(store)[1].close()
 
@@ -208,6 +216,31 @@ def test_only_a_vehicle_that_says_so_is_on_the_ground(
     found = judged(heard(**said), 1)
     assert (found is None) == (reason is None)
     assert reason is None or reason in str(found)
+
+
+def test_a_start_makes_of_a_state_what_it_says() -> None:
+    nothing = State()
+    assert chosen(nothing) == nothing
+    lost = State(active="b", slots={"a": entry("good")})
+    assert chosen(lost).active is None
+    bad = State(active="b", slots={"a": entry("good"), "b": entry("bad")})
+    assert chosen(bad).active == "a"
+    assert chosen(bad).standing("b") == "bad"
+    ready = State(active="b", slots={"a": entry("good"), "b": entry("ready")})
+    assert chosen(ready).active == "a"
+    assert len(fallen_back(ready, "b", "x" * 999).slots["b"].why) == 300
+    beside = fallen_back(bad.model_copy(update={"active": "a"}), "b", "again")
+    assert (beside.active, beside.slots["b"].why) == ("a", "a test")
+
+
+def test_only_what_flies_proves_itself() -> None:
+    state = State(active="b", slots={"a": entry("trial"), "b": entry("trial")}, trial_starts=2)
+    assert proved(state, "a") == state
+    done = proved(state, "b")
+    assert (done.standing("b"), done.standing("a"), done.trial_starts) == ("good", "trial", 0)
+    assert proved(done, "b") == done
+    good = State(active="b", slots={"b": entry("good")}, trial_starts=1)
+    assert proved(good, "b") == good
 
 
 class Starts(RuleBasedStateMachine):
