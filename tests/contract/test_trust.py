@@ -130,11 +130,24 @@ def test_a_list_is_not_parsed_before_it_is_believed(keys: Path, listed: Path) ->
 
 
 def test_a_missing_or_endless_list(keys: Path, listed: Path) -> None:
-    listed.write_bytes(b" " * (2 << 20))
+    listed.write_bytes(b" " * ((1 << 20) + 1))
     with pytest.raises(ConfigError, match="more than"):
+        read_key_list(listed, roots(keys), 2)
+    listed.write_bytes(b" " * (1 << 20))
+    with pytest.raises(ConfigError, match="0 of this device's 2 root keys"):
         read_key_list(listed, roots(keys), 2)
     listed.unlink()
     with pytest.raises(ConfigError, match="No such file"):
+        read_key_list(listed, roots(keys), 2)
+
+
+def test_signatures_without_end(keys: Path, listed: Path) -> None:
+    beside = keys / "keys.json.sigs"
+    enough = beside.read_text()
+    beside.write_text("0\n" * 61 + enough)
+    assert read_key_list(listed, roots(keys), 2).version == 3
+    beside.write_text("0\n" * 62 + enough)
+    with pytest.raises(ConfigError, match="more than 64 lines"):
         read_key_list(listed, roots(keys), 2)
 
 
