@@ -295,6 +295,7 @@ street = { reject = 0.0 }
 
 [alignment]
 correct = true
+require = true
 
 [captions]
 kind = "template"

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from mcap.reader import make_reader
 from pymavlink.dialects.v20 import ardupilotmega as wire
 
+from geobridge.onboard.cli import main
 from geobridge.onboard.daemon.run import run
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.flightlogs import entries
@@ -27,6 +28,7 @@ from geobridge.onboard.flightlogs import recorder as recorder_module
 from geobridge.onboard.flightlogs.flight_record import FlightRecord, newest_record, read_record
 from geobridge.onboard.flightlogs.quota import make_room
 from geobridge.onboard.flightlogs.recorder import Frames, Recorder
+from geobridge.onboard.localization.localizer import Localizer
 from geobridge.onboard.records import Attitude, Fix, Frame, Prior, Reason, Rejection, Telemetry
 from geobridge.onboard.replay.reflown import Held, hold
 from geobridge.onboard.replay.replay import replay
@@ -330,7 +332,10 @@ def flown_live(rehearsal: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_flight_is_replayed_from_its_record_to_the_last_bit(
-    flown_live: Path, rehearsal: Path, caplog: pytest.LogCaptureFixture
+    flown_live: Path,
+    rehearsal: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run(flown_live / "onboard.toml")
     record = FlightRecord(newest_record(flown_live / "records"))
@@ -349,3 +354,10 @@ def test_a_flight_is_replayed_from_its_record_to_the_last_bit(
     other, out = ["localizer.gate.min_score=0.9999"], flown_live / "other"
     replay([str(flown_live / "records")], [rehearsal / "bundle"], out, overrides=other)
     assert "frames end otherwise than in flight; replayed with other settings" in caplog.text
+    monkeypatch.setattr(Localizer, "handle", _silent)  # as a version that decides otherwise
+    words = ["replay", flown_live / "records", "--bundle", rehearsal / "bundle"]
+    assert main([*map(str, words), "-o", str(flown_live / "silent")]) == 3
+
+
+def _silent(_: Localizer, frame: Frame, telemetry: Telemetry) -> Rejection:
+    return Rejection(frame.t_capture_ns, Reason.NOT_VERIFIED, "not asked")

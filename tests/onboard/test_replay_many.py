@@ -134,7 +134,10 @@ def test_a_part_of_a_flight(rehearsal: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_expected_is_never_what_is_written(
-    rehearsal: Path, tmp_path: Path, complaint: Callable[..., str]
+    rehearsal: Path,
+    tmp_path: Path,
+    complaint: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     flight, out = rehearsal / "flight", tmp_path / "out"
     asked = ["replay", flight / "flight.mp4", "--telemetry", flight / "telemetry.csv", "--to", "2"]
@@ -142,6 +145,7 @@ def test_what_is_expected_is_never_what_is_written(
     assert main([str(word) for word in asked]) == 0
     before = (out / "fixes.jsonl").read_bytes()
     (tmp_path / "kept.jsonl").write_bytes(before)
+    capsys.readouterr()
     again = [*asked, "localizer.gate.min_score=0.9999", "--expect", out / "fixes.jsonl"]
     assert "this replay would overwrite it" in complaint(*again)
     assert (out / "fixes.jsonl").read_bytes() == before

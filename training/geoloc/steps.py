@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -296,7 +295,7 @@ class Build:
         ]
 
 
-def _call(work: partial[list[Line]]) -> list[Line]:
+def _call(work: Callable[[], list[Line]]) -> list[Line]:
     return work()
 
 

@@ -70,5 +70,5 @@ def test_a_cut_record_gives_what_it_has(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_record_or_photo_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no flight record"):
+    with pytest.raises(DataError, match="neither photos nor a flight record"):
         read_flight_log(tmp_path)

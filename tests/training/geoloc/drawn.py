@@ -30,7 +30,7 @@ def town(seed: int, shift_px: tuple[int, int] = (0, 0)) -> np.ndarray:
         middle = tuple(float(v) for v in rng.uniform(0, 900, 2))
         box = (middle, tuple(rng.uniform(6, 26, 2)), float(rng.uniform(0, 180)))
         colour = tuple(int(v) for v in rng.integers(40, 230, 3))
-        cv2.fillPoly(image, [np.int32(cv2.boxPoints(box))], colour)
+        cv2.fillPoly(image, [np.asarray(cv2.boxPoints(box), np.int32)], colour)
     return np.roll(image, shift_px[::-1], axis=(0, 1))
 
 

@@ -70,7 +70,9 @@ def test_triples_lie_where_their_street_pictures_were_taken(region: Path) -> Non
         )
         for view, least in (("drone", 0.97), ("satellite", 0.9)):
             path = region / "set" / place["split"] / view / f"{place['id']}.jpg"
-            picture = cv2.imread(str(path))[..., ::-1]
+            stored = cv2.imread(str(path))
+            assert stored is not None
+            picture = stored[..., ::-1]
             likeness = np.corrcoef(picture.ravel(), expected.ravel())[0, 1]
             assert likeness > least, (view, place["id"], likeness)
 

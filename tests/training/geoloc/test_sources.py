@@ -236,6 +236,7 @@ def test_street_view_is_six_faces_of_the_nearest_panorama(stub: Stub, tmp_path: 
     lines = ask(None, [(47.4, 8.5), (47.4001, 8.5), (47.42, 8.5)], tmp_path)
     assert [(line["key"], line["taken"]) for line in lines] == [("p1", "2022-05")]
     image = cv2.imread(lines[0]["path"])
+    assert image is not None
     assert image.shape == (1024, 2048, 3)
     middle, quarter = image[512, 1024], image[512, 1536]
     assert abs(int(middle[0]) - colours["north"][0]) < 4

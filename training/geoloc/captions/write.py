@@ -72,7 +72,8 @@ class Model:
         """As `Writer`."""
         pictures = {view: read_view(self._pictures, view, place["id"]) for view in VIEWS}
         known = self._known(place)
-        texts, origins = [], []
+        texts: list[str] = []
+        origins: list[Line] = []
         for variant in range(self._rule.per_place):
             text, origin, wrong = self._one(pictures, known, variant)
             if wrong:

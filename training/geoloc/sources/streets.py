@@ -47,7 +47,7 @@ def units_of(
     if isinstance(source, StreetFiles):
         return {f"{number}-folder": partial(_of_folder, source)}
     service = mapillary if isinstance(source, Mapillary) else streetview
-    ask = service.asker(source)  # type: ignore[arg-type]
+    ask = service.asker(source)
     return {
         f"{number}-{row}-{column}": partial(ask, box, points, pictures)
         for (row, column), (box, points) in _cells(seeds).items()
