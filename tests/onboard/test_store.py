@@ -227,6 +227,17 @@ def test_nothing_is_copied_of_what_nobody_signed(here: Path) -> None:
     assert "by an unknown key" in refusal(here, "one")
 
 
+def test_what_comes_first_is_whole_and_small(here: Path) -> None:
+    tar_of(here / "one", here / "bad.tar", iter(["manifest.json", "manifest.sha256"]))
+    assert "manifest.sig: missing" in refusal(here, "bad.tar")
+    seal = here / "one/manifest.sha256"
+    text = seal.read_text()
+    seal.write_text(text + "\n")
+    assert "manifest.sha256: 66 bytes, at most 65 expected" in refusal(here, "one")
+    seal.write_text("0" + text[1:] if text[0] != "0" else "1" + text[1:])
+    assert "manifest.sha256 differs" in refusal(here, "one")
+
+
 def test_no_room(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(here)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
