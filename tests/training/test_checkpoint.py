@@ -271,6 +271,7 @@ def seal(path: Path) -> None:
     """Let the record tell what the files are now."""
     record = json.loads((path / RECORD).read_text())
     record["sha256"] = {name: sha256(path / name) for name in (MODEL, STATE)}
+    del record["record_sha256"]  # as of versions that did not write it
     (path / RECORD).write_text(json.dumps(record))
 
 
