@@ -178,14 +178,14 @@ def _check_numbers(
             raise DataError(f"--{name}-m: {value} must be positive")
     if not MIN_GSD_M <= gsd_m <= MAX_GSD_M:
         raise DataError(f"--gsd-m: {gsd_m:g} is not from {MIN_GSD_M:g} to {MAX_GSD_M:g} m")
-    if spacing_m < gsd_m:
-        raise DataError(f"--spacing-m: {spacing_m:g} m is less than a pixel of {gsd_m:g} m")
     if bundle_version < 1:
         raise DataError(f"--bundle-version: {bundle_version} must be positive")
     if footprints_m[0] < 8 * gsd_m:
         raise DataError(
             f"--footprint-m: {footprints_m[0]:g} m is less than 8 pixels of {gsd_m:g} m"
         )
+    if spacing_m < gsd_m:
+        raise DataError(f"--spacing-m: {spacing_m:g} m is less than a pixel of {gsd_m:g} m")
     if footprints_m[-1] > MAX_FOOTPRINT_PX * gsd_m:
         raise DataError(
             f"--footprint-m: {footprints_m[-1]:g} m is more than {MAX_FOOTPRINT_PX} pixels of"
