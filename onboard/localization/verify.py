@@ -60,10 +60,12 @@ def verify(
     apart_m = WINDOW_SPACING * config.search_m
     chosen = separate(centres_m, apart_m, config.windows)
     chosen = separate([*chosen, *hints_m], apart_m, len(chosen) + len(hints_m))
-    search = _Search.over(chosen, rectify, imagery, config, coarser(size_px, SEARCHED_PX))
-    found = search.all_over()
-    if not found:
+    factor = coarser(size_px, SEARCHED_PX)
+    straight = Template.make(rectify, 0.0, 0.0, factor)
+    if straight is None:
         return None
+    search = _Search.over(chosen, straight, rectify, imagery, config, factor)
+    found = search.all_over()
     best, rival = _best_and_rival(found, config.exclusion_m)
     refined = search.refined(best)
     aligned = _measured(rectify, imagery, refined, config, coarser(size_px, MEASURED_PX), match)
@@ -110,6 +112,7 @@ class _Found:
 class _Search:
     """A frame and the neighbourhoods in which it may lie, all so many times coarser."""
 
+    straight: Template
     rectify: Rectifier
     windows: Sequence[Window]
     config: VerifyConfig
@@ -119,27 +122,26 @@ class _Search:
     def over(
         cls,
         centres_m: Sequence[tuple[float, float]],
+        straight: Template,
         rectify: Rectifier,
         imagery: Imagery,
         config: VerifyConfig,
         coarser: int,
     ) -> _Search:
-        patch = rectify(0.0, 0.0, coarser)
-        if patch is None:
-            return cls(rectify, (), config, coarser)
+        patch = straight.patch
         side_px = len(patch.image) + 2 * round(config.search_m / patch.gsd_m)
         windows = [Window.make(imagery, centre_m, side_px, coarser) for centre_m in centres_m]
-        return cls(rectify, windows, config, coarser)
+        return cls(straight, rectify, windows, config, coarser)
 
     def all_over(self) -> list[_Found]:
         """The best match in every window under every heading that is far from the others."""
         turn_deg = self.config.heading_search_deg
-        found: list[_Found] = []
-        for heading_deg in dict.fromkeys((0.0, -turn_deg, turn_deg)):
-            template = Template.make(self.rectify, heading_deg, 0.0, self.coarser)
-            if template is not None:
-                found += [self._in(window, template) for window in self.windows]
-        return found
+        turned = [
+            Template.make(self.rectify, heading_deg, 0.0, self.coarser)
+            for heading_deg in ((-turn_deg, turn_deg) if turn_deg else ())
+        ]
+        templates = [self.straight, *(each for each in turned if each is not None)]
+        return [self._in(window, each) for each in templates for window in self.windows]
 
     def refined(self, start: _Found) -> _Found:
         """The match after smaller and smaller steps of heading and scale."""
