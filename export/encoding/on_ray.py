@@ -1,19 +1,17 @@
 """The same chunks on many machines, through Ray: what they give is what one gives.
 
-A cluster is joined where RAY_ADDRESS names one, else started here. Workers read the encoder, the
+Workers read the encoder, the
 working folder and the sources under the same paths, so these lie on a disk that all of them see;
 descriptors come back to the one that asked, which alone writes.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from geobridge.onboard.errors import DataError
+from geobridge.onboard.cluster import join_ray
 from geobridge.onboard.retrieval.encoder import Encoder
 
 from .chunks import Encoded, Job, Known, encode_rows
@@ -27,19 +25,11 @@ class OnRay:
     """
 
     def __init__(self) -> None:
-        try:
-            import ray
-            from ray.util import ActorPool
-        except ImportError:
-            raise DataError('ray is absent: pip install "geobridge-uav[ray]"') from None
-        if not ray.is_initialized():
-            address = os.environ.get("RAY_ADDRESS")
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        cores = ray.cluster_resources().get("CPU", 0)  # type: ignore[no-untyped-call]
-        if cores < 1:
-            raise DataError("ray: the cluster has no processor")
+        ray, cores = join_ray()
+        from ray.util import ActorPool
+
         remote = ray.remote(num_cpus=1)(Worker)
-        self._pool = ActorPool([remote.remote() for _ in range(int(cores))])
+        self._pool = ActorPool([remote.remote() for _ in range(cores)])
         self._put = ray.put
 
     def __call__(self, job: Job, chunks: list[range], known: Known) -> Iterator[Encoded]:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import cv2
 
+from ..cluster import join_ray
 from ..errors import DataError
 from .conclude import fly_and_tell
 from .localize import Job
@@ -41,7 +42,7 @@ def fly_all(jobs: Sequence[Job], workers: int, engine: Engine) -> list[Told]:
 
     Raises:
         ConfigError, BundleError, EngineError: of any job.
-        DataError: none of the flights can be read, or Ray is absent.
+        DataError: none of the flights can be read, or Ray is absent or has no processor.
     """
     told = list(_on_ray(jobs) if engine == "ray" else _local(jobs, workers))
     problems = [each.problem for each in told if each.problem]
@@ -93,13 +94,7 @@ def _end_with_parent() -> None:
 
 
 def _on_ray(jobs: Sequence[Job]) -> Iterator[Told]:
-    try:
-        import ray
-    except ImportError:
-        raise DataError('ray is absent: pip install "geobridge-uav[ray]"') from None
-    if not ray.is_initialized():
-        address = os.environ.get("RAY_ADDRESS")
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    ray, _ = join_ray()
     remote = ray.remote(num_cpus=1)(attempt)
     waiting = [remote.remote(job.resolved()) for job in jobs]
     for number, reference in enumerate(waiting, start=1):

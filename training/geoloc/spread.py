@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any, Literal, Protocol
 import cv2
 from rasterio.errors import NotGeoreferencedWarning
 
+from geobridge.onboard.cluster import join_ray
 from geobridge.onboard.errors import DataError
 
 Engine = Literal["local", "ray"]
@@ -51,7 +51,7 @@ def local(do: Callable[[Any], Any], payloads: Sequence[Any]) -> Iterator[tuple[i
 
 
 class OnRay:
-    """A cluster is joined where RAY_ADDRESS names one, else started here.
+    """On a cluster, see `cluster`.
 
     Workers read sources and write pictures under the same paths, so these lie on a disk that all
     of them see.
@@ -61,16 +61,7 @@ class OnRay:
     """
 
     def __init__(self) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise DataError('ray is absent: pip install "geobridge-uav[ray]"') from None
-        if not ray.is_initialized():
-            address = os.environ.get("RAY_ADDRESS")
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        if ray.cluster_resources().get("CPU", 0) < 1:  # type: ignore[no-untyped-call]
-            raise DataError("ray: the cluster has no processor")
-        self._ray = ray
+        self._ray, _ = join_ray()
 
     def __call__(
         self, do: Callable[[Any], Any], payloads: Sequence[Any]
