@@ -31,7 +31,7 @@ def match_features(picture: Ground, reference: Ground) -> LocalMatches:
     there_px, others = _points(reference)
     pairs = _near_pairs(at_px + reach, descriptors, there_px, others, reach)
     at_px, there_px = explained(at_px[pairs[:, 0]], there_px[pairs[:, 1]])
-    return parts_of_points(at_px, there_px, picture, reach)
+    return parts_of_points(at_px, there_px, picture, reference)
 
 
 def _points(ground: Ground) -> tuple[Floats, Descriptors]:

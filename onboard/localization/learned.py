@@ -54,12 +54,11 @@ class LearnedMatcher:
         Raises:
             EngineError: it fails, or answers in other shapes than it should.
         """
-        reach = (len(reference.image) - len(picture.image)) // 2
         at_px, there_px, score = self._ask(picture.image, reference.image)
         sure = (score >= MIN_SCORE) & np.isfinite(np.hstack([at_px, there_px])).all(axis=1)
         at_px, there_px = at_px[sure], there_px[sure]
         seen = _inside(picture, at_px) & _inside(reference, there_px)
-        return parts_of_points(*explained(at_px[seen], there_px[seen]), picture, reach)
+        return parts_of_points(*explained(at_px[seen], there_px[seen]), picture, reference)
 
     def _ask(self, picture: Image, reference: Image) -> tuple[Floats, Floats, Floats]:
         """[N, 2] pixels of a picture [S, S, 3], [N, 2] of the reference, [N] scores."""

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .structure import Field, Ground, correlate, peak
+from .structure import Ground, correlate, peak
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,7 +23,7 @@ REACH = 0.2
 """How far around a part it is looked for, in sides of it: the turn and stretch that are left after
 alignment move the outermost parts by less."""
 MIN_SHOWN, MIN_CORRELATION = 0.6, 0.2
-"""Share of a part that the frame must show; how well it must fit."""
+"""Share of a part that frame and map must show; how well it must fit."""
 MIN_POINTS = 3
 """Points of a part that must be matched, where points are."""
 
@@ -47,7 +47,21 @@ class Matcher(Protocol):
 
 def match_structure(picture: Ground, reference: Ground) -> LocalMatches:
     """The `Matcher` that correlates the structure of each part."""
-    return local_matches(picture.field, picture.mask, reference.field)
+    reach = reach_px(len(picture.field))
+    at: list[tuple[float, float]] = []
+    shifts: list[tuple[float, float]] = []
+    corners, part_px = _shown(picture, reference, reach)
+    for top, left in corners:
+        part = slice(top, top + part_px), slice(left, left + part_px)
+        around = slice(top, top + part_px + 2 * reach), slice(left, left + part_px + 2 * reach)
+        fit, row, column = peak(
+            correlate(picture.field[part], picture.mask[part], reference.field[around])
+        )
+        # on the edge of the search it is no peak
+        if fit >= MIN_CORRELATION and 0 < row < 2 * reach and 0 < column < 2 * reach:
+            at.append((left + (part_px - 1) / 2.0, top + (part_px - 1) / 2.0))
+            shifts.append((column - reach, row - reach))
+    return LocalMatches(np.reshape(at, (-1, 2)), np.reshape(shifts, (-1, 2)), len(corners))
 
 
 def reach_px(side_px: int) -> int:
@@ -55,58 +69,48 @@ def reach_px(side_px: int) -> int:
     return max(3, round(side_px / PARTS * REACH))
 
 
-def local_matches(picture: Field, mask: Field, reference: Field) -> LocalMatches:
-    """Find the parts of a picture [S, S, 2] in a reference [S + 2r, S + 2r, 2], r its reach."""
-    side_px = len(picture)
-    part_px, reach = side_px // PARTS, reach_px(side_px)
-    at: list[tuple[float, float]] = []
-    shifts: list[tuple[float, float]] = []
-    looked_for = 0
-    for top, left in _corners(side_px, part_px):
-        part = slice(top, top + part_px), slice(left, left + part_px)
-        if mask[part].mean() < MIN_SHOWN:
-            continue
-        looked_for += 1
-        around = slice(top, top + part_px + 2 * reach), slice(left, left + part_px + 2 * reach)
-        fit, row, column = peak(correlate(picture[part], mask[part], reference[around]))
-        # on the edge of the search it is no peak
-        if fit >= MIN_CORRELATION and 0 < row < 2 * reach and 0 < column < 2 * reach:
-            at.append((left + (part_px - 1) / 2.0, top + (part_px - 1) / 2.0))
-            shifts.append((column - reach, row - reach))
-    return LocalMatches(np.reshape(at, (-1, 2)), np.reshape(shifts, (-1, 2)), looked_for)
-
-
-def parts_of_points(at_px: Floats, there_px: Floats, picture: Ground, reach: int) -> LocalMatches:
+def parts_of_points(
+    at_px: Floats, there_px: Floats, picture: Ground, reference: Ground
+) -> LocalMatches:
     """Points that were matched one by one, as parts: the middle of what those of a part say.
 
     Args:
         at_px: [N, 2] columns and rows in the picture.
         there_px: [N, 2] of the same points in the reference.
         picture: [S, S].
-        reach: margin of the reference around the picture.
+        reference: [S + 2r, S + 2r], r its reach.
     """
-    side_px = len(picture.image)
-    part_px = side_px // PARTS
+    reach = reach_px(len(picture.field))
     moved = there_px - reach - at_px
     near = np.abs(moved).max(axis=1, initial=0.0) <= reach
     at_px, moved = at_px[near], moved[near]
     at: list[Floats] = []
     shifts: list[Floats] = []
-    looked_for = 0
-    for top, left in _corners(side_px, part_px):
-        if picture.mask[top : top + part_px, left : left + part_px].mean() < MIN_SHOWN:
-            continue
-        looked_for += 1
+    corners, part_px = _shown(picture, reference, reach)
+    for top, left in corners:
         inside = ((at_px >= [left, top]) & (at_px < [left + part_px, top + part_px])).all(axis=1)
         if inside.sum() >= MIN_POINTS:
             at.append(at_px[inside].mean(axis=0))
             shifts.append(np.median(moved[inside], axis=0))
-    return LocalMatches(np.reshape(at, (-1, 2)), np.reshape(shifts, (-1, 2)), looked_for)
+    return LocalMatches(np.reshape(at, (-1, 2)), np.reshape(shifts, (-1, 2)), len(corners))
 
 
-def _corners(side_px: int, part_px: int) -> list[tuple[int, int]]:
+def _shown(picture: Ground, reference: Ground, reach: int) -> tuple[list[tuple[int, int]], int]:
+    """Top and left of the parts that both show where they were aligned, and the side of a part.
+
+    What lies beyond the edge of the map speaks neither for a place nor against it.
+    """
+    side_px = len(picture.mask)
+    part_px = side_px // PARTS
     if part_px < MIN_PART_PX:
-        return []
+        return [], part_px
     first = (side_px - PARTS * part_px) // 2
     along = [first + part_px * part for part in range(PARTS)]
-    return [(top, left) for top in along for left in along]
+    there = reference.mask[reach : reach + side_px, reach : reach + side_px]
+    both = picture.mask * there
+    return [
+        (top, left)
+        for top in along
+        for left in along
+        if both[top : top + part_px, left : left + part_px].mean() >= MIN_SHOWN
+    ], part_px

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from ..geodesy import distance_m
-from ..localization.local_matches import local_matches, reach_px
+from ..localization.local_matches import match_structure, reach_px
 from ..localization.localizer import Localizer
-from ..localization.structure import structure
+from ..localization.structure import Ground
 from ..localization.supposed import Looked
 from ..records import Candidate, Fix, Frame, Image, Rejection
 from .outcome import Outcome
@@ -150,7 +150,8 @@ def pictured(
     reach = reach_px(side_px)
     place_m = aligned.east_m + patch.east_m, aligned.north_m + patch.north_m
     reference, valid, _ = localizer.imagery.read(*place_m, side_px + 2 * reach)
-    parts = local_matches(*structure(patch.image, patch.valid), structure(reference, valid)[0])
+    ground = Ground.of(patch.image, patch.valid)
+    parts = match_structure(ground, Ground.of(reference, valid))
     inside = np.hypot(*parts.shift_px.T) <= AGREES_PX
     facts |= {
         "parts": [

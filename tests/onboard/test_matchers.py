@@ -172,7 +172,8 @@ def test_parts_say_what_most_of_their_points_say(
     reach = reach_px(SIDE_PX)
     there_px = at_px + reach + [right, down]
     there_px[:wrong] = rng.uniform(0.0, SIDE_PX, (wrong, 2))
-    found = parts_of_points(at_px, there_px, picture, reach)
+    reference = ground(np.zeros((SIDE_PX + 2 * reach, SIDE_PX + 2 * reach, 3), np.uint8))
+    found = parts_of_points(at_px, there_px, picture, reference)
     assert found.of == PARTS**2
     assert len(found.at_px) > 0.9 * PARTS**2
     assert np.abs(found.shift_px).max() <= reach

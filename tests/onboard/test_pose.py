@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from geobridge.onboard.camera import Camera, Mount
 from geobridge.onboard.config import PrepareConfig
 from geobridge.onboard.localization.doubt import Hypothesis
-from geobridge.onboard.localization.local_matches import PARTS, local_matches, reach_px
+from geobridge.onboard.localization.local_matches import PARTS, match_structure, reach_px
 from geobridge.onboard.localization.measure import geometry_sigmas, tilt_covariance_m2
 from geobridge.onboard.localization.pose import MIN_INLIERS, NOISE_PX, Floats, Pose, fit_pose
 from geobridge.onboard.localization.prepare import Prepared
+from geobridge.onboard.localization.structure import Field, Ground
 from geobridge.onboard.records import Attitude, Telemetry
 
 SIDE_M, TURN_DEG, STRETCH = 135.0, 2.0, 0.025
@@ -102,27 +103,51 @@ def noise(side_px: int, seed: int) -> Floats:
     return rng.normal(size=(side_px, side_px, 2)).astype(np.float32)
 
 
+def ground(field: Field, shown: Field) -> Ground:
+    """Ground of which only the structure is known, and that where it is shown."""
+    image = np.zeros((*shown.shape, 3), np.uint8)
+    return Ground(image, shown.astype(np.uint8), field * shown[..., None], shown)
+
+
+def everywhere(side_px: int) -> Field:
+    return np.ones((side_px, side_px), np.float32)
+
+
 @pytest.mark.parametrize("shift_px", [(0, 0), (3, -2), (-5, 5)])
 def test_parts_are_found_where_they_lie(shift_px: tuple[int, int]) -> None:
     side_px = 150
     reach = reach_px(side_px)
     assert reach > max(map(abs, shift_px))
-    reference = noise(side_px + 2 * reach, 4)
+    around = noise(side_px + 2 * reach, 4)
+    reference = ground(around, everywhere(len(around)))
     right, down = shift_px
-    picture = reference[reach + down :, reach + right :][:side_px, :side_px]
-    mask = np.ones((side_px, side_px), np.float32)
-    mask[:, : side_px // PARTS] = 0.0
-    found = local_matches(picture * mask[..., None], mask, reference)
+    picture = around[reach + down :, reach + right :][:side_px, :side_px]
+    shown = everywhere(side_px)
+    shown[:, : side_px // PARTS] = 0.0
+    found = match_structure(ground(picture, shown), reference)
     assert found.of == len(found.at_px) == PARTS * (PARTS - 1)
     assert found.shift_px == pytest.approx(np.tile([right, down], (20, 1)), abs=0.2)
     assert found.at_px[:, 0].min() > side_px / PARTS
-    foreign = local_matches(picture, mask, noise(side_px + 2 * reach, 5))
+    elsewhere = ground(noise(len(around), 5), everywhere(len(around)))
+    foreign = match_structure(ground(picture, everywhere(side_px)), elsewhere)
     assert len(foreign.at_px) < PARTS
 
 
+def test_parts_beyond_the_edge_of_the_map_are_not_looked_for() -> None:
+    side_px = 150
+    reach = reach_px(side_px)
+    around = noise(side_px + 2 * reach, 4)
+    mapped = everywhere(len(around))
+    mapped[: reach + 2 * side_px // PARTS] = 0.0
+    picture = ground(around[reach:, reach:][:side_px, :side_px], everywhere(side_px))
+    found = match_structure(picture, ground(around, mapped))
+    assert found.of == len(found.at_px) == PARTS * (PARTS - 2)
+    assert found.shift_px == pytest.approx(np.zeros((found.of, 2)), abs=0.2)
+
+
 def test_a_picture_too_small_for_parts_has_none() -> None:
-    small = noise(30, 1)
-    assert local_matches(small, np.ones((30, 30), np.float32), noise(36, 1)).of == 0
+    tiny = ground(noise(30, 1), everywhere(30))
+    assert match_structure(tiny, ground(noise(36, 1), everywhere(36))).of == 0
 
 
 @pytest.mark.parametrize("heading_deg", [0.0, 70.0])
