@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -70,10 +71,7 @@ def apply(image: Image, spec: Preprocess, valid: Mask | None = None) -> Image:
     if valid is not None:
         if valid.shape != image.shape[:2]:
             raise ValueError(f"mask {valid.shape} does not fit picture {image.shape[:2]}")
-        unseen = valid == 0
-        if unseen.any():
-            image = image.copy()
-            image[unseen] = spec.fill
+        image = np.asarray(cv2.copyTo(image, valid, np.full_like(image, spec.fill)), np.uint8)
     if spec.fit == "centre_crop":
         image = _centre_crop(image, spec.width_px / spec.height_px)
     return resize(image, spec.height_px, spec.width_px, spec.interpolation)
@@ -82,8 +80,7 @@ def apply(image: Image, spec: Preprocess, valid: Mask | None = None) -> Image:
 def resize(image: Image, height_px: int, width_px: int, interpolation: Interpolation) -> Image:
     """[H, W, C] uint8 to [height_px, width_px, C], antialiased; the same size is returned as is."""
     if image.shape[1] != width_px:
-        rows = _resample(image.transpose(1, 0, 2), width_px, interpolation)
-        image = rows.transpose(1, 0, 2)
+        image = _turned(_resample(_turned(image), width_px, interpolation))
     if image.shape[0] != height_px:
         image = _resample(image, height_px, interpolation)
     return np.ascontiguousarray(image)
@@ -104,6 +101,12 @@ def _resample(image: Image, target: int, interpolation: Interpolation) -> Image:
         total += tap
     np.clip(total, 0.0, 255.0, out=total)  # truncation below rounds, for the half is in already
     return total.astype(np.uint8).reshape(target, *image.shape[1:])
+
+
+def _turned(image: Image) -> Image:
+    """[H, W, C] to [W, H, C], rows for columns, without gaps; far faster than numpy's copy."""
+    height, width, channels = image.shape
+    return np.asarray(cv2.transpose(image), np.uint8).reshape(width, height, channels)
 
 
 def _centre_crop(image: Image, aspect: float) -> Image:
