@@ -11,8 +11,9 @@ ENVIRONMENT := $(if $(filter uv,$(UV)),.venv/bin/python,.venv/bin/uv)
 
 setup: .venv/.installed
 
+# A file's tests share what they made, so a file is of one process.
 test: setup
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: setup
 	scripts/check

@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # the simulation needs more than what flies
 ORIGIN = LocalFrame(47.4, 8.5)
 ROOT = Path(__file__).parents[1]
 
+# Threads that wait leave the processors to the other processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # A shell starts its background jobs with SIGINT ignored, and so would every process of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
