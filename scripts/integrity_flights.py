@@ -61,6 +61,7 @@ TRAINING = (
     "data.footprint_m=100.0",
     "data.gsd_m=1.0",
     "data.min_separation_m=25.0",
+    "data.position_jitter_m=15.0",
     "data.height_agl_m=[60.0, 400.0]",
     "data.appearance=0.5",
     "preprocess.height_px=48",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from geobridge.onboard.config import Fraction, NonNegative, Positive, Section
 
@@ -22,12 +23,19 @@ FieldOfViewRange = Annotated[
 ]
 
 
+FOOTPRINT_M = 150.0
+_LENGTHS = "gsd_m", "min_separation_m", "position_jitter_m"
+
+
 class AreaConfig(Section):
-    """Drone views rendered from a georeferenced raster of the mission area, against its tiles."""
+    """Drone views rendered from a georeferenced raster of the mission area, against its tiles.
+
+    Lengths that are not given go by the footprint; their defaults are those of 150 m.
+    """
 
     source: Literal["area"]
     raster: str
-    footprint_m: Positive = 150.0
+    footprint_m: Positive = FOOTPRINT_M
     """Side of the ground square that one descriptor describes."""
     gsd_m: Positive = 1.0
     """Ground sampling of rectified patches and of reference imagery."""
@@ -46,6 +54,17 @@ class AreaConfig(Section):
     height_error: Fraction = 0.06
     appearance: Fraction = 1.0
     """Strength of the change of light, colour, shadow, vegetation, blur and occlusion."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_footprint(cls, given: Any) -> Any:
+        side_m = given.get("footprint_m") if isinstance(given, dict) else None
+        if not isinstance(side_m, int | float) or not 0.0 < side_m < math.inf:
+            return given
+        times = side_m / FOOTPRINT_M
+        lengths = {name: cls.model_fields[name].default * times for name in _LENGTHS}
+        low, high = cls.model_fields["height_agl_m"].default
+        return lengths | {"height_agl_m": (low * times, high * times)} | given
 
 
 class TriplesConfig(Section):

@@ -37,7 +37,13 @@ def area_map(texture: Draw, write_raster: Write, tmp_path_factory: pytest.TempPa
 
 
 def source(path: Path, batch_size: int = 6, seed: int = 0, **keys: Any) -> AreaSource:
-    tree = {"footprint_m": 64.0, "min_separation_m": 40.0, "height_agl_m": [60, 90]} | keys
+    tree = {
+        "footprint_m": 64.0,
+        "gsd_m": 1.0,
+        "min_separation_m": 40.0,
+        "position_jitter_m": 15.0,
+        "height_agl_m": [60, 90],
+    } | keys
     config = validate(AreaConfig, {"source": "area", "raster": str(path)} | tree, "data")
     return AreaSource(config, Preprocess(SIZE_PX, SIZE_PX), batch_size, seed)
 

@@ -11,6 +11,7 @@ from geobridge.onboard.errors import ConfigError
 from geobridge.onboard.views import View
 from geobridge.training import config as configuration
 from geobridge.training.config import TrainConfig
+from geobridge.training.config_data import AreaConfig
 from geobridge.training.config_model import ModelConfig
 from geobridge.training.runs.snapshot import as_toml
 
@@ -74,6 +75,17 @@ def test_a_wrong_value_is_named_by_its_key(override: str, area_config: Path) -> 
     with pytest.raises(ConfigError, match=rf"^{area_config}: .*{key}") as caught:
         load(TrainConfig, area_config, [override])
     assert "\n" not in str(caught.value)
+
+
+def test_lengths_that_are_not_given_go_by_the_footprint() -> None:
+    area = {"source": "area", "raster": "map.tif"}
+    usual = validate(AreaConfig, area, "data")
+    assert usual == validate(AreaConfig, area | {"footprint_m": 150.0}, "data")
+    small = validate(AreaConfig, area | {"footprint_m": 30, "gsd_m": 0.5}, "data")
+    assert (small.gsd_m, small.min_separation_m, small.position_jitter_m) == (0.5, 12.0, 3.0)
+    assert small.height_agl_m == (20.0, 50.0)
+    again = AreaConfig.model_validate(json.loads(small.model_dump_json()))
+    assert again == small
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
