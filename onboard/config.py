@@ -134,7 +134,7 @@ class ReplayConfig(Section):
     trust: TrustConfig = TrustConfig()
     prior: str | None = None
     """As in `RunConfig`."""
-    camera: CameraConfig
+    camera: CameraConfig = Field(default={}, validate_default=True)
     localizer: LocalizerConfig = LocalizerConfig()
 
 
@@ -148,7 +148,7 @@ class RunConfig(Section):
     trust: TrustConfig = TrustConfig()
     prior: str | None = None
     """An area that `geobridge locate --area` saved: looked at too where telemetry has no prior."""
-    camera: CameraConfig
+    camera: CameraConfig = Field(default={}, validate_default=True)
     source: SourceConfig
     localizer: LocalizerConfig = LocalizerConfig()
     link: LinkConfig = LinkConfig()

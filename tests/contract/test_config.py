@@ -90,7 +90,7 @@ def test_a_wrong_value_names_the_file_and_the_full_key(
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "camera: Field required"),
+        ("", "camera: needs one of hfov_deg"),
         ("camera = 3", "camera: "),
         ("[camera]\nhfov_deg = 400", "camera.hfov_deg: "),
         (

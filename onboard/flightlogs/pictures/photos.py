@@ -112,7 +112,11 @@ def _sources(tags: Sequence[PhotoTags]) -> dict[str, str]:
         "prior": ("EXIF, by GNSS", lambda t: t.lat_deg),
         "alt_amsl_m": ("EXIF GPSAltitude, above sea level", _altitude_m),
     }
-    return {name: text for name, (text, cell) in told.items() if any(map(_is_told(cell), tags))}
+    found = {name: text for name, (text, cell) in told.items() if any(map(_is_told(cell), tags))}
+    widths_deg = {tags.hfov_deg for tags in tags if tags.hfov_deg is not None}
+    if len(widths_deg) == 1:
+        found["camera"] = f"EXIF, were it without distortion: camera.hfov_deg={widths_deg.pop():.1f}"
+    return found
 
 
 def _altitude_m(tags: PhotoTags) -> float | None:
