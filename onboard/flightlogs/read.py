@@ -23,7 +23,7 @@ from .recorder import SUFFIX
 from .telemetry_csv import COLUMNS, read_telemetry
 from .video.gpmf import read_gpmf
 from .video.mp4 import looks_like_mp4
-from .video.srt import CUE, read_srt
+from .video.srt import CUE, DATED, read_srt
 
 HEAD_BYTES = 4096
 TABLES = frozenset({*COLUMNS, "file", "lat_deg", "lon_deg"})
@@ -98,7 +98,8 @@ def _looks_like_text_log(head: bytes) -> bool:
 
 
 def _looks_like_srt(head: bytes) -> bool:
-    return CUE.search(head.decode("utf-8", "replace")) is not None
+    text = head.decode("utf-8", "replace")
+    return any(known.search(text) for known in (CUE, DATED))
 
 
 def _looks_like_csv(head: bytes) -> bool:

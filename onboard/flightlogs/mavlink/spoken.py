@@ -31,7 +31,7 @@ def clock_of(heard: Sequence[Heard], system: int, findings: list[str]) -> BootCl
     told = [
         (each.t_ns, each.message.time_boot_ms * _NS_PER_MS)
         for each in heard
-        if _is_autopilot(each, system) and hasattr(each.message, "time_boot_ms")
+        if is_autopilot(each, system) and hasattr(each.message, "time_boot_ms")
     ]
     received, boot = np.array(told, np.int64).reshape(-1, 2).T
     clock = boot_clock(received, boot)
@@ -48,7 +48,7 @@ def _tell_time_of_day(heard: Sequence[Heard], system: int, findings: list[str]) 
     ahead_s = [
         each.message.time_unix_usec / 1e6 - each.t_ns / 1e9
         for each in heard
-        if _is_autopilot(each, system)
+        if is_autopilot(each, system)
         and each.message.get_type() == "SYSTEM_TIME"
         and each.message.time_unix_usec
     ]
@@ -66,7 +66,8 @@ def _tell_time_of_day(heard: Sequence[Heard], system: int, findings: list[str]) 
         )
 
 
-def _is_autopilot(heard: Heard, system: int) -> bool:
+def is_autopilot(heard: Heard, system: int) -> bool:
+    """Whether the autopilot of a system said it."""
     message = heard.message
     return (message.get_srcSystem(), message.get_srcComponent()) == (system, AUTOPILOT_COMPONENT)
 
@@ -78,7 +79,7 @@ def by_kind(heard: Sequence[Heard], system: int, clock: BootClock) -> dict[str, 
         message = each.message
         kind = message.get_type()
         # a gimbal is a component of its own
-        if _is_autopilot(each, system) or (
+        if is_autopilot(each, system) or (
             message.get_srcSystem() == system and kind == "GIMBAL_DEVICE_ATTITUDE_STATUS"
         ):
             kinds.setdefault(kind, []).append((made_ns(each, clock), message))

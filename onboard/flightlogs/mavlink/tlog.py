@@ -16,6 +16,7 @@ from ..assemble import assemble
 from ..flight_log import Clock, FlightLog
 from .channels import KINDS, channels_of
 from .messages import Damage, Heard, messages
+from .played import played
 from .spoken import AUTOPILOT_COMPONENT
 
 
@@ -30,8 +31,13 @@ def read_tlog(path: Path) -> FlightLog:
     if not heard:
         raise DataError(f"{path}: no message that tells of a flight in it")
     system, foreign = _vehicle(heard)
+    clock = Clock.UTC
     clock_source = "UTC by the ground station's clock, moved to when messages were made"
+    again = played(heard, system)
+    if again is not None:
+        heard, clock, clock_source = again.heard, again.clock, again.source
     channels = channels_of(heard, system)
+    channels.findings += [again.finding] if again is not None else []
     if damage.places:
         channels.findings.append(f"damaged in {damage.places} places; what can be read is used")
     if damage.is_cut:
@@ -39,7 +45,7 @@ def read_tlog(path: Path) -> FlightLog:
     if foreign:
         told = ", ".join(f"{system}/{component}" for system, component in foreign)
         channels.findings.append(f"others speak in it and are not listened to: {told}")
-    return assemble(path, "tlog", Clock.UTC, clock_source, channels)
+    return assemble(path, "tlog", clock, clock_source, channels)
 
 
 def _vehicle(heard: Iterable[Heard]) -> tuple[int, list[tuple[int, int]]]:

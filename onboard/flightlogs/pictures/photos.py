@@ -115,7 +115,9 @@ def _sources(tags: Sequence[PhotoTags]) -> dict[str, str]:
     found = {name: text for name, (text, cell) in told.items() if any(map(_is_told(cell), tags))}
     widths_deg = {tags.hfov_deg for tags in tags if tags.hfov_deg is not None}
     if len(widths_deg) == 1:
-        found["camera"] = f"EXIF, were it without distortion: camera.hfov_deg={widths_deg.pop():.1f}"
+        found["camera"] = (
+            f"EXIF, were it without distortion: camera.hfov_deg={widths_deg.pop():.1f}"
+        )
     return found
 
 

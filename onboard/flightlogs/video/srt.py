@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ from ..series import Series, Times, series
 
 CUE = re.compile(
     r"(\d{1,3}):(\d\d):(\d\d)[,.](\d{1,3})\s*-->\s*\d{1,3}:\d\d:\d\d[,.]\d{1,3}[^\n]*\n?"
+)
+DATED = re.compile(
+    r"^\d+\s*\n(\d{4})[.-](\d\d)[.-](\d\d) (\d\d:\d\d:\d\d)[,.](\d{1,3})[^\n]*\n?", re.MULTILINE
 )
 _NUMBER = r"[-+]?\d+(?:\.\d+)?"
 _KEYED = re.compile(rf"([A-Za-z_]+)\s*:\s*({_NUMBER})(?![\d/:.])")
@@ -68,7 +72,8 @@ def read_srt(path: Path) -> FlightLog:
         text = path.read_text("utf-8", errors="replace")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    cues = [_cue(t_ns, body) for t_ns, body in _cues(text)]
+    timed = _cues(text)
+    cues = [_cue(t_ns, body) for t_ns, body in timed or _dated(text)]
     if not cues:
         raise DataError(f"{path}: no subtitle with a time in it")
     found = Channels(max_gap_ns=MAX_GAP_NS, belief="the drone's own, by GNSS")
@@ -83,14 +88,36 @@ def read_srt(path: Path) -> FlightLog:
     gimbal = sources.get("gimbal", "")
     found.gimbal = _angles(cues, times_ns, lambda cue: cue.gimbal, gimbal, found)
     clock = "the video's own, by the beginnings of the subtitles"
+    if not timed:
+        clock = "the dates in the subtitles, which have no other times, counted from the first"
     return assemble(path, "srt", Clock.VIDEO, clock, found)
 
 
 def _cues(text: str) -> list[tuple[int, str]]:
     """Beginnings in nanoseconds, and what is written between one line of times and the next."""
-    marks = list(CUE.finditer(text))
+    return [(_time_ns(mark), body) for mark, body in _between(list(CUE.finditer(text)), text)]
+
+
+def _dated(text: str) -> list[tuple[int, str]]:
+    """The same of subtitles that have lost their times, by the date in each."""
+    marks = [mark for mark in DATED.finditer(text) if _date_ns(mark) is not None]
+    told = [(_date_ns(mark) or 0, body) for mark, body in _between(marks, text)]
+    return [(t_ns - told[0][0], body) for t_ns, body in told]
+
+
+def _between(marks: Sequence[re.Match[str]], text: str) -> list[tuple[re.Match[str], str]]:
     ends = [*(mark.start() for mark in marks[1:]), len(text)][: len(marks)]
-    return [(_time_ns(mark), text[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
+    return [(mark, text[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
+
+
+def _date_ns(mark: re.Match[str]) -> int | None:
+    """Nanoseconds since any fixed moment; None of a date that is none."""
+    year, month, day, time, fraction = mark.groups()
+    try:
+        moment = datetime.fromisoformat(f"{year}-{month}-{day}T{time}+00:00")
+    except ValueError:
+        return None
+    return round(moment.timestamp()) * 10**9 + int(fraction.ljust(3, "0")) * 10**6
 
 
 def _time_ns(mark: re.Match[str]) -> int:

@@ -18,6 +18,18 @@ def told(oddities: tuple[str, ...], *words: str) -> str:
     return found
 
 
+def test_subtitles_without_times_count_by_their_dates(save: Any) -> None:
+    bodies = [
+        f"{number}\n2017.08.05 14:11:{number:02},393,525\n[latitude : 41.42{number}] [longtitude : 2.2]\n"
+        for number in (1, 2, 3)
+    ]
+    nowhere = "4\n2017.08.35 14:11:04,393,525\n[latitude : 41.424] [longtitude : 2.2]\n"
+    log = read_srt(save("old.srt", "\n".join([*bodies, nowhere]).encode()))
+    assert [sample.t_ns for sample in log.telemetry.samples] == [0, 10**9, 2 * 10**9]
+    assert log.provenance["clock"].startswith("the dates in the subtitles")
+    assert read_flight_log(save("again.SRT", "\n".join(bodies).encode())).kind == "srt"
+
+
 def subtitles(*bodies: str) -> bytes:
     cues = [
         f"{number + 1}\n00:00:{number:02},000 --> 00:00:{number + 1:02},000\n{body}\n"

@@ -7,6 +7,7 @@ import pytest
 from pymavlink.dialects.v20 import ardupilotmega as wire
 
 from geobridge.onboard.errors import DataError
+from geobridge.onboard.flightlogs.flight_log import Clock
 from geobridge.onboard.flightlogs.mavlink.tlog import read_tlog
 
 S = 1_000_000_000
@@ -47,6 +48,32 @@ def test_messages_count_when_they_were_made(tlog: Any, save: Any) -> None:
         assert sample.attitude is not None
         assert sample.attitude.heading_deg == pytest.approx((90.0 + row) % 360.0, abs=0.5)
     assert told(log.oddities, "late")
+
+
+@pytest.mark.parametrize("has_time_of_day", [True, False])
+def test_a_log_that_was_played_again_counts_by_the_autopilots_clock(
+    has_time_of_day: bool, tlog: Any, save: Any
+) -> None:
+    for fifth in range(300):
+        t = fifth / 5.0
+        faster = -0.8 * t
+        tlog.attitude(t, 90.0 + t, delay_s=faster)
+        tlog.position(t, 5.0 * t, delay_s=faster)
+        if has_time_of_day:
+            now = wire.MAVLink_system_time_message(round((1.6e9 + t) * 1e6), 5000 + 200 * fifth)
+            tlog.say(t, now, delay_s=faster)
+    log = read_tlog(save("played.tlog", tlog.data))
+    first = log.telemetry.samples[0].t_ns
+    assert log.telemetry.samples[-1].t_ns - first == pytest.approx(59.8 * S, abs=0.05 * S)
+    sample = log.telemetry.at(first + 30 * S)
+    assert sample.attitude is not None
+    assert sample.attitude.heading_deg == pytest.approx(120.0, abs=0.1)
+    assert log.clock is (Clock.UTC if has_time_of_day else Clock.BOOT)
+    assert first == pytest.approx((1.6e9 if has_time_of_day else 5.0) * S, abs=0.01 * S)
+    assert told(log.oddities, "played again") == (
+        "received in 12 s, flown in 60: a log that was played again; the autopilot's own clock"
+        " is used"
+    )
 
 
 def test_foreign_systems_are_not_listened_to(tlog: Any, flight: Any, save: Any) -> None:
