@@ -20,7 +20,8 @@ def told(oddities: tuple[str, ...], *words: str) -> str:
 
 def test_subtitles_without_times_count_by_their_dates(save: Any) -> None:
     bodies = [
-        f"{number}\n2017.08.05 14:11:{number:02},393,525\n[latitude : 41.42{number}] [longtitude : 2.2]\n"
+        f"{number}\n2017.08.05 14:11:{number:02},393,525\n"
+        f"[latitude : 41.42{number}] [longtitude : 2.2]\n"
         for number in (1, 2, 3)
     ]
     nowhere = "4\n2017.08.35 14:11:04,393,525\n[latitude : 41.424] [longtitude : 2.2]\n"
