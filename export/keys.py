@@ -33,6 +33,7 @@ from geobridge.onboard.trust import (
     SIGNATURES_SUFFIX,
     keys_with,
     parse_key_list,
+    read_bounded,
     read_key_list,
     signatures_of,
 )
@@ -63,11 +64,13 @@ def new_key(out: Path, purpose: Purpose = "release") -> dict[str, str]:
     """Make a pair of keys, `out`.key and `out`.pub; their paths and fingerprint.
 
     Raises:
-        DataError: one of the files is there already; no key is ever overwritten.
+        DataError: one of the files is there already, and no key is ever overwritten; a folder.
     """
     from cryptography.hazmat.primitives import serialization as pem
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    if out.is_dir():
+        raise DataError(f"{out}: a folder; expected the name of a key, as {out / 'mine'}")
     private, public = Path(f"{out}.key"), Path(f"{out}.pub")
     for path in (private, public):
         if path.exists():
@@ -158,7 +161,7 @@ def sign_list(path: Path, key: Path) -> dict[str, str]:
     private = read_private_key(key)
     if private.purpose != "root":
         raise DataError(f"{key}: a {private.purpose} key; lists are signed by root keys")
-    raw = path.read_bytes()
+    raw = read_bounded(path)
     parse_key_list(raw, str(path))
     signature = private.key.sign(KEYS_DOMAIN + raw)
     beside = path.with_name(path.name + SIGNATURES_SUFFIX)
@@ -184,7 +187,7 @@ def show(path: Path, roots: Sequence[Path] = (), threshold: int = 2) -> dict[str
     listed = (
         read_key_list(path, roots, threshold)
         if roots
-        else parse_key_list(path.read_bytes(), str(path))
+        else parse_key_list(read_bounded(path), str(path))
     )
     return {
         "version": listed.version,

@@ -28,16 +28,16 @@ def sign(bundle: Path, key: Path, downgrade_from: int | None = None) -> dict[str
     private = read_private_key(key)
     if private.purpose not in BUNDLE_DOMAINS:
         raise DataError(f"{key}: a root key signs lists of keys and no bundles")
+    raw = read_manifest(bundle)
     # what a signing that was cut off left would make the bundle look tampered with
     (bundle / f"{durable.TEMPORARY_PREFIX}{SIGNATURE}").unlink(missing_ok=True)
-    raw = read_manifest(bundle)
     version = Bundle.open(bundle).manifest.bundle_version
+    if downgrade_from is not None and downgrade_from <= version:
+        raise DataError(f"--downgrade-from {downgrade_from}: the bundle has version {version}")
     durable.write_bytes(bundle / SIGNATURE, private.key.sign(BUNDLE_DOMAINS[private.purpose] + raw))
     told = {"bundle": str(bundle), "signed by": f"key {private.fingerprint}"}
     if downgrade_from is None:
         return told
-    if downgrade_from <= version:
-        raise DataError(f"--downgrade-from {downgrade_from}: the bundle has version {version}")
     permit = downgrade_bytes(raw, downgrade_from)
     path = downgrade_path(bundle)
     durable.write_bytes(path, private.key.sign(DOWNGRADE_DOMAIN + permit) + permit)

@@ -137,7 +137,7 @@ COMMANDS = {
         "bring a bundle aboard", trusted.install, "geobridge.onboard.store.install:install"
     ),
     "status": Command(
-        "which bundle flies, and why", trusted.status, "geobridge.onboard.store.install:status"
+        "which bundle flies, and why", trusted.status, "geobridge.onboard.store.status:status"
     ),
     "verify": Command("check a bundle", encoders.verify, "geobridge.onboard.verify_bundle:verify"),
     "build": Command(

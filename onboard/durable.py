@@ -2,6 +2,7 @@
 
 A reader sees the old file or the new one, never a part of either. `held` keeps other writers out.
 After an fsync that failed nothing is tried again with the same file: its pages may count as clean.
+An OSError names the file, also that of a write, which does not by itself.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def write_file(path: Path, write: Callable[[Path], None]) -> Path:
     make_folder(path.parent)
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
     try:
-        write(temporary)
+        with naming(path):
+            write(temporary)
         sync(temporary)
         temporary.replace(path)
     finally:
@@ -54,13 +56,23 @@ def create(path: Path, data: bytes, mode: int) -> Path:
     Raises:
         FileExistsError: there is one.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with open(path, "wb", opener=lambda name, _: os.open(name, flags, mode)) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    write_new(path, [data], mode)
     sync(path.parent)
     return path
+
+
+def write_new(path: Path, pieces: Iterable[bytes], mode: int) -> None:
+    """A new file with these permissions, its content on the disk; its name only once the folder is
+    synced."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with (
+        naming(path),
+        open(path, "wb", opener=lambda name, _: os.open(name, flags, mode)) as file,
+    ):
+        for piece in pieces:
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def make_folder(path: Path) -> Path:
@@ -147,6 +159,26 @@ def sync(path: Path) -> None:
     """Flush a file, or a folder's list of names, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with naming(path):
+            os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Take away a file, a link, or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError that names no file is about this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise

@@ -110,7 +110,7 @@ def read_key_list(path: Path, root_keys: Sequence[Path], threshold: int) -> KeyL
     for root_path, root in zip(root_keys, roots, strict=True):
         if root.purpose != "root":
             raise ConfigError(f"trust.root_keys: {root_path}: a {root.purpose} key, not a root key")
-    raw = _bounded(path)
+    raw = read_bounded(path)
     signed = {root.fingerprint for root in roots if _has_signed(root, raw, signatures_of(path))}
     if len(signed) < max(1, threshold):
         raise ConfigError(
@@ -132,7 +132,7 @@ def parse_key_list(raw: bytes, where: str) -> KeyList:
     except ValidationError as error:
         raise ConfigError(f"{where}: {first_problem(error)}") from None
     except ValueError as error:
-        raise ConfigError(f"{where}: not strict JSON: {error}") from None
+        raise ConfigError(f"{where}: no list of keys: not strict JSON: {error}") from None
     keys = (*listed.release, *listed.development)
     if len(set(keys)) < len(keys):
         raise ConfigError(f"{where}: a key stands twice; release and development are kept apart")
@@ -146,10 +146,26 @@ def signatures_of(path: Path) -> list[bytes]:
         ConfigError: there are none, or too many.
     """
     beside = path.with_name(path.name + SIGNATURES_SUFFIX)
-    lines = _bounded(beside).decode("ascii", "replace").split("\n")
+    lines = read_bounded(beside).decode("ascii", "replace").split("\n")
     if len(lines) > MAX_SIGNATURES:
         raise ConfigError(f"{beside}: more than {MAX_SIGNATURES} lines")
     return [bytes.fromhex(line) for line in lines if _SIGNATURE_LINE.fullmatch(line)]
+
+
+def read_bounded(path: Path) -> bytes:
+    """A list of keys, or what was signed beside it, before anything of it is believed.
+
+    Raises:
+        ConfigError: it cannot be read, or is larger than any list.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_LIST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    if len(raw) > MAX_LIST_BYTES:
+        raise ConfigError(f"{path}: more than {MAX_LIST_BYTES} bytes")
+    return raw
 
 
 def _has_signed(root: TrustedKey, raw: bytes, signatures: Sequence[bytes]) -> bool:
@@ -160,14 +176,3 @@ def _listed_key(key: str, purpose: Purpose) -> TrustedKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     return TrustedKey(Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)), purpose)
-
-
-def _bounded(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_LIST_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    if len(raw) > MAX_LIST_BYTES:
-        raise ConfigError(f"{path}: more than {MAX_LIST_BYTES} bytes")
-    return raw

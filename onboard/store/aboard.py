@@ -52,7 +52,7 @@ class Aboard:
         return self._store.slot(self._slot)
 
     def check_list(self, version: int) -> None:
-        """The list of keys must be as new as the newest that was seen here.
+        """The list of keys must be as new as the newest that was seen here; which is remembered.
 
         Raises:
             ConfigError: it is older: what was revoked since would be trusted again.
@@ -60,6 +60,7 @@ class Aboard:
         seen = self._store.state().list_version
         if version < seen:
             raise ConfigError(f"trust.key_list: version {version}, and {seen} was seen")
+        self._change(lambda state: state.model_copy(update={"list_version": version}))
 
     def not_opened(self, error: BaseException) -> None:
         """The bundle could not be opened: the next start takes another one, where that may help."""

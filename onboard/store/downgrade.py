@@ -35,7 +35,8 @@ class Downgrade(Section):
 
 def downgrade_path(bundle: Path) -> Path:
     """Beside a bundle, never in it."""
-    return bundle.with_name(f"{bundle.name}.downgrade")
+    named = bundle.resolve() if bundle.name in ("", "..") else bundle
+    return named.with_name(f"{named.name}.downgrade")
 
 
 def downgrade_bytes(manifest: bytes, below_version: int) -> bytes:

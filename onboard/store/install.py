@@ -1,4 +1,4 @@
-"""`geobridge install` and `geobridge status`: bundles come aboard, and what flies is told.
+"""`geobridge install`: bundles come aboard.
 
     signature, manifest, version    before anything is copied
     copy                            into the slot that does not fly, hashed on the way
@@ -25,7 +25,8 @@ from .intake import Arrived, take_in
 from .probe import probe
 from .sources import open_source
 from .state import Slot, SlotEntry, State, other
-from .store import DAEMON, FLIGHT, Store
+from .status import store_of, told
+from .store import DAEMON, Store
 
 MAX_STEP = 100_000
 """From the newest version to the next one: whoever jumps farther could never be followed."""
@@ -52,10 +53,8 @@ def install(
         ConfigError: a configuration without a store, or one that trusts nobody.
     """
     settings = load(RunConfig, config)
-    store, trust = (
-        _store_of(settings, config),
-        Trust.of_device(settings.trusted_keys, settings.trust),
-    )
+    store = store_of(settings, config)
+    trust = Trust.of_device(settings.trusted_keys, settings.trust)
     if trust is None:
         raise ConfigError(f"{config}: trusted_keys: a store takes signed bundles alone")
     with store.installing():
@@ -69,45 +68,13 @@ def _activate_on_the_ground(
     store: Store, slot: Slot, settings: RunConfig, on_the_bench: bool
 ) -> None:
     """No word that it is on the bench overrules a daemon that flies."""
-    is_running = store.is_held(DAEMON)
-    reason = (
-        None if on_the_bench and not is_running else why_not_on_the_ground(store, settings.link)
-    )
+    is_said = on_the_bench and not store.is_held(DAEMON)
+    reason = None if is_said else why_not_on_the_ground(store, settings.link)
     if reason is not None:
-        log.error(
-            "%s: slot %s is ready and does not fly yet: %s; the same command activates it",
-            store.path,
-            slot,
-            reason,
-        )
+        text = "%s: slot %s is ready and does not fly yet: %s; the same command activates it"
+        log.error(text, store.path, slot, reason)
         raise SystemExit(1)
     store.change(lambda state: activated(state, slot))
-
-
-def status(config: Path) -> dict[str, Any]:
-    """What the store of a configuration holds, what flies, and why."""
-    return told(_store_of(load(RunConfig, config), config))
-
-
-def told(store: Store) -> dict[str, Any]:
-    """The state of a store, for people."""
-    state = store.state()
-    facts: dict[str, Any] = {
-        "store": str(store.path),
-        "active": f"slot {state.active}" if state.active else "none",
-        "why": state.why,
-        "newest version": state.newest_version,
-        "key list": state.list_version or "none",
-        "daemon": _daemon(store),
-    }
-    if state.standing(state.active) == "trial":
-        facts["starts on trial"] = state.trial_starts
-    for slot, entry in sorted(state.slots.items()):
-        facts[f"slot {slot}"] = (
-            f"version {entry.bundle_version}, {entry.standing}, signed by {entry.signed_by}"
-            f" ({entry.why}); manifest {entry.manifest_sha256[:16]}"
-        )
-    return facts
 
 
 def activated(state: State, slot: Slot) -> State:
@@ -128,26 +95,31 @@ def activated(state: State, slot: Slot) -> State:
 def check_version(
     state: State, arrived: Arrived, trust: Trust, downgrade: Path | None = None
 ) -> None:
-    """Newer than anything before, and not so much that nothing could follow.
+    """Newer than anything before, and not so much that nothing could follow; or the newest again,
+    where it went bad.
 
     Raises:
-        BundleError: neither, and no signed word lets it come.
+        BundleError: none of them, and no signed word lets it come.
     """
     if trust.list_version < state.list_version:
         raise BundleError(
             f"trust.key_list: version {trust.list_version}, and {state.list_version} was seen"
         )
     version, newest = arrived.manifest.bundle_version, state.newest_version
-    if newest and version <= newest:
+    where = f"{arrived.where}: bundle_version {version}"
+    is_again = version == newest and any(
+        arrived.is_in(entry) and entry.standing == "bad" for entry in state.slots.values()
+    )
+    if newest and version <= newest and not is_again:
         if downgrade is None:
             raise BundleError(
-                f"bundle_version {version}: {newest} was installed before; pack with"
+                f"{where}: {newest} was installed before; pack with"
                 f" --bundle-version {newest + 1}, or sign with --downgrade-from {newest}"
             )
         check_downgrade(downgrade, arrived.raw, newest, trust)
     most = newest + MAX_STEP if newest else MAX_FIRST
     if version > most:
-        raise BundleError(f"bundle_version {version}: at most {most} can follow {newest}")
+        raise BundleError(f"{where}: at most {most} can follow {newest}")
 
 
 def _brought_in(
@@ -161,7 +133,7 @@ def _brought_in(
         there.extend(
             each
             for each, entry in state.slots.items()
-            if entry.manifest_sha256 == arrived.sha256 and entry.standing != "bad"
+            if arrived.is_in(entry) and entry.standing != "bad"
         )
         if there[:1] != [state.active]:
             check_version(state, arrived, trust, downgrade)
@@ -178,7 +150,7 @@ def _brought_in(
     retrieve = settings.localizer.retrieve
     try:
         probe(store.partial(slot), retrieve.engine, retrieve.precision)
-    except BundleError:
+    except BaseException:
         store.clear()
         raise
     entry = SlotEntry(
@@ -186,7 +158,7 @@ def _brought_in(
         manifest_sha256=arrived.sha256,
         signed_by=arrived.signer.fingerprint,
         standing="ready",
-        why=f"from {bundle.name}",
+        why=f"from {bundle}",
     )
     _put(store, slot, entry, trust.list_version)
     return slot
@@ -194,17 +166,23 @@ def _brought_in(
 
 def _put(store: Store, slot: Slot, entry: SlotEntry, list_version: int) -> None:
     """The slot's old bundle is forgotten before it goes, the new one told of once it is there."""
-    store.change(lambda state: _with(state, slot, None))
+    store.change(lambda state: emptied(state, slot, entry))
     store.put(slot)
     store.change(
-        lambda state: _with(state, slot, entry).model_copy(update={"list_version": list_version})
+        lambda state: state.model_copy(
+            update={"slots": {**state.slots, slot: entry}, "list_version": list_version}
+        )
     )
 
 
-def _with(state: State, slot: Slot, entry: SlotEntry | None) -> State:
-    others = {each: old for each, old in state.slots.items() if each != slot}
-    slots = others if entry is None else {**others, slot: entry}
-    return state.model_copy(update={"slots": slots})
+def emptied(state: State, slot: Slot, coming: SlotEntry) -> State:
+    """A slot of which nothing is told, unless the same bundle comes again: it is bad until then,
+    and is known if that is cut off."""
+    there = state.slots.get(slot)
+    if there is None or there.manifest_sha256 == coming.manifest_sha256:
+        return state
+    others = {each: entry for each, entry in state.slots.items() if each != slot}
+    return state.model_copy(update={"slots": others})
 
 
 def _check_replaceable(store: Store, state: State, slot: Slot) -> None:
@@ -222,18 +200,3 @@ def _check_replaceable(store: Store, state: State, slot: Slot) -> None:
             f"{store.path}: slot {state.active} is still on trial, and slot {slot} is what it would"
             " fall back to; let the daemon run for two minutes, then install"
         )
-
-
-def _store_of(settings: RunConfig, where: Path) -> Store:
-    store = Store.named(settings.bundle)
-    if store is None:
-        raise ConfigError(f"{where}: bundle: expected store:FOLDER, found {settings.bundle}")
-    return store
-
-
-def _daemon(store: Store) -> str:
-    if not store.path.is_dir() or not store.is_held(DAEMON):
-        return "not running"
-    return "running, " + (
-        "armed, in the air, or not heard" if store.is_held(FLIGHT) else "disarmed and on the ground"
-    )

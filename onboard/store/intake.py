@@ -7,7 +7,6 @@ moment later.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ from ..errors import BundleError
 from ..manifest import FileEntry, Manifest, parse_manifest
 from ..signing import SIGNATURE_BYTES, TrustedKey, signer_of
 from ..trust import Trust
-from .sources import Member, Source
+from .sources import HOW, Member, Source
+from .state import SlotEntry
 
 HEAD = {MANIFEST: MAX_MANIFEST_BYTES, SEAL: 65, SIGNATURE: SIGNATURE_BYTES}
 """What comes first, and how large it may be."""
@@ -32,6 +32,7 @@ READ_ONLY = 0o440
 class Arrived:
     """A bundle whose signature and manifest were looked at."""
 
+    where: str
     raw: bytes
     manifest: Manifest
     signer: TrustedKey
@@ -40,6 +41,10 @@ class Arrived:
     def sha256(self) -> str:
         """Of the manifest, which has that of everything else."""
         return hashlib.sha256(self.raw).hexdigest()
+
+    def is_in(self, entry: SlotEntry) -> bool:
+        """Whether a slot tells of this very bundle."""
+        return entry.manifest_sha256 == self.sha256
 
 
 def take_in(
@@ -53,14 +58,14 @@ def take_in(
         BundleError: not signed, not whole, too large, anything but plain files; nothing is left.
     """
     head = _head(source)
-    arrived = _believed(head, trust, str(folder))
+    arrived = _believed(head, trust, source.where)
     if not accept(arrived):
         return arrived
     _check_room(arrived.manifest, folder.parent)
     try:
         folder.mkdir(mode=0o700)
         for name, content in head.items():
-            _write(folder / name, iter([content]))
+            durable.write_new(folder / name, [content], READ_ONLY)
         _copy(source, arrived.manifest, folder)
         for path in (folder, *folder.rglob("*")):
             if path.is_dir():
@@ -76,27 +81,33 @@ def _head(source: Source) -> dict[str, bytes]:
     for member in source.members(HEAD):
         limit = HEAD.get(member.name)
         if limit is None or member.name in head:
-            raise BundleError(f"{member.name!r}: expected {', '.join(HEAD)} before anything else")
+            raise BundleError(
+                f"{source.where}: {member.name!r}: expected {', '.join(HEAD)} before anything else;"
+                f" {HOW}"
+            )
         if member.size_bytes > limit:
-            raise BundleError(f"{member.name}: {member.size_bytes} bytes, at most {limit} expected")
+            raise BundleError(
+                f"{source.where}: {member.name}: {member.size_bytes} bytes,"
+                f" at most {limit} expected"
+            )
         head[member.name] = b"".join(member.pieces)
     missing = [name for name in HEAD if name not in head]
     if missing:
-        raise BundleError(f"{missing[0]}: missing")
+        raise BundleError(f"{source.where}: {missing[0]}: missing")
     return head
 
 
 def _believed(head: dict[str, bytes], trust: Trust, where: str) -> Arrived:
     raw = head[MANIFEST]
     if head[SEAL] != seal_of(raw):
-        raise BundleError(f"{MANIFEST}: changed since it was packed, {SEAL} differs")
+        raise BundleError(f"{where}: {MANIFEST}: changed since it was packed, {SEAL} differs")
     signer = signer_of(raw, head[SIGNATURE], trust.keys)
     if signer is None:
         trusted = ", ".join(key.fingerprint for key in trust.keys)
         raise BundleError(
-            f"{SIGNATURE}: by an unknown key, or of another manifest; trusted: {trusted}"
+            f"{where}: {SIGNATURE}: by an unknown key, or of another manifest; trusted: {trusted}"
         )
-    return Arrived(raw, parse_manifest(raw, MANIFEST), signer)
+    return Arrived(where, raw, parse_manifest(raw, f"{where}: {MANIFEST}"), signer)
 
 
 def _check_room(manifest: Manifest, where: Path) -> None:
@@ -107,36 +118,28 @@ def _check_room(manifest: Manifest, where: Path) -> None:
 
 
 def _copy(source: Source, manifest: Manifest, folder: Path) -> None:
-    left = {entry.path: entry for entry in manifest.files}
+    left, where = {entry.path: entry for entry in manifest.files}, source.where
     for member in source.members(list(left)):
         entry = left.pop(member.name, None)
         if entry is None:
-            raise BundleError(f"{member.name!r}: not named in {MANIFEST}, or there twice")
+            raise BundleError(f"{where}: {member.name!r}: not named in {MANIFEST}, or there twice")
         if member.size_bytes != entry.size_bytes:
             raise BundleError(
-                f"{entry.path}: {member.size_bytes} bytes, the manifest says {entry.size_bytes}"
+                f"{where}: {entry.path}: {member.size_bytes} bytes,"
+                f" the manifest says {entry.size_bytes}"
             )
         path = folder / entry.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, _hashed(member, entry))
+        durable.write_new(path, _hashed(member, entry, where), READ_ONLY)
     if left:
-        raise BundleError(f"{next(iter(left))}: missing")
+        raise BundleError(f"{where}: {next(iter(left))}: missing")
     source.end()
 
 
-def _hashed(member: Member, entry: FileEntry) -> Iterator[bytes]:
+def _hashed(member: Member, entry: FileEntry, where: str) -> Iterator[bytes]:
     digest = hashlib.sha256()
     for piece in member.pieces:
         digest.update(piece)
         yield piece
     if digest.hexdigest() != entry.sha256:
-        raise BundleError(f"{entry.path}: changed since it was packed (sha256 differs)")
-
-
-def _write(path: Path, pieces: Iterator[bytes]) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with open(path, "wb", opener=lambda name, _: os.open(name, flags, READ_ONLY)) as file:
-        for piece in pieces:
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
+        raise BundleError(f"{where}: {entry.path}: changed since it was packed (sha256 differs)")

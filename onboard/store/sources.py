@@ -3,12 +3,12 @@
 Nothing here follows a link, opens a device, or reads on past what was announced. The tar is read
 from its first byte to its last by the few rules that a bundle needs: plain POSIX (ustar) headers,
 of files and folders; extended headers, links, devices and sparse files are refused.
-`tar --format=ustar -cf bundle.tar -C BUNDLE manifest.json manifest.sha256 manifest.sig encoders
-known_answers reference` makes one.
+`HOW` says what makes one.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -22,6 +22,7 @@ from ..errors import BundleError
 BLOCK_BYTES = 1 << 20
 HEADER_BYTES = 512
 MAX_MEMBERS = 1_000_000
+HOW = "make it by: cd BUNDLE && tar --format=ustar -cf ../BUNDLE.tar manifest.* */"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Member:
 
 
 class Source(Protocol):
-    """What `take_in` reads."""
+    """What `take_in` reads; `where` is the path that people know."""
+
+    where: str
 
     def members(self, names: Iterable[str]) -> Iterator[Member]:
         """The files asked for; a tar gives whatever comes next, so many of them."""
@@ -51,7 +54,7 @@ class FolderSource:
     """The files of a folder, each opened without following a link on the way."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.where = path, str(path)
 
     def members(self, names: Iterable[str]) -> Iterator[Member]:
         """In the order asked for.
@@ -72,7 +75,7 @@ class TarSource:
     """The files of a tar as they come."""
 
     def __init__(self, file: BinaryIO, where: str) -> None:
-        self._file, self._where = file, where
+        self._file, self.where = file, where
         self._members = 0
 
     def members(self, names: Iterable[str]) -> Iterator[Member]:
@@ -94,24 +97,24 @@ class TarSource:
         """Nothing but zeros may follow."""
         member = self._next()
         if member is not None:
-            raise BundleError(f"{self._where}: {member.name!r} is not named, or is there twice")
+            raise BundleError(f"{self.where}: {member.name!r} is not named, or is there twice")
 
     def _next(self) -> Member | None:
         while (header := self._file.read(HEADER_BYTES)) and header.strip(b"\0"):
             self._members += 1
-            if len(header) < HEADER_BYTES or self._members > MAX_MEMBERS:
-                raise BundleError(f"{self._where}: cut off, or without end")
-            name, size_bytes, kind = parse_header(header, self._where)
+            if self._members > MAX_MEMBERS:
+                raise BundleError(f"{self.where}: without end")
+            name, size_bytes, kind = parse_header(header, self.where)
             if kind == b"5":
                 continue
-            where = f"{self._where}: {name}"
+            where = f"{self.where}: {name}"
             return Member(name, size_bytes, _pieces(self._file, size_bytes, where))
         return None
 
     def _read(self, count: int) -> bytes:
         data = self._file.read(count)
         if len(data) < count:
-            raise BundleError(f"{self._where}: cut off")
+            raise BundleError(f"{self.where}: cut off")
         return data
 
 
@@ -121,6 +124,10 @@ def parse_header(header: bytes, where: str) -> tuple[str, int, bytes]:
     Raises:
         BundleError: damaged, not ustar, or a kind that has no place in a bundle.
     """
+    if header[257:263] not in (b"ustar\0", b"ustar "):
+        raise BundleError(f"{where}: neither a folder nor a POSIX tar; {HOW}")
+    if len(header) < HEADER_BYTES:
+        raise BundleError(f"{where}: cut off")
     kind = header[156:157].replace(b"\0", b"0")
     try:
         name, prefix = (_text(header[a:b]) for a, b in ((0, 100), (345, 500)))
@@ -129,11 +136,9 @@ def parse_header(header: bytes, where: str) -> tuple[str, int, bytes]:
         raise BundleError(f"{where}: a damaged header") from None
     if check != sum(header) - sum(header[148:156]) + 8 * 0x20:
         raise BundleError(f"{where}: a damaged header")
-    if header[257:263] not in (b"ustar\0", b"ustar "):
-        raise BundleError(f"{where}: not a POSIX tar; make it with --format=ustar")
     name = f"{prefix}/{name}" if prefix else name
     if kind not in (b"0", b"5") or (kind == b"5" and size):
-        raise BundleError(f"{where}: {name!r} is neither file nor folder")
+        raise BundleError(f"{where}: {name!r} is neither file nor folder; {HOW}")
     return name.removeprefix("./"), size, kind
 
 
@@ -165,7 +170,9 @@ def _opened(folder: Path, name: str) -> Iterator[BinaryIO]:
         with os.fdopen(handles.pop(), "rb", buffering=0) as file:
             yield file
     except OSError as error:
-        raise BundleError(f"{where}: {error.strerror}; links are not followed") from None
+        is_link = error.errno in (errno.ELOOP, errno.ENOTDIR)
+        why = "not in a plain folder; links are not followed" if is_link else error.strerror
+        raise BundleError(f"{where}: {why}") from None
     finally:
         for handle in handles:
             os.close(handle)

@@ -40,7 +40,7 @@ class State(Section):
     format_version: Literal[1] = 1
     serial: Annotated[int, Field(ge=0)] = 0
     active: Slot | None = None
-    why: str = "nothing was installed yet"
+    why: str = "nothing was activated yet"
     """Of the active slot: why it is this one."""
     trial_starts: Annotated[int, Field(ge=0)] = 0
     """Starts of the daemon with a bundle on trial that were neither long nor ended in order."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,10 +41,10 @@ class Store:
         """That of a configuration's `bundle`; None where this is a folder of its own."""
         if not bundle.startswith(SCHEME):
             return None
-        path = bundle.removeprefix(SCHEME)
-        if not path:
-            raise ConfigError("bundle: expected a folder, or store:FOLDER")
-        return cls(Path(path).expanduser())
+        path = Path(bundle.removeprefix(SCHEME)).expanduser()
+        if bundle == SCHEME or (os.path.lexists(path) and not path.is_dir()):
+            raise ConfigError(f"bundle: expected a folder, or store:FOLDER, found {bundle}")
+        return cls(path)
 
     def slot(self, slot: Slot) -> Path:
         """Where a bundle lies."""
@@ -80,15 +79,26 @@ class Store:
 
         Raises:
             BundleError: somebody does.
+            ConfigError: root would install what the daemon, another user, cannot read.
         """
+        there = next(each for each in (self.path, *self.path.parents) if each.is_dir())
+        owner = there.stat().st_uid
+        if os.geteuid() == 0 and owner != 0:
+            raise ConfigError(
+                f"{there}: belongs to user {owner}, who could not read what root installs;"
+                f" sudo -u '#{owner}' geobridge install"
+            )
         durable.make_folder(self.path)
         refused = BundleError(f"{self.path}: another installation is under way")
         with durable.held(_handle(self.path / INSTALL), refused):
             yield
 
     def is_held(self, name: str) -> bool:
-        """Whether another process holds a lock of the store."""
-        handle = _handle(self.path / name)
+        """Whether another process holds a lock of the store; nothing is made by asking."""
+        try:
+            handle = os.open(self.path / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -100,19 +110,15 @@ class Store:
     def clear(self) -> None:
         """Take away what was left half made, or half taken away."""
         for path in self.path.glob(f"{durable.TEMPORARY_PREFIX}*"):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            durable.remove(path)
 
     def put(self, slot: Slot) -> None:
         """What was made for a slot takes the place of what lies there, of which no state tells."""
-        going = self.path / f"{durable.TEMPORARY_PREFIX}going-{slot}"
-        if self.slot(slot).exists():
-            self.slot(slot).rename(going)
+        if os.path.lexists(self.slot(slot)):
+            self.slot(slot).rename(self.path / f"{durable.TEMPORARY_PREFIX}going-{slot}")
         self.partial(slot).rename(self.slot(slot))
         durable.sync(self.path)
-        shutil.rmtree(going, ignore_errors=True)
+        self.clear()
 
 
 class Lock:
@@ -149,6 +155,6 @@ def _handle(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
     except OSError as error:
-        if error.errno != errno.EROFS:
+        if error.errno != errno.EROFS or not path.exists():
             raise
         return os.open(path, os.O_RDONLY | flags)  # a lock needs no writing

@@ -58,6 +58,27 @@ def test_a_writer_that_fails_half_way_leaves_the_old_file(tmp_path: Path) -> Non
     assert names(tmp_path) == ["a.bin"]
 
 
+def test_a_disk_that_is_full_is_told_with_the_file(tmp_path: Path) -> None:
+    """The error of a write names none by itself."""
+
+    def full(temporary: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left") as error:
+        durable.write_file(tmp_path / "a.bin", full)
+    assert error.value.filename == str(tmp_path / "a.bin")
+
+
+def test_a_new_file_is_never_in_the_place_of_another(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("there", "link"):
+        with pytest.raises(FileExistsError):
+            durable.create(tmp_path / name, b"new", 0o600)
+    assert (tmp_path / "there").read_text() == "old"
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_a_writer_that_writes_nothing_leaves_no_empty_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         durable.write_file(tmp_path / "a.bin", lambda temporary: None)

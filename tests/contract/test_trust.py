@@ -267,6 +267,16 @@ def test_nothing_of_a_private_key_is_told(
             assert form not in str(os.environ)
 
 
+def test_what_is_neither_key_nor_list(keys: Path, complaint: Complaint) -> None:
+    assert f"{keys}: Is a directory" in complaint("keys", "show", keys)
+    line = complaint("keys", "sign", keys, "--key", keys / "root_a.key")
+    assert f"{keys}: Is a directory" in line
+    (keys / "keys.txt").write_text("no list")
+    (keys / "long").write_bytes(b" " * ((1 << 20) + 1))
+    assert "more than 1048576 bytes" in complaint("keys", "show", keys / "long")
+    assert "no list of keys" in complaint("keys", "show", keys / "keys.txt")
+
+
 def test_show_tells_a_list(keys: Path, listed: Path) -> None:
     told = show(listed, roots(keys))
     assert told["version"] == 3

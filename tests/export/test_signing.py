@@ -59,6 +59,11 @@ def test_a_key_is_never_overwritten(tmp_path: Path, complaint: Complaint, there:
     assert (tmp_path / there).read_text() == "precious"
 
 
+def test_a_folder_is_no_name_of_a_key(tmp_path: Path, complaint: Complaint) -> None:
+    line = complaint("keys", "new", "-o", f"{tmp_path}/")
+    assert f"{tmp_path}: a folder; expected the name of a key" in line
+
+
 def test_a_signed_bundle_opens_for_whoever_trusts_the_key(bundle: Path, key: Path) -> None:
     said = sign(bundle, key)
     opened = Bundle.open(bundle, trusting(key))
@@ -106,6 +111,25 @@ def test_a_file_changed_after_signing_is_refused(bundle: Path, key: Path) -> Non
     Bundle.open(bundle)  # nothing but the signature tells
     with pytest.raises(BundleError, match=r"manifest\.sig"):
         Bundle.open(bundle, trusting(key))
+
+
+def test_what_is_no_bundle_or_not_older_is_not_signed(
+    bundle: Path, key: Path, complaint: Complaint
+) -> None:
+    assert f"{key}: not a bundle" in complaint("sign", key, "--key", key)
+    line = complaint("sign", bundle, "--key", key, "--downgrade-from", 1)
+    assert "--downgrade-from 1: the bundle has version 1" in line
+    assert not (bundle / SIGNATURE).exists()
+
+
+def test_a_word_lies_beside_the_bundle_in_which_one_stands(
+    bundle: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bundle)
+    assert sign(Path(), key, 7)["downgrade"] == f"{bundle}.downgrade"
+    monkeypatch.chdir(bundle / "reference")
+    assert sign(Path(".."), key, 7)["downgrade"] == f"{bundle}.downgrade"
+    assert f"{bundle}.downgrade" in map(str, bundle.parent.iterdir())
 
 
 def test_nobody_vouches_for_a_damaged_bundle(bundle: Path, key: Path, complaint: Complaint) -> None:

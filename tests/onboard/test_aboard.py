@@ -184,7 +184,10 @@ def test_an_older_list_of_keys_opens_nothing(tmp_path: Path) -> None:
     store.change(lambda state: state.model_copy(update={"list_version": 4}))
     _, aboard = start(store)
     aboard.check_list(4)
-    with pytest.raises(ConfigError, match="version 3, and 4 was seen"):
+    aboard.check_list(5)
+    with pytest.raises(ConfigError, match="version 4, and 5 was seen"):
+        aboard.check_list(4)
+    with pytest.raises(ConfigError, match="version 3, and 5 was seen"):
         aboard.check_list(3)
     aboard.close()
 

@@ -28,10 +28,12 @@ from geobridge.onboard.cli import main
 from geobridge.onboard.errors import BundleError
 from geobridge.onboard.store import install as installing
 from geobridge.onboard.store import probe as probing
-from geobridge.onboard.store.install import MAX_STEP, install, told
+from geobridge.onboard.store.aboard import fallen_back
+from geobridge.onboard.store.install import MAX_STEP, install
 from geobridge.onboard.store.intake import take_in
-from geobridge.onboard.store.sources import TarSource, open_source, parse_header
+from geobridge.onboard.store.sources import HOW, TarSource, open_source, parse_header
 from geobridge.onboard.store.state import FILES, SlotEntry, State, read_state, write_state
+from geobridge.onboard.store.status import told
 from geobridge.onboard.store.store import DAEMON, FLIGHT, Lock, Store
 from geobridge.onboard.trust import Trust
 from tests.small_bundle import signed_bundle
@@ -165,6 +167,32 @@ def test_what_is_missing_or_more_or_not_first_in_a_tar(here: Path) -> None:
     assert "is neither file nor folder" in refusal(here, "pax.tar")
 
 
+def test_the_tar_that_is_advised_comes_in_and_others_are_told_of_it(
+    here: Path, quick: None
+) -> None:
+    assert "cd BUNDLE && tar " in HOW
+    command = HOW.partition(": ")[2].replace("BUNDLE", "one")
+    (here / "one.tar.gz").write_bytes(b"\x1f\x8b" * 400)
+    (here / "one.txt").write_text("no tar at all")
+    for name in ("one.tar.gz", "one.txt"):
+        assert f"{name}: neither a folder nor a POSIX tar; {HOW}" in refusal(here, name)
+    tar_of(here, here / "around.tar", iter(["one"]))
+    assert f"before anything else; {HOW}" in refusal(here, "around.tar")
+    subprocess.run(["bash", "-c", command], cwd=here, check=True)
+    installed(here, "one.tar")
+
+
+def test_a_tar_cut_anywhere(here: Path, quick: None) -> None:
+    """Also within the header of a file without content, which nothing but its length tells."""
+    content = tar_of(here / "one", here / "one.tar").read_bytes()
+    for size in (511, 512, 700, 100_000):
+        (here / "cut.tar").write_bytes(content[:size])
+        assert "cut.tar" in refusal(here, "cut.tar")
+    header = tarfile.TarInfo("places.npy").tobuf(tarfile.USTAR_FORMAT)
+    with pytest.raises(BundleError, match="cut off"):
+        parse_header(header[:500], "x.tar")
+
+
 def test_a_file_twice_in_a_tar(here: Path) -> None:
     tar_of(here / "one", here / "bad.tar")
     with tarfile.open(here / "bad.tar", "a", format=tarfile.USTAR_FORMAT) as tar:
@@ -199,6 +227,7 @@ def test_a_folder_with_links_or_devices(here: Path, quick: None) -> None:
     place.symlink_to(here / "elsewhere")
     assert "links are not followed" in refusal(here, "one")
     place.unlink()
+    assert refusal(here, "one").endswith("places.npy: No such file or directory")
     os.mkfifo(place)
     assert "not a plain file" in refusal(here, "one")
     place.unlink()
@@ -238,6 +267,17 @@ def test_what_comes_first_is_whole_and_small(here: Path) -> None:
     assert "manifest.sha256 differs" in refusal(here, "one")
 
 
+def test_a_refusal_names_the_bundle(here: Path, quick: None) -> None:
+    new_key(here / "stranger")
+    sign(here / "two", here / "stranger.key")
+    assert refusal(here, "two").startswith(f"{here / 'two'}: manifest.sig: by an unknown key")
+    sign(here / "two", here / "release.key")
+    installed(here, "two")
+    assert refusal(here, "one").startswith(f"{here / 'one'}: bundle_version 1: 2 was installed")
+    tar_of(here / "one", here / "bad.tar", iter(["manifest.json"]))
+    assert refusal(here, "bad.tar").startswith(f"{here / 'bad.tar'}: manifest.sha256: missing")
+
+
 def test_no_room(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(here)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
@@ -257,7 +297,7 @@ def test_a_full_disk_ends_clean(here: Path, monkeypatch: pytest.MonkeyPatch, qui
         synced(handle)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left.*store/\.partial-b"):
         installed(here, "two")
     monkeypatch.undo()
     assert read_state(here / "store").active == "a"
@@ -388,6 +428,98 @@ def test_without_a_daemon_the_autopilot_is_asked(
         install(here / "one", here / "onboard.toml")
     assert "the daemon does not run, and the autopilot does not say" in caplog.text
     assert Store(here / "store").state().active is None
+
+
+def test_the_newest_one_comes_again_where_it_was_damaged(here: Path, quick: None) -> None:
+    installed(here, "one")
+    store = Store(here / "store")
+    store.change(lambda state: state.with_slot("a", standing="good"))
+    installed(here, "two")
+    store.change(lambda state: fallen_back(state, "b", "places.npy: changed"))
+    places = here / "store/b/reference/places.npy"
+    places.chmod(0o600)
+    places.write_bytes(b"")
+    facts = installed(here, "two")
+    assert facts["active"] == "slot b"
+    assert "version 2, trial" in facts["slot b"]
+    Bundle.open(here / "store/b", [here / "release.pub"])
+    repacked(here / "one", here / "release.key", bundle_version=2)
+    assert "bundle_version 2: 2 was installed before" in refusal(here, "one"), "another one"
+
+
+def test_one_that_comes_again_is_known_where_that_was_cut_off(
+    here: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(here, "one")
+    store = Store(here / "store")
+    store.change(lambda state: fallen_back(state, "a", "places.npy: changed"))
+    monkeypatch.setattr(Store, "put", cut)
+    with pytest.raises(KeyboardInterrupt):
+        installed(here, "one")
+    monkeypatch.undo()
+    assert store.state().standing("a") == "bad"
+    assert installed(here, "one")["active"] == "slot a"
+
+
+def cut(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_installation_that_is_stopped_leaves_nothing(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(installing, "probe", cut)
+    words = [str(here / "one"), "--config", str(here / "onboard.toml"), "--on-the-bench"]
+    assert main(["install", *words]) == 130
+    assert capsys.readouterr().err.endswith("geobridge install: interrupted\n")
+    assert not list((here / "store").glob(".partial-*"))
+
+
+def test_whatever_lies_in_the_way_is_put_away(here: Path, quick: None) -> None:
+    """A link where a slot goes, and links that were left half taken away."""
+    (here / "elsewhere").mkdir()
+    (here / "elsewhere/precious").touch()
+    (here / "store").mkdir()
+    (here / "store/a").symlink_to(here / "elsewhere")
+    (here / "store/.partial-going-a").symlink_to(here / "elsewhere")
+    (here / "store/.partial-b").write_text("a file")
+    installed(here, "one")
+    assert not (here / "store/a").is_symlink()
+    assert not list((here / "store").glob(".partial-*"))
+    assert (here / "elsewhere/precious").exists()
+
+
+@pytest.mark.parametrize("command", [["install", "one"], ["status"]])
+def test_a_store_that_is_a_file(here: Path, complaint: Complaint, command: list[str]) -> None:
+    (here / "store").write_text("")
+    words = [here / word if word == "one" else word for word in command]
+    line = complaint(*words, "--config", here / "onboard.toml")
+    assert f"expected a folder, or store:FOLDER, found store:{here / 'store'}" in line
+
+
+def test_asking_makes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Root who asks would else leave locks that the daemon cannot open."""
+    (here / "store").mkdir()
+    assert main(["status", "--config", str(here / "onboard.toml")]) == 0
+    assert "nothing was activated yet" in capsys.readouterr().out
+    assert list((here / "store").iterdir()) == []
+
+
+def test_root_installs_nothing_that_the_daemon_cannot_read(
+    here: Path, monkeypatch: pytest.MonkeyPatch, complaint: Complaint
+) -> None:
+    (here / "store").mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    real = Path.stat
+
+    def of_another(path: Path, **more: Any) -> os.stat_result:
+        found = real(path, **more)
+        return os.stat_result((*found[:4], 997, *found[5:10])) if path.name == "store" else found
+
+    monkeypatch.setattr(Path, "stat", of_another)
+    line = complaint("install", here / "one", "--config", here / "onboard.toml")
+    assert f"{here / 'store'}: belongs to user 997" in line
+    assert list((here / "store").iterdir()) == []
 
 
 def test_what_the_daemon_has_open_is_not_written_over(here: Path, quick: None) -> None:
