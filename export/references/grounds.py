@@ -18,8 +18,8 @@ from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame, distance_m
 from geobridge.training.imagery import tiles
 from geobridge.training.imagery.mbtiles import MBTiles
 from geobridge.training.imagery.tile_folder import TileFolder
+from geobridge.training.rasters.georeference import outline_of as raster_outline
 from geobridge.training.rasters.raster import Grid, Raster
-from geobridge.training.rasters.raster import outline_of as raster_outline
 from geobridge.training.sources import RasterSource, ServerSource, TilesSource, told
 
 from .area import Area, Bounds, Ring, middle_of

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.manifest import ImageryEntry, TerrainEntry
 from geobridge.onboard.records import Mask
-from geobridge.training.rasters.place import require_on_earth
+from geobridge.training.rasters.georeference import require_on_earth
 from geobridge.training.rasters.raster import Grid
 from geobridge.training.rasters.surface import read_surface
 

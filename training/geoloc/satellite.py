@@ -20,7 +20,8 @@ from ..imagery.mbtiles import MBTiles
 from ..imagery.server import fetch
 from ..imagery.tile_folder import TileFolder
 from ..imagery.tiles import Tiles, pixel_m
-from ..rasters.raster import Raster, outline_of
+from ..rasters.georeference import outline_of
+from ..rasters.raster import Raster
 from ..rasters.surface import pixel_side_m
 from ..sources import RasterSource, ServerSource, TilesSource, told
 from .config import Alignment

@@ -10,7 +10,8 @@ import rasterio
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.simulation.mapped import MappedPlace
 
-from .raster import RASTER_ERRORS, Raster, require_earthly
+from .georeference import require_on_earth
+from .raster import Raster
 from .surface import pixel_side_m, read_surface
 
 DEFAULT_PIXELS = 64_000_000
@@ -50,17 +51,3 @@ def read_place(
         require_on_earth(dsm)
         surface = read_surface(dsm, frame, grid, valid)
     return MappedPlace(frame, picture, valid, grid.west_m, grid.north_m, gsd_m, surface, alt_amsl_m)
-
-
-def require_on_earth(path: Path) -> None:
-    """See that a raster says where on Earth it lies.
-
-    Raises:
-        DataError: unreadable, no CRS, or one of another body, of a building site, or geocentric.
-    """
-    try:
-        with rasterio.open(path) as dataset:
-            crs = dataset.crs
-    except RASTER_ERRORS as error:
-        raise DataError(f"{path}: not a readable raster: {' '.join(str(error).split())}") from None
-    require_earthly(path, crs)

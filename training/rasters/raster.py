@@ -5,21 +5,14 @@ Only the windows asked for are read, so a mosaic may be larger than memory.
 
 from __future__ import annotations
 
-import logging
 import math
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio._err import CPLE_BaseError
-from rasterio.crs import CRS
-from rasterio.errors import RasterioError
 from rasterio.warp import transform
 from rasterio.windows import Window
 
@@ -28,6 +21,14 @@ from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame
 from geobridge.onboard.records import Image, Mask
 
 from .bands import Bands
+from .georeference import (
+    RASTER_ERRORS,
+    along_edge,
+    bounds_of,
+    edge_of,
+    in_one_line,
+    open_raster,
+)
 from .warp import Georeferenced, nothing, warp
 
 MAX_PIXELS = 200_000_000
@@ -35,12 +36,6 @@ MAX_PIXELS = 200_000_000
 BLOCK_PX = 512
 """`read_all` goes block by block: a fine raster may be many times larger than what it gives."""
 
-RASTER_ERRORS = (RasterioError, CPLE_BaseError, OSError)
-"""What rasterio raises over a file; what GDAL says of a projection comes as it is."""
-
-_EARTH_RADIUS_M = (6_340_000.0, 6_400_000.0)
-_MOST_LAT_DEG = 89.9
-"""Closer to a pole neither degrees nor most projections make a map."""
 _FINER = 4
 """A raster so many times finer than what is asked for is read at half that and not whole: a window
 of it would have no bounds."""
@@ -55,11 +50,6 @@ class Grid:
     gsd_m: float
     width_px: int
     height_px: int
-
-
-# else GDAL keeps a twentieth of all memory full of a raster's blocks; in megabytes, read once
-os.environ.setdefault("GDAL_CACHEMAX", "128")
-logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # what GDAL says stands in our error
 
 
 class Raster:
@@ -82,13 +72,13 @@ class Raster:
         bounds_m: tuple[float, float, float, float] | None = None,
     ) -> None:
         self.path = path
-        self._dataset = _open(path)
+        self._dataset = open_raster(path)
         try:
             self.frame = frame or self._middle()
             self.grid = self._cover(gsd_m, bounds_m)
             self._bands = Bands(self._dataset, path)
         except RASTER_ERRORS as error:
-            raise DataError(f"{path}: damaged: {_line(error)}") from None
+            raise DataError(f"{path}: damaged: {in_one_line(error)}") from None
 
     def __enter__(self) -> Raster:
         return self
@@ -137,12 +127,12 @@ class Raster:
             source = Georeferenced(image, valid, own, self._dataset.crs)
             return warp(source, self.frame, to_local, shape, self._shrinks())
         except RASTER_ERRORS as error:
-            raise DataError(f"{self.path}: damaged: {_line(error)}") from None
+            raise DataError(f"{self.path}: damaged: {in_one_line(error)}") from None
 
     @property
     def outline(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Latitudes and longitudes of points along its edge."""
-        return _edge(self.path, self._dataset)
+        return edge_of(self.path, self._dataset)
 
     def read_all(self) -> tuple[Image, Mask]:
         """The whole grid at once.
@@ -177,7 +167,7 @@ class Raster:
     def _source_window(
         self, to_local: rasterio.Affine, height_px: int, width_px: int
     ) -> Window | None:
-        columns, rows = _outline(width_px, height_px)
+        columns, rows = along_edge(width_px, height_px)
         east, north = to_local @ (columns, rows)
         x, y = transform(self.frame.proj, self._dataset.crs, list(east), list(north))
         px, py = ~self._dataset.transform @ (np.asarray(x), np.asarray(y))
@@ -197,7 +187,7 @@ class Raster:
             # a few decimals: the same area gets the same origin
             return LocalFrame(round(lat[0], 4), round(lon[0], 4))
         except ValueError as error:
-            raise DataError(f"{self.path}: {_where(self._dataset)}: {error}") from None
+            raise DataError(f"{self.path}: {bounds_of(self._dataset)}: {error}") from None
 
     def _cover(self, gsd_m: float, bounds_m: tuple[float, float, float, float] | None) -> Grid:
         lat, lon = self.outline
@@ -206,7 +196,7 @@ class Raster:
             return self._within(enu_m, gsd_m, bounds_m)
         if not (np.abs(enu_m) <= MAX_RADIUS_M).all():
             raise DataError(
-                f"{self.path}: {_where(self._dataset)}: reaches more than"
+                f"{self.path}: {bounds_of(self._dataset)}: reaches more than"
                 f" {MAX_RADIUS_M / 1000:.0f} km from its middle; wrong CRS, or cut it into areas"
             )
         (west, south), (east, north) = enu_m.min(axis=0), enu_m.max(axis=0)
@@ -229,46 +219,8 @@ class Raster:
         west, south = max(west, bounds_m[0]), max(south, bounds_m[1])
         east, north = min(east, bounds_m[2]), min(north, bounds_m[3])
         if not (west < east and south < north):
-            raise DataError(f"{self.path}: {_where(self._dataset)}: does not reach the area")
+            raise DataError(f"{self.path}: {bounds_of(self._dataset)}: does not reach the area")
         return _grid(west, south, east, north, gsd_m)
-
-
-def outline_of(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Latitudes and longitudes of points along the edge of a raster.
-
-    Raises:
-        DataError: not readable, without CRS or with one that is not of the Earth.
-    """
-    with _open(path) as dataset:
-        try:
-            return _edge(path, dataset)
-        except RASTER_ERRORS as error:
-            raise DataError(f"{path}: damaged: {_line(error)}") from None
-
-
-def _open(path: Path) -> Any:
-    try:
-        dataset = rasterio.open(path)
-    except RASTER_ERRORS as error:
-        raise DataError(f"{path}: not a readable raster: {_line(error)}") from None
-    require_earthly(path, dataset.crs)
-    return dataset
-
-
-def _edge(path: Path, dataset: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    x, y = dataset.transform @ _outline(dataset.width, dataset.height)
-    lon_deg, lat_deg = transform(dataset.crs, "EPSG:4326", list(x), list(y))
-    if not (np.abs(lat_deg) <= 90).all():
-        metres = " (metres tagged as degrees?)" if dataset.crs.is_geographic else ""
-        raise DataError(f"{path}: {_where(dataset)}: latitudes beyond the poles{metres}")
-    if not (np.abs(lat_deg) <= _MOST_LAT_DEG).all():
-        raise DataError(f"{path}: {_where(dataset)}: reaches a pole; expected to end before")
-    return np.asarray(lat_deg), np.asarray(lon_deg)
-
-
-def _where(dataset: Any) -> str:
-    bounds = " ".join(f"{value:.6g}" for value in dataset.bounds)
-    return f"bounds {bounds} in {dataset.crs.to_string()[:40]}"
 
 
 def _grid(west: float, south: float, east: float, north: float, gsd_m: float) -> Grid:
@@ -283,45 +235,3 @@ def _shrunk(window: Window, shape: tuple[int, int]) -> tuple[int, int] | None:
         return None
     factor = finer / _FINER
     return math.ceil(window.height / factor), math.ceil(window.width / factor)
-
-
-def require_earthly(path: Path, crs: CRS | None) -> None:
-    """See that the CRS of a raster says where on Earth it lies.
-
-    Raises:
-        DataError: no CRS, or one of another body, of a building site, or geocentric.
-    """
-    if crs is None:
-        raise DataError(f"{path}: has no CRS; georeference it first (gdal_translate -a_srs)")
-    if not (crs.is_geographic or crs.is_projected):
-        raise DataError(f"{path}: its CRS {_name(crs)!r} does not say where on Earth the map lies")
-    radius_m = _radius_m(crs)
-    if not _EARTH_RADIUS_M[0] <= radius_m <= _EARTH_RADIUS_M[1]:
-        raise DataError(
-            f"{path}: its CRS {_name(crs)!r} is of a body of {radius_m / 1000:.0f} km radius,"
-            " not of the Earth"
-        )
-
-
-def _radius_m(crs: CRS) -> float:
-    found = re.search(r'ELLIPSOID\["[^"]*",([0-9.]+)', crs.to_wkt(version="WKT2_2019"))
-    return float(found.group(1)) if found else math.nan
-
-
-def _name(crs: CRS) -> str:
-    found = re.search(r'\["([^"]*)"', crs.to_wkt(version="WKT2_2019"))
-    return found.group(1) if found else "unnamed"
-
-
-def _outline(width: int, height: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Columns and rows of points along the edge of a raster."""
-    along = np.linspace(0.0, 1.0, 33)
-    zero, one = np.zeros_like(along), np.ones_like(along)
-    return (
-        np.concatenate([along, one, along, zero]) * width,
-        np.concatenate([zero, along, one, along]) * height,
-    )
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error.__cause__ or error).split())[:200]

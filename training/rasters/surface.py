@@ -20,7 +20,8 @@ from geobridge.onboard.records import Mask
 from geobridge.onboard.simulation.gaps import fill_gaps
 from geobridge.onboard.simulation.render.scene import Heights
 
-from .raster import RASTER_ERRORS, Grid
+from .georeference import RASTER_ERRORS
+from .raster import Grid
 
 MAX_GAP_M = 30.0
 """Holes no wider than this are filled with what lies around them."""

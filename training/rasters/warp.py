@@ -17,7 +17,8 @@ _FIXED_KERNEL = {"XSCALE": "1", "YSCALE": "1"}
 """GDAL would guess the width of its bilinear kernel anew from the shape of every window."""
 
 _FALSE_M = 100_000.0
-"""GDAL takes pixels of one metre whose corner lies at (0, 0) for not georeferenced at all."""
+"""GDAL takes pixels of one unit whose corner lies at (0, 0) for not georeferenced at all."""
+_UNREFERENCED = (rasterio.Affine.identity(), rasterio.Affine.scale(1.0, -1.0))
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,14 @@ class Georeferenced:
     valid: Mask
     transform: rasterio.Affine
     crs: Any
+
+    def off_the_corner(self) -> Georeferenced:
+        """The same picture; with an edge of nothing where GDAL would not take it for referenced."""
+        if not any(self.transform.almost_equals(each, 1e-3) for each in _UNREFERENCED):
+            return self
+        image = np.pad(self.image, ((1, 1), (1, 1), (0, 0)))
+        own = self.transform @ rasterio.Affine.translation(-1.0, -1.0)
+        return Georeferenced(image, np.pad(self.valid, 1), own, self.crs)
 
 
 def warp(
@@ -42,6 +51,7 @@ def warp(
     Colours are weighted by validity, so that what is no data stains nothing. `shrinks`: a pixel
     holds so many of the source that they must be averaged.
     """
+    source = source.off_the_corner()
     weight = source.valid.astype(np.float32)
     layers = np.concatenate([source.image * weight[..., None], weight[..., None]], axis=2)
     target = np.zeros((4, *shape), np.float32)
