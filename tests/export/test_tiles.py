@@ -146,6 +146,49 @@ def test_what_is_no_mbtiles(tmp_path: Path, content: bytes) -> None:
         MBTiles(path)
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        (None, 1, 1, b"x"),
+        ("many", 1, 1, b"x"),
+        (10**9, 1, 1, b"x"),
+        (3, 8, 1, b"x"),
+        (3, 1, -1, b"x"),
+        (3, 1.5, 1, b"x"),
+    ],
+)
+def test_tiles_that_lie_nowhere(tmp_path: Path, row: tuple[object, ...]) -> None:
+    """A database keeps anything, whatever the type of its column."""
+    path = write_mbtiles(tmp_path / "x.mbtiles")
+    with sqlite3.connect(path) as file:
+        file.execute("INSERT INTO tiles VALUES (?, ?, ?, ?)", row)
+    file.close()
+    with pytest.raises(DataError, match=r"x\.mbtiles: not MBTiles: 1 tiles whose place is none"):
+        MBTiles(path)
+
+
+def test_a_tile_of_words(tmp_path: Path) -> None:
+    path = write_mbtiles(tmp_path / "x.mbtiles")
+    with sqlite3.connect(path) as file:
+        file.execute("UPDATE tiles SET tile_data = 'words'")
+    file.close()
+    with pytest.raises(DataError, match=r"x\.mbtiles: tile .* is no picture"):
+        Tiles(MBTiles(path), FRAME, 1.0, None)
+
+
+def test_two_tiles_far_apart_are_no_work(tmp_path: Path) -> None:
+    """The box around them has 2^60 cells."""
+    path = write_mbtiles(tmp_path / "x.mbtiles")
+    with sqlite3.connect(path) as file:
+        file.execute(
+            "INSERT INTO tiles VALUES (30, 0, 0, ''), (30, 1073741823, 1073741823, ?)",
+            [tile(*around()[0])],
+        )
+    file.close()
+    tiles = Tiles(MBTiles(path), FRAME, 0.03, 30)
+    assert not tiles.read_at(0.0, 0.0, 4, 4)[1].any()
+
+
 def test_vector_tiles_are_no_pictures(tmp_path: Path) -> None:
     path = write_mbtiles(tmp_path / "x.mbtiles", format="pbf")
     with pytest.raises(DataError, match="holds vector tiles; expected pictures"):

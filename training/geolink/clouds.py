@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import zipfile
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +29,11 @@ _CONFIDENCE = ("confidence", "conf", "quality")
 _NOISE_CLASSES = (7, 18)
 """Of the LAS standard: low and high noise."""
 _WKT_RECORD = 2112
+_LAS_HEADER, _LAS_HEADER_14 = struct.Struct("<25xB70xIIBHI"), struct.Struct("<243xIQ")
+"""Minor version, first byte of the points, records before them, format, bytes and number of points;
+from 1.4 on also records behind them, and the number of points again."""
+_LAS_LEAST_BYTES, _LAS_RECORD_BYTES, _LAS_MOST_POINT_BYTES = 227, 54, 1024
+_MOST_UNPACKED_BYTES = 8 << 30
 _KEPT_POINTS = 30_000_000
 """So many points of a LiDAR tile are 720 MB."""
 
@@ -76,7 +81,7 @@ def read_cloud(path: Path) -> Raw:
 def _colmap(path: Path) -> Raw:
     """POINT3D_ID X Y Z R G B ERROR TRACK[] a line; lines of # are comments."""
     rows = []
-    with path.open(encoding="utf-8", errors="strict") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:  # comments may be anything
         for number, line in enumerate(file, start=1):
             if line.strip() and not line.startswith("#"):
                 fields = line.split(maxsplit=8)
@@ -94,14 +99,18 @@ def _npz(path: Path) -> Raw:
     """`xyz` (or `points_m`) [N, 3] and perhaps `conf` [N]."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            if sum(each.file_size for each in file.zip.infolist()) > _MOST_UNPACKED_BYTES:
+                raise CloudError(f"more than {_MOST_UNPACKED_BYTES >> 30} GiB unpacked")
             name = next((n for n in ("xyz", "points_m", "points") if n in file), None)
             if name is None:
                 raise CloudError(f"has {', '.join(file.files) or 'nothing'}, expected xyz")
             points = np.asarray(file[name], float)
             names = [n for n in _CONFIDENCE if n in file]
             confidence = np.asarray(file[names[0]], float).ravel() if names else None
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise CloudError(f"damaged: {error}") from None
+    except (CloudError, OSError):
+        raise
+    except Exception as error:  # numpy and zipfile fail in many ways
+        raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
     if points.ndim > 1:
         points = points.reshape(-1, points.shape[-1])
     if confidence is not None and len(confidence) != len(points):
@@ -152,6 +161,8 @@ def _ply_header(lines: list[str]) -> tuple[str, int, list[tuple[str, str]]]:
                 raise CloudError(f"cannot read {' '.join(words)} of its vertices")
     if kind not in ("ascii", *_PLY_ORDER) or not 0 <= count <= MOST_POINTS:
         raise CloudError("its header lacks a known format or the number of vertices")
+    if len(dict(fields)) < len(fields):
+        raise CloudError("its vertices have a property twice")
     return kind, count, fields
 
 
@@ -235,12 +246,30 @@ def _las_file(path: Path) -> Iterator[Any]:
         raise DataError(
             'LAS and LAZ need laspy; it comes with: pip install "geobridge-uav[train]"'
         ) from None
+    _check_las(path)
     try:
         with laspy.open(path) as file:
             yield file
     except (laspy.errors.LaspyException, ValueError, EOFError) as error:
         raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
-    except Exception as error:  # the decompressor's are of a kind of their own
-        if type(error).__module__.partition(".")[0] != "lazrs":
+    except BaseException as error:  # the decompressor's, and where it panics, are of their own kind
+        if type(error).__module__.partition(".")[0] not in ("lazrs", "pyo3_runtime"):
             raise
         raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
+
+
+def _check_las(path: Path) -> None:
+    """See that a header does not announce more than the file can hold: laspy believes it."""
+    with path.open("rb") as file:
+        head, size = file.read(_LAS_HEADER_14.size), path.stat().st_size
+    if len(head) < _LAS_LEAST_BYTES:
+        raise CloudError("damaged: cut off within its header")
+    minor, start, records, format_, point_bytes, count = _LAS_HEADER.unpack_from(head)
+    if minor >= 4:
+        behind, count = _LAS_HEADER_14.unpack(head.ljust(_LAS_HEADER_14.size, b"\0"))
+        records += behind
+    if records * _LAS_RECORD_BYTES > size or point_bytes > _LAS_MOST_POINT_BYTES:
+        raise CloudError(f"damaged: {records} records and points of {point_bytes} bytes")
+    is_packed = format_ >= 128
+    if not is_packed and start + count * point_bytes > size:
+        raise CloudError(f"damaged: cut off, {count} points are announced")

@@ -12,7 +12,15 @@ from typing import Any
 
 from geobridge.onboard.errors import DataError
 
-from .tiles import Box
+from .tiles import MAX_ZOOM, Box
+
+_STRANGE = """
+SELECT count(*) FROM tiles WHERE typeof(zoom_level) || typeof(tile_column) || typeof(tile_row)
+<> 'integerintegerinteger' OR zoom_level NOT BETWEEN 0 AND ?
+OR tile_column NOT BETWEEN 0 AND (1 << zoom_level) - 1
+OR tile_row NOT BETWEEN 0 AND (1 << zoom_level) - 1
+"""
+"""SQLite keeps anything in a column, whatever its type says."""
 
 
 class MBTiles:
@@ -36,6 +44,9 @@ class MBTiles:
         )
         if not self._zooms:
             raise DataError(f"{path}: holds no tiles")
+        [(strange,)] = self._rows(_STRANGE, MAX_ZOOM)
+        if strange:
+            raise DataError(f"{path}: not MBTiles: {strange} tiles whose place is none")
 
     def metadata(self) -> dict[str, str]:
         """Names and values, empty where the file tells nothing."""
@@ -55,6 +66,15 @@ class MBTiles:
         last = 2**zoom - 1
         return left, right, last - high, last - low
 
+    def first(self, zoom: int) -> tuple[int, int] | None:
+        """Column and row of a tile that is not empty, the northernmost."""
+        found = self._rows(
+            "SELECT tile_column, tile_row FROM tiles WHERE zoom_level = ? AND length(tile_data) > 0"
+            " ORDER BY tile_row DESC, tile_column LIMIT 1",
+            zoom,
+        )
+        return (found[0][0], 2**zoom - 1 - found[0][1]) if found else None
+
     def read(self, zoom: int, column: int, row: int) -> bytes | None:
         """The encoded tile, None where there is none."""
         found = self._rows(
@@ -63,7 +83,10 @@ class MBTiles:
             column,
             2**zoom - 1 - row,
         )
-        return bytes(found[0][0]) if found and found[0][0] else None
+        data = found[0][0] if found else None
+        if data is not None and not isinstance(data, bytes):
+            raise DataError(f"{self.name}: tile {zoom}/{column}/{row} is no picture")
+        return data or None
 
     def _rows(self, query: str, *values: int) -> list[Any]:
         try:

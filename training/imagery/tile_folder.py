@@ -42,6 +42,15 @@ class TileFolder:
         rows = [self._row(zoom, row) for at, _, row in self._files if at == zoom]
         return min(columns), max(columns), min(rows), max(rows)
 
+    def first(self, zoom: int) -> tuple[int, int] | None:
+        """Column and row of a tile that is not empty, the northernmost."""
+        there = [
+            (self._row(zoom, row), column)
+            for (at, column, row), file in self._files.items()
+            if at == zoom and file.stat().st_size
+        ]
+        return min(there)[::-1] if there else None
+
     def read(self, zoom: int, column: int, row: int) -> bytes | None:
         """The encoded tile, None where there is none."""
         file = self._files.get((zoom, column, self._row(zoom, row)))

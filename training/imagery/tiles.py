@@ -6,7 +6,7 @@ Rows count from the north (XYZ). https://wiki.openstreetmap.org/wiki/Slippy_map_
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -27,6 +27,7 @@ HALF_M = 20037508.342789244
 EQUATOR_M = 2 * HALF_M
 MAX_LAT_DEG = 85.0
 MERCATOR, WGS84 = CRS.from_epsg(3857), CRS.from_epsg(4326)
+MAX_ZOOM = 30
 MAX_TILES_AT_ONCE = 4096
 CACHED = 256
 
@@ -44,6 +45,9 @@ class TileStore(Protocol):
 
     def box(self, zoom: int) -> Box:
         """Columns and rows between which they lie."""
+
+    def first(self, zoom: int) -> tuple[int, int] | None:
+        """Column and row of a tile that is not empty, the northernmost; None where all are."""
 
     def read(self, zoom: int, column: int, row: int) -> bytes | None:
         """PNG, JPEG or WebP; None where there is none."""
@@ -118,21 +122,21 @@ class Tiles:
         return left, right, top, bottom
 
     def _decode(self, column: int, row: int) -> Image | None:
-        raw = self._store.read(self.zoom, column, row)
-        if not raw:
-            return None
-        tile = decode(raw, f"{self._store.name}, tile {self.zoom}/{column}/{row}")
-        if tile.shape[0] != self._size_px:
+        tile = self._read(column, row)
+        if tile is not None and len(tile) != self._size_px:
             tile = np.asarray(cv2.resize(tile, (self._size_px,) * 2), np.uint8)
         return tile
 
+    def _read(self, column: int, row: int) -> Image | None:
+        raw = self._store.read(self.zoom, column, row)
+        return decode(raw, f"{self._store.name}, tile {self.zoom}/{column}/{row}") if raw else None
+
     def _first_size_px(self) -> int:
-        for column, row in _cells(self._box):
-            raw = self._store.read(self.zoom, column, row)
-            if raw:
-                where = f"{self._store.name}, tile {self.zoom}/{column}/{row}"
-                return int(decode(raw, where).shape[0])
-        raise DataError(f"{self._store.name}: zoom {self.zoom} holds no tile")
+        first = self._store.first(self.zoom)
+        tile = self._read(*first) if first else None
+        if tile is None:
+            raise DataError(f"{self._store.name}: zoom {self.zoom} holds no tile")
+        return len(tile)
 
 
 def decode(raw: bytes, where: str) -> Image:
@@ -196,10 +200,3 @@ def _chosen(store: TileStore, frame: LocalFrame, gsd_m: float, zoom: int | None)
         return zoom
     wanted = zoom_for(gsd_m, frame.origin_lat_deg)
     return next((each for each in zooms if each >= wanted), zooms[-1])
-
-
-def _cells(box: Box) -> Iterator[tuple[int, int]]:
-    left, right, top, bottom = box
-    for row in range(top, bottom + 1):
-        for column in range(left, right + 1):
-            yield column, row

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from geobridge.onboard.cli import main
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import LocalFrame
+from geobridge.training.geolink import clouds
 from geobridge.training.geolink.clouds import CloudError, Raw, read_cloud
 from geobridge.training.geolink.manifest import Entry, listed
 from geobridge.training.geolink.points import prepare_points
@@ -294,8 +295,13 @@ FILES = {
     "a.ply": (b"ply\nformat binary_little_endian 1.0\nelement vertex 9\nproperty float x\n"
               b"property float y\nproperty float z\nend_header\n1234", "truncated: 4 bytes for 9"),
     "b.ply": (b"solid cube", "not a PLY file"),
+    "c.ply": (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float x\n"
+              b"end_header\n1 2\n", "a property twice"),
     "points3D.txt": (b"1 2.0 3.0\n", "line 1: expected id, x, y, z"),
-    "a.las": (b"LASF nothing", "damaged"),
+    "latin.txt": (b"1 2.0 \xff 3.0\n", "line 1: expected id, x, y, z"),
+    "b.npz": (b"PK\3\4" + bytes(26) + b"PK\1\2" + b"\xff" * 42
+              + b"PK\5\6\0\0\0\0\1\0\1\0" + struct.pack("<IIH", 46, 30, 0), "damaged"),
+    "a.las": (b"LASF nothing", "damaged: cut off within its header"),
     "none.npz": (None, "No such file"),
 }  # fmt: skip
 
@@ -307,6 +313,50 @@ def test_a_broken_file_is_named(name: str, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     with pytest.raises(CloudError, match=why):
         read_cloud(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "why"),
+    [
+        (100, 2**32 - 1, "4294967295 records"),
+        (104, 3 | 65535 << 8, "points of 65535 bytes"),
+        (107, 10**9, "cut off, 1000000000 points are announced"),
+    ],
+)
+def test_a_scan_that_announces_more_than_it_holds(
+    at: int, value: int, why: str, tmp_path: Path, make_town: Town
+) -> None:
+    """Else laspy takes memory until there is none."""
+    path = tmp_path / "a.las"
+    write_las(path, make_town(1, 20))
+    content = bytearray(path.read_bytes())
+    content[at : at + 4] = struct.pack("<I", value)
+    path.write_bytes(content)
+    with pytest.raises(CloudError, match=why):
+        read_cloud(path)
+
+
+def test_a_packed_scan_damaged_anywhere(tmp_path: Path, make_town: Town) -> None:
+    """What the decompressor says of it is an error of ours, also where it panics."""
+    path = tmp_path / "a.laz"
+    write_las(path, make_town(1, 20))
+    content, refused = path.read_bytes(), 0
+    for at in range(227, len(content), 7):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+        try:
+            read_cloud(path)
+        except CloudError as error:
+            refused += "damaged" in str(error)
+    assert refused > 10
+
+
+def test_an_archive_that_unpacks_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "a.npz", xyz=np.zeros((100_000, 3)))
+    monkeypatch.setattr(clouds, "_MOST_UNPACKED_BYTES", 2 << 20)
+    with pytest.raises(CloudError, match="unpacked"):
+        read_cloud(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize(
