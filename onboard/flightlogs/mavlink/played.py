@@ -64,7 +64,7 @@ def _at(t_ns: Sequence[int], received_ns: Times, boot_ns: Times) -> Times:
     order, start_ns = np.argsort(received_ns, kind="stable"), received_ns.min()
     since_ns = np.array(t_ns, np.int64) - start_ns
     found = np.interp(since_ns, received_ns[order] - start_ns, boot_ns[order])
-    return found.astype(np.int64)
+    return np.asarray(found, np.int64)
 
 
 def _time_of_day(heard: Sequence[Heard], system: int) -> int | None:
