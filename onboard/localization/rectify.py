@@ -7,6 +7,7 @@ Errors of heading and scale remain and are left to verification.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -205,12 +206,18 @@ def _sample(
 def warp(picture: Picture, pixel_from_patch: Matrix, size_px: int) -> tuple[Image, Mask]:
     """[S, S, 3] image and [S, S] mask; from a smaller picture where it is much finer."""
     image, pixel_from_patch = _shrink(picture, pixel_from_patch, size_px)
-    valid = np.ones(image.shape[:2], np.uint8)
+    valid = _whole(*image.shape[:2])
     inverse = cv2.WARP_INVERSE_MAP
     square = (size_px, size_px)
     seen = cv2.warpPerspective(image, pixel_from_patch, square, flags=cv2.INTER_LINEAR | inverse)
     mask = cv2.warpPerspective(valid, pixel_from_patch, square, flags=cv2.INTER_NEAREST | inverse)
     return np.asarray(seen, np.uint8), np.asarray(mask, np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _whole(height_px: int, width_px: int) -> Mask:
+    """[H, W] of a picture that is valid all over; the same for every warp of it."""
+    return np.ones((height_px, width_px), np.uint8)
 
 
 def _shrink(picture: Picture, pixel_from_patch: Matrix, size_px: int) -> tuple[Image, Matrix]:

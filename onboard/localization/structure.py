@@ -85,8 +85,8 @@ def peak(surface: Field) -> tuple[float, float, float]:
 
 def second_peak(surface: Field, row: float, column: float, exclusion_px: float) -> float:
     """The highest value farther than `exclusion_px` from a point; infinite where nothing is."""
-    rows, columns = np.ogrid[: surface.shape[0], : surface.shape[1]]
-    far = (rows - row) ** 2 + (columns - column) ** 2 > exclusion_px**2
+    rows, columns = (np.arange(count) for count in surface.shape)
+    far = ((rows - row) ** 2)[:, None] + (columns - column) ** 2 > exclusion_px**2
     return float(surface[far].max()) if far.any() else np.inf
 
 
