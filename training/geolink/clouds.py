@@ -248,14 +248,15 @@ def _las_file(path: Path) -> Iterator[Any]:
         ) from None
     _check_las(path)
     try:
-        with laspy.open(path) as file:
+        # the parallel one takes all memory that a damaged file asks for, and ends the process
+        with laspy.open(path, laz_backend=laspy.LazBackend.Lazrs) as file:
             yield file
-    except (laspy.errors.LaspyException, ValueError, EOFError) as error:
-        raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
-    except BaseException as error:  # the decompressor's, and where it panics, are of their own kind
-        if type(error).__module__.partition(".")[0] not in ("lazrs", "pyo3_runtime"):
+    except BaseException as error:  # laspy fails anywhere, and its decompressor panics
+        is_panic = type(error).__module__ == "pyo3_runtime"
+        if isinstance(error, OSError) or not (isinstance(error, Exception) or is_panic):
             raise
-        raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
+        text = " ".join(str(error or type(error).__name__).split())
+        raise CloudError(f"damaged: {text[:200]}") from None
 
 
 def _check_las(path: Path) -> None:
