@@ -274,3 +274,20 @@ def _check_las(path: Path) -> None:
     is_packed = format_ >= 128
     if not is_packed and start + count * point_bytes > size:
         raise CloudError(f"damaged: cut off, {count} points are announced")
+    if is_packed and not 0 <= _laz_chunks(path, start) <= size:
+        raise CloudError("damaged: its table of chunks is longer than the file")
+
+
+def _laz_chunks(path: Path, start: int) -> int:
+    """How many chunks of points a packed file announces, -1 where it does not come so far."""
+    with path.open("rb") as file:
+        try:
+            file.seek(start)
+            (at,) = struct.unpack("<q", file.read(8))
+            if at == -1:  # written without looking back: its place is told at the end
+                file.seek(-8, io.SEEK_END)
+                (at,) = struct.unpack("<q", file.read(8))
+            file.seek(at)
+            return int(struct.unpack("<II", file.read(8))[1])
+        except (struct.error, OSError, ValueError):
+            return -1
