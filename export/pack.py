@@ -74,7 +74,8 @@ def pack(
         licence, attribution, captured: of a single source; they travel in the manifest.
         area: what to cover: GeoJSON, KML or a QGroundControl plan.
         terrain: heights of the surface, any CRS.
-        bundle_version: grows with every bundle of an area.
+        bundle_version: rises with every bundle of an aircraft, whatever its area: a store takes no
+            older one.
         engine: `local`, or `ray` for many machines.
         device: that encodes, `cpu` or `cuda`; only a processor gives the same bytes every time.
 

@@ -27,7 +27,7 @@ encoded again.
     add("-o", dest="out", type=Path, required=True, metavar="BUNDLE", help="folder of the bundle")
     add("--area", type=existing, metavar="FILE", help="polygon to cover: GeoJSON, KML or .plan")
     add("--terrain", type=existing, metavar="RASTER", help="heights of the surface, metres AMSL")
-    text = "counts up per area (default %(default)s)"
+    text = "rises with every bundle of an aircraft (default %(default)s)"
     add("--bundle-version", type=count, default=1, metavar="N", help=text)
     text = "ray: on all machines of the cluster that RAY_ADDRESS names (default %(default)s)"
     add("--engine", choices=("local", "ray"), default="local", help=text)

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from geobridge.onboard.bundle import MANIFEST, SEAL, SIGNATURE, Bundle
 from geobridge.onboard.config import ReplayConfig, RunConfig, load
 from geobridge.onboard.errors import BundleError, ConfigError
-from geobridge.onboard.signing import DOMAIN, TrustedKey, fingerprint, read_public_key, signer_of
+from geobridge.onboard.signing import (
+    DOMAIN,
+    SIGNATURE_BYTES,
+    TrustedKey,
+    fingerprint,
+    read_public_key,
+    signer_of,
+)
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = TrustedKey(KEY.public_key())
@@ -60,6 +67,7 @@ def refusal(folder: Path, *keys: Path) -> str:
 def test_a_signature_made_elsewhere_is_accepted(trusted: Path) -> None:
     key = read_public_key(trusted)
     assert signer_of(MANIFEST_BYTES, SIGNED, [key]) is key
+    assert len(SIGNED) == SIGNATURE_BYTES
     assert key.fingerprint == "56475aa75463474c" == fingerprint(KEY.public_key())
 
 
@@ -68,6 +76,9 @@ def test_the_signer_is_found_among_several() -> None:
     assert signer_of(MANIFEST_BYTES, SIGNED, keys) is PUBLIC
     assert signer_of(MANIFEST_BYTES, SIGNED, keys[:1]) is None
     assert signer_of(MANIFEST_BYTES, SIGNED, []) is None
+    root = TrustedKey(KEY.public_key(), "root")
+    assert signer_of(MANIFEST_BYTES, SIGNED, [root]) is None
+    assert signer_of(MANIFEST_BYTES, SIGNED, [root, PUBLIC]) is PUBLIC
 
 
 @given(st.integers(0, 8 * len(MANIFEST_BYTES + SIGNED) - 1))
@@ -97,6 +108,8 @@ NO_PUBLIC_KEYS: dict[str, bytes] = {
     ),
     "another algorithm": public_pem(ec.generate_private_key(ec.SECP256R1()).public_key()),
     "cut short": PUBLIC_PEM[:60],
+    "for a purpose that nobody knows": b"purpose: anything\n" + PUBLIC_PEM,
+    "longer than a key": PUBLIC_PEM.rjust(8194, b"\n"),
 }
 
 

@@ -167,6 +167,15 @@ def test_tiles_that_lie_nowhere(tmp_path: Path, row: tuple[object, ...]) -> None
         MBTiles(path)
 
 
+def test_words_that_are_no_utf_8(tmp_path: Path) -> None:
+    path = write_mbtiles(tmp_path / "x.mbtiles", format="png")
+    with sqlite3.connect(path) as file:
+        file.execute("UPDATE metadata SET value = CAST(x'ff' AS TEXT)")
+    file.close()
+    with pytest.raises(DataError, match=r"x\.mbtiles: not MBTiles"):
+        MBTiles(path)
+
+
 def test_a_tile_of_words(tmp_path: Path) -> None:
     path = write_mbtiles(tmp_path / "x.mbtiles")
     with sqlite3.connect(path) as file:

@@ -248,14 +248,15 @@ def _las_file(path: Path) -> Iterator[Any]:
         ) from None
     _check_las(path)
     try:
-        with laspy.open(path) as file:
+        # the parallel one takes all memory that a damaged file asks for, and ends the process
+        with laspy.open(path, laz_backend=laspy.LazBackend.Lazrs) as file:
             yield file
-    except (laspy.errors.LaspyException, ValueError, EOFError) as error:
-        raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
-    except BaseException as error:  # the decompressor's, and where it panics, are of their own kind
-        if type(error).__module__.partition(".")[0] not in ("lazrs", "pyo3_runtime"):
+    except BaseException as error:  # laspy fails anywhere, and its decompressor panics
+        is_panic = type(error).__module__ == "pyo3_runtime"
+        if isinstance(error, OSError) or not (isinstance(error, Exception) or is_panic):
             raise
-        raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
+        text = " ".join(str(error or type(error).__name__).split())
+        raise CloudError(f"damaged: {text[:200]}") from None
 
 
 def _check_las(path: Path) -> None:
@@ -273,3 +274,20 @@ def _check_las(path: Path) -> None:
     is_packed = format_ >= 128
     if not is_packed and start + count * point_bytes > size:
         raise CloudError(f"damaged: cut off, {count} points are announced")
+    if is_packed and not 0 <= _laz_chunks(path, start) <= size:
+        raise CloudError("damaged: its table of chunks is longer than the file")
+
+
+def _laz_chunks(path: Path, start: int) -> int:
+    """How many chunks of points a packed file announces, -1 where it does not come so far."""
+    with path.open("rb") as file:
+        try:
+            file.seek(start)
+            (at,) = struct.unpack("<q", file.read(8))
+            if at == -1:  # written without looking back: its place is told at the end
+                file.seek(-8, io.SEEK_END)
+                (at,) = struct.unpack("<q", file.read(8))
+            file.seek(at)
+            return int(struct.unpack("<II", file.read(8))[1])
+        except (struct.error, OSError, ValueError):
+            return -1

@@ -91,5 +91,5 @@ class MBTiles:
     def _rows(self, query: str, *values: int) -> list[Any]:
         try:
             return self._file.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise DataError(f"{self.name}: not MBTiles: {error}") from None

@@ -320,6 +320,7 @@ def test_a_broken_file_is_named(name: str, tmp_path: Path) -> None:
     [
         (100, 2**32 - 1, "4294967295 records"),
         (104, 3 | 65535 << 8, "points of 65535 bytes"),
+        (24, 1 | 5 << 8 | 0x20202020 << 16 & 0xFFFFFFFF, "damaged"),
         (107, 10**9, "cut off, 1000000000 points are announced"),
     ],
 )
