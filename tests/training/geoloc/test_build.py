@@ -174,7 +174,7 @@ test_ray_gives_the_same_bytes = pytest.mark.slow(test_ray_gives_the_same_bytes)
 
 def test_a_set_of_other_pictures_takes_another_folder(region: Path) -> None:
     build(region / "build.toml")
-    with pytest.raises(DataError, match="was begun with of"):
+    with pytest.raises(DataError, match="was begun with places"):
         build(region / "build.toml", ["seed=7", "crops.scales_m=[100.0]"])
 
 
