@@ -140,8 +140,14 @@ class Alignment(Section):
     """Cut the satellite picture where the correlation has it."""
     max_shift_m: Positive | None = None
     """A believed shift that is larger, and not corrected, costs the place."""
-    require: bool = False
-    """Throw away places whose shift cannot be believed."""
+    require: bool | None = None
+    """Throw away places whose shift cannot be believed; by default where shifts are corrected: else
+    a few places would keep what was taken out of all others."""
+
+    @property
+    def requires(self) -> bool:
+        """`require`, or what it is by default."""
+        return self.correct if self.require is None else self.require
 
 
 class Splits(Section):

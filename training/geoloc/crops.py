@@ -130,12 +130,8 @@ def _written(work: CropWork, place: Line, image: Image, valid: float) -> Line:
     except DataError as error:
         return line | {"refused": "the street picture cannot be read", "told": str(error)}
     both = {"drone": image, "street": street}
-    return line | {
-        "sha256": {
-            v: write_picture(work.pictures, v, place["id"], each) for v, each in both.items()
-        },
-        "gates": {view: measured(each) for view, each in both.items()},
-    }
+    kept = {v: write_picture(work.pictures, v, place["id"], each) for v, each in both.items()}
+    return line | {"sha256": kept, "gates": {v: measured(each) for v, each in both.items()}}
 
 
 def street_picture(path: Path, size_px: int) -> Image:

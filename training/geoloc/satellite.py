@@ -196,7 +196,7 @@ def _written(
     rule = work.alignment
     believed, corrected = shift.believed(rule.min_correlation), False
     line: Line = {"id": place["id"]}
-    if rule.require and not believed:
+    if rule.requires and not believed:
         return line | {"refused": "shift not believed"}
     if believed and rule.correct:
         moved, mask = _read(work, used.ground, middle_m, (shift.east_m, shift.north_m), 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +83,10 @@ def proven(
     gap_m = leakage.nearest_m(kept)
     if not as_told and (alike or gap_m < rule.margin_m):
         raise DataError(f"splits leak: {len(alike)} pairs alike, {gap_m:.1f} m between squares")
-    return kept, {"left out as alike across splits": len(dropped)} | _measured(gap_m, largest)
+    return kept, {"left out as alike across splits": len(dropped), **_measured(gap_m, largest)}
 
 
-def _measured(gap_m: float, largest: float) -> Mapping[str, Any]:
+def _measured(gap_m: float, largest: float) -> dict[str, Any]:
     one = gap_m == float("inf")
     return {
         "smallest gap between splits, m": "one split" if one else round(gap_m, 1),

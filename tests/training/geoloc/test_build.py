@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,17 +18,23 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import rasterio
+from PIL import Image
 
 from geobridge.onboard.cli import main
+from geobridge.onboard.durable import held
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.views import View
 from geobridge.training.config_model import PreprocessConfig
 from geobridge.training.datasets.triples import TriplesSource
 from geobridge.training.geoloc import build as build_module
 from geobridge.training.geoloc.build import build
+from geobridge.training.geoloc.crops import street_picture
 from geobridge.training.geoloc.stage import place_id
 
 from .drawn import FRAME, SHIFT_M, STANDS, town, write_raster
+
+PLAIN = 'captions.kind="none"'
+"""Texts want an interpreter's worth of imports."""
 
 
 def metadata(folder: Path) -> list[dict[str, Any]]:
@@ -111,13 +118,10 @@ def test_a_second_run_does_nothing_and_ends_with_the_same_bytes(region: Path) ->
 
 
 def test_the_order_of_the_street_pictures_decides_nothing(region: Path) -> None:
-    build(region / "build.toml")
+    build(region / "build.toml", [PLAIN])
     header, *rows = (region / "streets" / "positions.csv").read_text().splitlines()
     (region / "streets" / "positions.csv").write_text("\n".join([header, *rows[::-1]]) + "\n")
-    build(
-        region / "build.toml",
-        ['out="again"', f'work="{region}/again-work"', f'out="{region}/again"'],
-    )
+    build(region / "build.toml", [PLAIN, 'out="again"', 'work="again-work"'])
     first, second = files(region / "set"), files(region / "again")
     assert first.keys() == second.keys()
     assert all(first[name] == second[name] for name in first if name.endswith(".jpg"))
@@ -172,10 +176,86 @@ def test_ray_gives_the_same_bytes(region: Path) -> None:
 test_ray_gives_the_same_bytes = pytest.mark.slow(test_ray_gives_the_same_bytes)
 
 
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {name: data for name, data in files(folder).items() if name.endswith(".jpg")}
+
+
+def test_settings_to_and_fro_leave_no_picture_of_the_other(region: Path) -> None:
+    build(region / "build.toml", [PLAIN, 'out="first"'])
+    build(region / "build.toml", [PLAIN, 'out="other"', "seed=7", "alignment.correct=false"])
+    build(region / "build.toml", [PLAIN, 'out="again"'])
+    assert pictures(region / "first") != pictures(region / "other")
+    assert pictures(region / "first") == pictures(region / "again")
+
+
+def test_sources_that_have_changed_are_looked_at_again(region: Path) -> None:
+    build(region / "build.toml", [PLAIN, 'out="first"'])
+    write_raster(region / "satellite.tif", town(1, (2, 3)))
+    build(region / "build.toml", [PLAIN, 'out="second"'])
+    write_raster(region / "mosaic.tif", town(1, (2, 0)))
+    for path in (region / "streets").glob("*.jpg"):
+        cv2.imwrite(str(path), np.random.default_rng(5).integers(0, 255, (64, 128, 3), np.uint8))
+    build(region / "build.toml", [PLAIN, 'out="third"'])
+    build(region / "build.toml", [PLAIN, 'out="anew"', 'work="anew-work"'])
+    assert files(region / "third") == files(region / "anew")
+    first, second = pictures(region / "first"), pictures(region / "second")
+    same = {name for name in first.keys() & second.keys() if first[name] == second[name]}
+    assert {name for name in same if "/street/" in name}
+    assert not {name for name in same if "/satellite/" in name}
+
+
+def test_street_pictures_stand_as_they_were_held(tmp_path: Path) -> None:
+    upright = np.zeros((60, 40, 3), np.uint8)
+    upright[:20] = 240  # bright above
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the sensor lay on its side
+    lying = Image.fromarray(np.rot90(upright).copy())
+    lying.save(tmp_path / "p.jpg", exif=exif, quality=95)
+    picture = street_picture(tmp_path / "p.jpg", 60)
+    assert picture.shape == (60, 40, 3)
+    assert picture[:15].mean() > 200
+    assert picture[25:].mean() < 40
+
+
+def test_a_street_picture_that_is_broken_costs_its_place_alone(
+    region: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = region / "streets" / "s05.jpg"
+    broken.write_bytes(broken.read_bytes()[:-400])
+    counts = build(region / "build.toml", [PLAIN])
+    assert (counts["without overlaps"], counts["cut"]) == (15, 14)
+    assert f"left out: {broken}: not a whole picture" in caplog.text
+    rates = json.loads((region / "work" / "rates.json").read_text())
+    assert (rates["4-crops"]["places"], rates["5-satellite"]["places"]) == (15, 14)
+    build(region / "build.toml", [PLAIN])
+    again = json.loads((region / "work" / "rates.json").read_text())
+    assert again["4-crops"] == rates["4-crops"]
+
+
+def test_two_builds_do_not_meet_in_one_folder(region: Path) -> None:
+    (region / "work").mkdir()
+    with (
+        held(os.open(region / "work", os.O_RDONLY), DataError("not alone")),
+        pytest.raises(DataError, match="work: another build is working there"),
+    ):
+        build(region / "build.toml", [PLAIN])
+
+
+def test_what_is_written_already_needs_no_room(
+    region: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(region / "build.toml", [PLAIN])
+    full = shutil.disk_usage(region)._replace(free=0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: full)
+    build(region / "build.toml", [PLAIN])
+    with pytest.raises(DataError, match=r"needs 0\.00 GB, 0\.00 GB are free"):
+        build(region / "build.toml", [PLAIN, 'out="other"'])
+
+
 def test_a_set_of_other_pictures_takes_another_folder(region: Path) -> None:
-    build(region / "build.toml")
+    build(region / "build.toml", [PLAIN])
     with pytest.raises(DataError, match="was begun with places"):
-        build(region / "build.toml", ["seed=7", "crops.scales_m=[100.0]"])
+        build(region / "build.toml", [PLAIN, "seed=7", "crops.scales_m=[100.0]"])
 
 
 def test_bad_input_is_one_line(region: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,6 +273,15 @@ def test_bad_input_is_one_line(region: Path, capsys: pytest.CaptureFixture[str])
     assert "no such file or folder" in said('drone=[{path="nowhere.tif"}]')
     assert "splits.block_m" in said("splits.block_m=310", "crops.scales_m=[180.0]")
     assert "MAPILLARY_TOKEN holds no key" in said('street=[{kind="mapillary"}]')
+    assert "neither of them in the other" in said('work="set/work"')
+    assert "two folders are called streets" in said(
+        'street=[{path="streets"},{path="more/streets"}]'
+    )
+    assert "leave something for train" in said("splits.val=0.5", "splits.test=0.5")
+    assert "the smaller ones first" in said('drone=[{kind="catalogue",bbox=[9.0,1.0,2.0,3.0]}]')
+    assert "seeds.step_m" in said("seeds.step_m=0.001")
+    assert "nowhere.tif: not a readable raster" in said('satellite=[{path="nowhere.tif"}]')
+    assert not (region / "work" / "1-seeds").exists()
     assert "may not be passed on" in said('street=[{kind="streetview"}]')
     with rasterio.open(region / "mosaic.tif") as source:
         bands = source.read()
@@ -219,5 +308,5 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr("geobridge.training.geoloc.crops.write_picture", full)
         with pytest.raises(DataError, match="the disk is full; free some and run again"):
-            build(region / "build.toml")
-    assert build_module.build(region / "build.toml")["with a square"] == 15
+            build(region / "build.toml", [PLAIN])
+    assert build_module.build(region / "build.toml", [PLAIN])["with a square"] == 15

@@ -19,12 +19,12 @@ from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.training.geoloc.config import SCALES_M, Crops, Gates, Splits
 from geobridge.training.geoloc.crops import choose_scales
+from geobridge.training.geoloc.dates import days_apart
 from geobridge.training.geoloc.gates import failed, measured, thresholds
 from geobridge.training.geoloc.leakage import most_alike, nearest_m, printed, to_drop, too_near
 from geobridge.training.geoloc.pictures import write_picture
 from geobridge.training.geoloc.published.planes import APART_M, lay
 from geobridge.training.geoloc.registration import find_shift
-from geobridge.training.geoloc.dates import days_apart
 from geobridge.training.geoloc.splits import block_of, deal, split_of
 from geobridge.training.geoloc.squares import offset_m, overlap, without_overlaps
 
