@@ -107,6 +107,10 @@ def test_bad_input_is_one_line(region: Path, capsys: pytest.CaptureFixture[str])
     assert "seeds.step_m" in said("seeds.step_m=0.001")
     assert "nowhere.tif: not a readable raster" in said('satellite=[{path="nowhere.tif"}]')
     assert not (region / "work" / "1-seeds").exists()
+    (region / "recipe.jsonl").write_text(
+        '{"id": "a", "mosaic": "m", "side_m": 80, "split": "val", "texts": [7]}'
+    )
+    assert "recipe.jsonl, line 1: expected texts" in said('recipe="recipe.jsonl"')
     assert "may not be passed on" in said('street=[{kind="streetview"}]')
     with rasterio.open(region / "mosaic.tif") as source:
         bands = source.read()

@@ -94,7 +94,8 @@ def _answer(raw: bytes, rule: Captions, where: str) -> Answer:
         tree = json.loads(raw)
         message = tree["choices"][0]["message"]
         text = message.get("content") or message.get("refusal") or ""
-        words = text.split()
+        # half a character, as of an answer that was cut, cannot be sent back
+        words = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").split()
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         raise DataError(f"{where}: no completion in its answer, found {begin(raw)}") from None
     usage = tree.get("usage")
