@@ -161,6 +161,22 @@ def test_sources_that_have_changed_are_looked_at_again(region: Path) -> None:
     assert not {name for name in same if "/satellite/" in name}
 
 
+def test_a_shift_that_cannot_be_believed_costs_the_place_where_shifts_are_corrected(
+    region: Path,
+) -> None:
+    image = town(1, (6, 4)).copy()
+    image[440:660, 240:460] = town(2)[440:660, 240:460]  # other ground around one stand
+    write_raster(region / "satellite.tif", image)
+    every = ["crops.overlap=1.0", PLAIN]
+    assert build(region / "build.toml", [*every, 'out="a"'])["aligned"] == 14
+    assert (
+        build(region / "build.toml", [*every, 'out="b"', "alignment.require=false"])["aligned"]
+        == 15
+    )
+    reported = build(region / "build.toml", [*every, 'out="c"', "alignment.correct=false"])
+    assert reported["aligned"] == 15
+
+
 def test_street_pictures_stand_as_they_were_held(tmp_path: Path) -> None:
     upright = np.zeros((60, 40, 3), np.uint8)
     upright[:20] = 240  # bright above

@@ -180,7 +180,7 @@ def test_errors_and_slow_answers_are_waited_for(
         ((200, {"Content-Type": "application/json"}, b"[" * 9000), "no completion in its answer"),
         (whole(choices={"a": 1}), "no completion in its answer, found '"),
         (whole(choices=[{"message": "hello"}]), "no completion in its answer"),
-        (completion(["a", "list"]), "no completion in its answer"),  # type: ignore[arg-type]
+        (completion(["a", "list"]), "no completion in its answer"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_one_line(

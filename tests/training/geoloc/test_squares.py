@@ -96,6 +96,9 @@ def test_each_gate_falls_with_what_it_is_for() -> None:
     assert of_blurred["bh"] < 0.05 * good["bh"]
     assert of_flat["c"] < 0.1 * good["c"]
     assert of_sea["un"] < 0.5 * good["un"]
+    # a shore does not make up for the sea beside it
+    shore = np.where(np.arange(256)[:, None, None] < 160, sea, sharp).astype(np.uint8)
+    assert measured(shore)["un"] < 0.5 * good["un"]
     # the same picture at another size means the same
     larger = measured(cv2.resize(sharp, (512, 512), interpolation=cv2.INTER_LINEAR))
     assert larger["un"] == pytest.approx(good["un"], rel=0.1)
