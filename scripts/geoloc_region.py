@@ -6,7 +6,7 @@ old.tif           of an earlier autumn, not shifted
 streets/          panoramas along the roads, positions.csv
 features.geojson  what a map has there
 truth.json        what was spoilt where, which panoramas are planted duplicates, the shift
-build.toml
+build.toml        geoloc_region.toml, which lies beside this script
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def make_region(
     _write_features(folder / "features.geojson", world)
     truth = {"parts": parts, "shift_m": SHIFT_M, **names}
     (folder / "truth.json").write_text(json.dumps(truth, indent=1))
-    (folder / "build.toml").write_text(_CONFIG)
+    (folder / "build.toml").write_text(Path(__file__).with_suffix(".toml").read_text())
     return Region(folder, truth)
 
 
@@ -251,57 +251,3 @@ def _write_features(path: Path, world: World) -> None:
     for bridge in layout.bridges:
         add("LineString", bridge.line_m, {"bridge": "yes"})
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-
-
-_CONFIG = """\
-name = "rendered region"
-out = "set"
-work = "work"
-features = "features.geojson"
-
-[[drone]]
-path = "mosaic.tif"
-licence = "CC0"
-attribution = "rendered"
-captured = "2026-06-15"
-country = "nowhere"
-
-[[street]]
-path = "streets"
-licence = "CC0"
-attribution = "rendered"
-captured = "2026-06-15"
-compass = "trust"
-
-[[satellite]]
-path = "old.tif"
-captured = "2022-10-01"
-licence = "CC0"
-attribution = "rendered"
-
-[[satellite]]
-path = "recent.tif"
-captured = "2025-04-10"
-licence = "CC0"
-attribution = "rendered"
-
-[crops]
-size_px = 256
-
-[cleaning]
-drone = { bh = 10.0, c = 1.5, un = 1.8 }
-satellite = { reject = 0.0 }
-street = { reject = 0.0 }
-
-[alignment]
-correct = true
-require = true
-
-[captions]
-kind = "template"
-
-[splits]
-block_m = 400.0
-val = 0.15
-test = 0.15
-"""

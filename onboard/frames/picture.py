@@ -28,19 +28,31 @@ def read_picture(path: Path) -> Image:
     Raises:
         DataError: names the file; it cannot be read, is cut short, or is no picture.
     """
+    return _read(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def read_upright(path: Path) -> Image:
+    """[H, W, 3] RGB turned as its EXIF says, of a picture in which nothing is measured.
+
+    Raises:
+        DataError: as `read_picture`.
+    """
+    return _read(path, cv2.IMREAD_COLOR)
+
+
+def _read(path: Path, flags: int) -> Image:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    picture = None if _is_cut_short(data) else _decode(data)
+    picture = None if _is_cut_short(data) else _decode(data, flags)
     if picture is None:
         raise DataError(f"{path}: not a whole picture that can be decoded")
     return rgb_from_bgr(picture)
 
 
-def _decode(data: bytes) -> cv2.typing.MatLike | None:
+def _decode(data: bytes, flags: int) -> cv2.typing.MatLike | None:
     try:
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # an empty file, or more pixels than OpenCV takes
         return None

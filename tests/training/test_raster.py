@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import rasterio
-from rasterio.control import GroundControlPoint
 from rasterio.warp import transform
 
 from geobridge.onboard.errors import DataError
@@ -294,39 +292,3 @@ def test_awkward_files_give_a_picture_or_one_clear_line(name: str, data: Path) -
 @pytest.mark.real_data
 def test_every_awkward_file_is_looked_at(data: Path) -> None:
     assert {path.name for path in (data / "geotiff").glob("*.tif")} == set(AWKWARD)
-
-
-@pytest.mark.parametrize("corner", [(0.0, 0.0), (0.0, 200.0), (1e-9, -1e-9)])
-def test_pixels_of_a_metre_at_the_origin_of_their_projection_are_read_as_others(
-    corner: tuple[float, float], tmp_path: Path, texture: Draw, write_raster: Write
-) -> None:
-    """GDAL takes them for pixels without any georeference."""
-    image, crs = texture(200), LocalFrame(LAT_DEG, LON_DEG).proj
-    place = rasterio.Affine(1.0, 0.0, corner[0], 0.0, -1.0, corner[1])
-    with (
-        pytest.warns(rasterio.errors.NotGeoreferencedWarning)
-        if corner == (0.0, 0.0)
-        else (contextlib.nullcontext())
-    ):
-        path = write_raster(tmp_path / "map.tif", image, crs, place)
-    with Raster(path, 1.0, LocalFrame(LAT_DEG, LON_DEG)) as raster:
-        picture, valid = raster.read_at(corner[0], corner[1], 200, 200)
-    assert valid.mean() > 0.99
-    assert np.abs(picture.astype(int) - image[..., :3])[2:-2, 2:-2].max() <= 1
-
-
-def test_a_crs_without_a_place_for_the_pixels_is_refused(
-    tmp_path: Path, texture: Draw, write_raster: Write
-) -> None:
-    with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
-        path = write_raster(
-            tmp_path / "loose.tif", texture(60), transform=rasterio.Affine.identity()
-        )
-    assert "does not say where its corners lie (gdal_translate -a_ullr)" in refused(path)
-    points = [GroundControlPoint(r, c, 320_000.0 + c, 3_727_000.0 - r) for r, c in CORNERS]
-    with rasterio.open(path, "r+") as dataset:
-        dataset.gcps = points, rasterio.crs.CRS.from_epsg(32643)
-    assert "has control points alone" in refused(path)
-
-
-CORNERS = ((0, 0), (0, 60), (60, 60), (60, 0))

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from geobridge.onboard.durable import write_text
+from geobridge.onboard.durable import held
 from geobridge.onboard.errors import DataError
 
 from ..datasets.render_blocks import SPLITS
-from ..datasets.render_shards import ShardedFolder
+from ..datasets.render_shards import RECORD, ShardedFolder
+from .captions.endpoint import Endpoint
 from .config import BuildConfig, read_config
 from .gate_page import write_page
 from .published import card, layout, planes, recipe
@@ -47,16 +49,22 @@ def build(
     told = read_config(config, tuple(overrides))
     try:
         told.work.mkdir(parents=True, exist_ok=True)
-        return _build(told, engine, dry_run)
+        if (told.work / RECORD).exists():
+            raise DataError(f"{told.work}: is a data set; expected a folder for caches")
+        alone = DataError(f"{told.work}: another build is working there")
+        with held(os.open(told.work, os.O_RDONLY), alone):
+            return _build(told, engine, dry_run)
     except OSError as error:
         where = error.filename or told.work
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataError(f"{where}: the disk is full; free some and run again") from None
         raise DataError(f"{where}: {error.strerror or error}") from None
 
 
 def _build(told: BuildConfig, engine: Engine, dry_run: bool) -> dict[str, Any]:
     started = time.monotonic()
+    if told.captions.kind == "model" and not dry_run:
+        Endpoint(told.captions).close()  # what it lacks is better known at once
     work = Build(told, spread_on(engine))
     seeds = work.seeds()
     streets = work.streets(seeds)
@@ -86,7 +94,6 @@ def _build(told: BuildConfig, engine: Engine, dry_run: bool) -> dict[str, Any]:
     places = _described(split, told)
     counts |= {name: sum(p["split"] == name for p in places) for name in SPLITS}
     facts = _facts(told, counts, limits, leaks)
-    write_text(told.work / "rates.json", work.rates.as_json())
     _publish(told, places, work.pictures, facts)
     seconds = time.monotonic() - started
     return {"folder": str(told.out)} | counts | leaks | {"seconds": round(seconds, 1)}
@@ -109,6 +116,7 @@ def _described(places: Sequence[Line], told: BuildConfig) -> list[Line]:
                 "east_m": east_m,
                 "north_m": north_m,
                 "footprint_m": place["side_m"],
+                "sha256": place["sha256"],
                 "country": place["country"],
                 "terrain": place["terrain"],
                 "views": place["views"],
@@ -122,12 +130,12 @@ def _described(places: Sequence[Line], told: BuildConfig) -> list[Line]:
 
 
 def _publish(told: BuildConfig, places: list[Line], pictures: Path, facts: dict[str, Any]) -> None:
-    # a recipe's own text is everything that the set's bytes depend on
+    # places hold the digests of their pictures, so this is everything that the set depends on
     record = {
         "geobridge": version("geobridge-uav"),
         "name": told.name,
         "imagery": told.publish.imagery,
-        "of": f"sha256:{digest(places)}",
+        "places": f"sha256:{digest(places)}",
     }
     target = ShardedFolder(told.out, record)
     with target.held():

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from geobridge.onboard.config import Fraction, NonNegative, Positive, Section, load, validate
 
@@ -15,6 +15,15 @@ from .config_captions import Captions
 
 Box = Annotated[tuple[float, float, float, float], Field(strict=False)]
 """West, south, east, north in degrees."""
+
+
+def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    west, south, east, north = box
+    if not (-180.0 <= west < east <= 180.0 and -90.0 <= south < north <= 90.0):
+        raise ValueError("expected west, south, east, north in degrees, the smaller ones first")
+    return box
+
+
 Share = Annotated[float, Field(ge=0, lt=1)]
 SCALES_M = (80.0, 100.0, 120.0, 150.0, 180.0)
 """Sides of the squares of the published set."""
@@ -33,7 +42,7 @@ class DroneCatalogue(Section):
 
     kind: Literal["catalogue"]
     url: str = "https://api.openaerialmap.org/meta"
-    bbox: Box
+    bbox: Annotated[Box, AfterValidator(_box)]
     max_gsd_m: Positive = 0.3
     max_mosaics: Annotated[int, Field(ge=1)] = 20
     max_mb: Annotated[int, Field(ge=1)] = 4000
@@ -80,8 +89,8 @@ class StreetView(Section):
 class Seeds(Section):
     """Windows that slide over the mosaics."""
 
-    window_m: Positive = 180.0
-    step_m: Positive = 90.0
+    window_m: Annotated[float, Field(ge=20, le=5000)] = 180.0
+    step_m: Annotated[float, Field(ge=5, le=5000)] = 90.0
     min_valid: Fraction = 0.5
     """A window that shows less is no seed."""
 
@@ -131,8 +140,14 @@ class Alignment(Section):
     """Cut the satellite picture where the correlation has it."""
     max_shift_m: Positive | None = None
     """A believed shift that is larger, and not corrected, costs the place."""
-    require: bool = False
-    """Throw away places whose shift cannot be believed."""
+    require: bool | None = None
+    """Throw away places whose shift cannot be believed; by default where shifts are corrected: else
+    a few places would keep what was taken out of all others."""
+
+    @property
+    def requires(self) -> bool:
+        """`require`, or what it is by default."""
+        return self.correct if self.require is None else self.require
 
 
 class Splits(Section):
@@ -202,6 +217,16 @@ class BuildConfig(Section):
                 "Street View pictures may not be passed on; set publish.imagery = false, or"
                 " publish.private = true"
             )
+        if self.splits.val + self.splits.test >= 1.0:
+            raise ValueError("splits.val, splits.test: expected to leave something for train")
+        one, other = self.out.absolute(), self.work.absolute()
+        if one == other or one in other.parents or other in one.parents:
+            raise ValueError("out, work: expected two folders, neither of them in the other")
+        names = [each.path.name for each in self.street if isinstance(each, StreetFiles)]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"street: two folders are called {twice[0]}; rename one")
+        if self.captions.kind == "model" and not self.captions.model:
+            raise ValueError("captions.model: expected the name of a model")
         if self.captions.kind == "template" and self.features is None:
             raise ValueError('captions.kind "template" needs features')
         if self.splits.block_m < 2 * max(self.crops.scales_m):
@@ -218,7 +243,7 @@ def read_config(path: Path, overrides: tuple[str, ...] = ()) -> BuildConfig:
         ConfigError: names the file and the key.
     """
     tree = load(_Tree, path, overrides).model_dump(exclude_unset=True)
-    base = path.parent
+    base = path.absolute().parent  # the same from wherever it is called
     _whole(tree, base, ("out", "work", "features", "recipe"))
     for source in (*tree["drone"], *tree["street"], *tree["satellite"]):
         _whole(source, base, ("path", "positions", "cache"))

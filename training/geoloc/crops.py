@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geobridge.onboard.frames.picture import read_picture
+from geobridge.onboard.errors import DataError
+from geobridge.onboard.frames.picture import read_upright
 from geobridge.onboard.preprocess import resize
 from geobridge.onboard.records import Image, Mask
 
@@ -37,17 +38,17 @@ class FitWork:
     """Positions that may lie on a mosaic, with `id`, `lat_deg`, `lon_deg`."""
 
     mosaic: MosaicFile
-    crops: Crops
+    scales_m: Sequence[float]
     places: Sequence[Line]
 
 
 def find_fits(work: FitWork) -> list[Line]:
-    """`id`, `mosaic` and `valid` for every scale, of the positions where one of them fits.
+    """`id`, `mosaic`, and `valid` for every scale.
 
     Raises:
         DataError: the mosaic is damaged.
     """
-    largest_m = max(work.crops.scales_m)
+    largest_m = max(work.scales_m)
     gsd_m = largest_m / LOOK_PX
     lines = []
     with Raster(work.mosaic.path, gsd_m) as raster:
@@ -55,9 +56,8 @@ def find_fits(work: FitWork) -> list[Line]:
             east_m, north_m = raster.frame.to_enu(place["lat_deg"], place["lon_deg"])
             west, top = float(east_m) - largest_m / 2, float(north_m) + largest_m / 2
             _, mask = raster.read_at(west, top, LOOK_PX, LOOK_PX)
-            valid = {f"{scale:g}": _valid(mask, scale / gsd_m) for scale in work.crops.scales_m}
-            if max(valid.values()) >= work.crops.min_valid:
-                lines.append({"id": place["id"], "mosaic": work.mosaic.name, "valid": valid})
+            valid = {f"{scale:g}": _valid(mask, scale / gsd_m) for scale in work.scales_m}
+            lines.append({"id": place["id"], "mosaic": work.mosaic.name, "valid": valid})
     return lines
 
 
@@ -88,26 +88,27 @@ def choose_scales(fits: Sequence[Line], crops: Crops, seed: int) -> dict[str, fl
 
 @dataclass(frozen=True)
 class CropWork:
-    """Places of one mosaic and one scale, with `lat_deg`, `lon_deg`, `path` of the street
-    picture."""
+    """Places of one mosaic and one scale, with `lat_deg`, `lon_deg`, `path` and `stamp` of the
+    street picture."""
 
     mosaic: MosaicFile
     scale_m: float
-    crops: Crops
+    size_px: int
+    min_valid: float
     places: Sequence[Line]
     pictures: Path
 
 
 def cut(work: CropWork) -> list[Line]:
-    """Write the drone and street pictures; `id`, `valid`, and what the gates measure of both.
+    """Write the drone and street pictures; `id`, `valid`, and of both `sha256` and `gates`.
 
     A picture that turns out to have black corners, or a street picture that cannot be read, gives
-    a line with `refused` and no measures.
+    a line with `refused`, perhaps `told`, and no measures.
 
     Raises:
         DataError: the mosaic is damaged, or the disk is full.
     """
-    size_px = work.crops.size_px
+    size_px = work.size_px
     lines: list[Line] = []
     with Raster(work.mosaic.path, work.scale_m / size_px) as raster:
         for place in work.places:
@@ -122,12 +123,15 @@ def cut(work: CropWork) -> list[Line]:
 
 def _written(work: CropWork, place: Line, image: Image, valid: float) -> Line:
     line: Line = {"id": place["id"], "valid": round(valid, 4)}
-    if valid < work.crops.min_valid:
+    if valid < work.min_valid:
         return line | {"refused": "black corners"}
-    street = street_picture(Path(place["path"]), work.crops.size_px)
-    write_picture(work.pictures, "drone", place["id"], image)
-    write_picture(work.pictures, "street", place["id"], street)
-    return line | {"gates": {"drone": measured(image), "street": measured(street)}}
+    try:
+        street = street_picture(Path(place["path"]), work.size_px)
+    except DataError as error:
+        return line | {"refused": "the street picture cannot be read", "told": str(error)}
+    both = {"drone": image, "street": street}
+    kept = {v: write_picture(work.pictures, v, place["id"], each) for v, each in both.items()}
+    return line | {"sha256": kept, "gates": {v: measured(each) for v, each in both.items()}}
 
 
 def street_picture(path: Path, size_px: int) -> Image:
@@ -136,7 +140,7 @@ def street_picture(path: Path, size_px: int) -> Image:
     Raises:
         DataError: it cannot be read.
     """
-    image = read_picture(path)
+    image = read_upright(path)
     height, width = image.shape[:2]
     if width >= PANORAMA_ASPECT * height:
         return resize(image, size_px, 2 * size_px, "box")

@@ -26,7 +26,7 @@ def write_page(
     limits: Mapping[str, Mapping[str, float]],
     pictures: Path,
 ) -> None:
-    """`lines` have `id` and `gates`; `limits` by view and gate."""
+    """`lines` have `id`, `sha256` and `gates`; `limits` by view and gate."""
     body = ["<h1>What the gates kept and threw away</h1>"]
     body += [table(["view and gate", "threshold", "thrown away", "of"], _counts(lines, limits))]
     for view, of_view in limits.items():
@@ -47,7 +47,8 @@ def _counts(lines: Sequence[Line], limits: Mapping[str, Mapping[str, float]]) ->
 
 def _strips(lines: Sequence[Line], view: str, gate: str, limit: float, pictures: Path) -> list[str]:
     ranked = sorted(
-        (line["gates"][view][gate], line["id"]) for line in lines if view in line["gates"]
+        ((line["gates"][view][gate], line) for line in lines if view in line["gates"]),
+        key=lambda each: (each[0], str(each[1]["id"])),
     )
     thrown = [each for each in ranked if each[0] < limit][-SHOWN:]
     kept = [each for each in ranked if each[0] >= limit][:SHOWN]
@@ -55,12 +56,12 @@ def _strips(lines: Sequence[Line], view: str, gate: str, limit: float, pictures:
     for title, some in (("just thrown away", thrown), ("just kept", kept)):
         body.append(f"<p>{title}: {', '.join(f'{value:.3g}' for value, _ in some) or 'none'}</p>")
         if some:
-            body.append(picture(_strip([name for _, name in some], view, pictures), "jpeg", title))
+            body.append(picture(_strip([line for _, line in some], view, pictures), "jpeg", title))
     return body
 
 
-def _strip(names: Sequence[str], view: str, pictures: Path) -> bytes:
-    tiles = [_tile(read_view(pictures, view, name)) for name in names]
+def _strip(lines: Sequence[Line], view: str, pictures: Path) -> bytes:
+    tiles = [_tile(read_view(pictures, view, line)) for line in lines]
     blank = np.full((TILE_PX, TILE_PX, 3), 255, np.uint8)
     tiles += [blank] * (SHOWN - len(tiles))
     done, data = cv2.imencode(".jpg", np.concatenate(tiles, axis=1)[..., ::-1])

@@ -2,7 +2,8 @@
 
 BH  blur: variance of the Laplacian, in squared grey levels
 C   contrast: mean strength of the edges, in grey levels a pixel
-UN  uniformity: mean entropy of the parts of a picture, in bits; sky and water have little
+UN  uniformity: entropy that half of the parts of a picture do not reach, in bits, without the
+    noise; sky and water have little, and a shore beside them does not make up for it
 
 All are measured on the picture made SIDE_PX high, so that they mean the same at every size, and of
 a panorama on the band around the horizon: half of it is sky and road by its nature.
@@ -36,7 +37,7 @@ def measured(image: Image) -> dict[str, float]:
     return {
         "bh": round(float(cv2.Laplacian(grey, cv2.CV_32F).var()), 3),
         "c": round(float(np.sqrt(right * right + down * down).mean()) / 8.0, 3),
-        "un": round(_entropy(grey), 3),
+        "un": round(_entropy(smooth), 3),
     }
 
 
@@ -57,7 +58,7 @@ def _entropy(grey: cv2.typing.MatLike) -> float:
         for part in np.array_split(band, _PARTS, axis=1):
             share = np.bincount(part.ravel(), minlength=_LEVELS) / part.size
             found.append(-sum(p * math.log2(p) for p in share if p > 0.0))
-    return float(np.mean(found))
+    return float(np.median(found))
 
 
 def thresholds(lines: Sequence[Line], view: str, gates: Gates) -> dict[str, float]:

@@ -84,12 +84,12 @@ def too_near(places: Sequence[Line], margin_m: float) -> list[str]:
     return sorted(dropped)
 
 
-def printed(pictures: Path, view: str, names: Sequence[str]) -> Prints:
+def printed(pictures: Path, view: str, places: Sequence[Line]) -> Prints:
     """[N, D] unit vectors: pictures made tiny and grey, without their mean; cosines between them
     tell copies, whatever their size, compression or brightness."""
-    rows = np.zeros((len(names), PRINT_PX * PRINT_PX), np.float32)
-    for row, name in zip(rows, names, strict=True):
-        grey = cv2.cvtColor(read_view(pictures, view, name), cv2.COLOR_RGB2GRAY)
+    rows = np.zeros((len(places), PRINT_PX * PRINT_PX), np.float32)
+    for row, place in zip(rows, places, strict=True):
+        grey = cv2.cvtColor(read_view(pictures, view, place), cv2.COLOR_RGB2GRAY)
         tiny = cv2.resize(grey, (PRINT_PX, PRINT_PX), interpolation=cv2.INTER_AREA)
         flat = tiny.astype(np.float32).ravel()
         flat -= flat.mean()

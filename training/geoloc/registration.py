@@ -19,7 +19,7 @@ SIDE_PX = 192
 EDGE_PX = 12
 """Of the drone picture that is left out: its structure there depends on what lies beyond."""
 RIVAL_PX = 8.0
-MIN_RATIO = 1.1
+MIN_RATIO = 1.2
 """Between the correlation of the best shift and that of any other place."""
 
 

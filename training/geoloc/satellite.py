@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import rasterio
 
+from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.onboard.records import Image, Mask
 
 from ..imagery.mbtiles import MBTiles
-from ..imagery.server import fetch
+from ..imagery.server import cells_of, fetch_cells, zoom_of
 from ..imagery.tile_folder import TileFolder
 from ..imagery.tiles import Tiles, pixel_m
-from ..rasters.georeference import outline_of
+from ..rasters.georeference import outline_of, require_on_earth
 from ..rasters.raster import Raster
 from ..rasters.surface import pixel_side_m
 from ..sources import RasterSource, ServerSource, TilesSource, told
 from .config import Alignment
+from .dates import days_apart
 from .gates import measured
 from .pictures import read_view, write_picture
 from .registration import Shift, find_shift
-from .stage import Line
+from .stage import Line, stamp
 
 SatelliteSource = RasterSource | TilesSource | ServerSource
-UNDATED_DAYS = 36_500
-"""A source that does not say its date comes after all that do."""
 
 
 class Ground(Protocol):
@@ -46,10 +44,11 @@ class Ground(Protocol):
 
 @dataclass(frozen=True)
 class SatelliteWork:
-    """Places of one scale that lie near each other, with `lat_deg`, `lon_deg` and the date
-    `captured` of their drone picture."""
+    """Places of one scale that lie near each other, with `lat_deg`, `lon_deg`, and `sha256` and the
+    date `captured` of their drone picture; `stamps` of the sources' files."""
 
     sources: Sequence[SatelliteSource]
+    stamps: Sequence[list[int]]
     scale_m: float
     size_px: int
     alignment: Alignment
@@ -130,6 +129,24 @@ def own_gsd_m(path: Path) -> float:
         return pixel_side_m(path, dataset)
 
 
+def stamps_of(sources: Sequence[SatelliteSource]) -> list[list[int]]:
+    """What tells the files of sources from others; a folder of tiles, and what a server gave, count
+    as never changed.
+
+    Raises:
+        DataError: one is not there, or does not say where on Earth it lies.
+    """
+    for source in sources:
+        if isinstance(source, RasterSource):
+            require_on_earth(source.path)
+        elif isinstance(source, TilesSource) and not source.path.exists():
+            raise DataError(f"{source.path}: no such file or folder")
+    return [
+        stamp(s.path) if not isinstance(s, ServerSource) and s.path.is_file() else []
+        for s in sources
+    ]
+
+
 def prefetch(
     sources: Sequence[SatelliteSource], places: Sequence[Line], size_px: int, margin_m: float
 ) -> None:
@@ -139,17 +156,23 @@ def prefetch(
         DataError: a server refuses.
     """
     for source in sources:
-        for place in places if isinstance(source, ServerSource) else ():
+        if not isinstance(source, ServerSource):
+            continue
+        cells: dict[int, set[tuple[int, int]]] = {}
+        for place in places:
             frame = LocalFrame(place["lat_deg"], place["lon_deg"])
             reach_m = place["side_m"] / 2.0 + margin_m
             ring = frame.to_geodetic([(-reach_m, -reach_m), (reach_m, reach_m)])
-            fetch(source, ring, place["side_m"] / size_px)  # type: ignore[arg-type]
+            zoom = zoom_of(source, place["lat_deg"], place["side_m"] / size_px)
+            cells.setdefault(zoom, set()).update(cells_of(ring, zoom))
+        for zoom, some in sorted(cells.items()):
+            fetch_cells(source, zoom, sorted(some))
 
 
 def _aligned(
     work: SatelliteWork, place: Line, middle_m: tuple[float, float], opened: Sequence[_Opened]
 ) -> Line:
-    drone = read_view(work.pictures, "drone", place["id"])
+    drone = read_view(work.pictures, "drone", place)
     margin_px = math.ceil(work.alignment.search_m / (work.scale_m / work.size_px))
     for each in _ranked(work, place, opened):
         wide, mask = _read(work, each.ground, middle_m, (0.0, 0.0), margin_px)
@@ -173,7 +196,7 @@ def _written(
     rule = work.alignment
     believed, corrected = shift.believed(rule.min_correlation), False
     line: Line = {"id": place["id"]}
-    if rule.require and not believed:
+    if rule.requires and not believed:
         return line | {"refused": "shift not believed"}
     if believed and rule.correct:
         moved, mask = _read(work, used.ground, middle_m, (shift.east_m, shift.north_m), 0)
@@ -182,8 +205,8 @@ def _written(
     away_m = math.hypot(shift.east_m, shift.north_m)
     if rule.max_shift_m is not None and believed and not corrected and away_m > rule.max_shift_m:
         return line | {"refused": "shifted too far"}
-    write_picture(work.pictures, "satellite", place["id"], image)
     return line | {
+        "sha256": {"satellite": write_picture(work.pictures, "satellite", place["id"], image)},
         "source": told(used.source),
         "source_number": used.number,
         "captured": used.source.captured,
@@ -217,21 +240,3 @@ def _ranked(work: SatelliteWork, place: Line, opened: Sequence[_Opened]) -> Sequ
     if work.alignment.prefer == "first":
         return opened
     return sorted(opened, key=lambda each: days_apart(each.source.captured, place["captured"]))
-
-
-def days_apart(one: str, other: str) -> int:
-    """Between two dates that begin as 2026-05-01, 2026-05 or 2026."""
-    first, second = day_of(one), day_of(other)
-    return UNDATED_DAYS if first is None or second is None else abs((first - second).days)
-
-
-def day_of(text: str) -> date | None:
-    """The middle of what a date leaves open; None if it is none."""
-    found = re.match(r"(\d{4})(?:[-:](\d{2}))?(?:[-:](\d{2}))?", text)
-    if not found:
-        return None
-    year, month, day = (int(part) if part else 0 for part in found.groups())
-    try:
-        return date(year, month or 7, day or (15 if month else 2))
-    except ValueError:
-        return None

@@ -1,108 +1,118 @@
-"""The cache of a stage: what it was made from, and a file of lines for every finished unit of work.
+"""The cache of a stage: a file of lines for every finished unit of work.
 
-    <work>/<stage>/settings.json     everything that the lines depend on
-    <work>/<stage>/<unit>.jsonl      its lines; that the file exists says that the unit is finished
+    <work>/<stage>/<digest>.jsonl    that it exists says that the unit is finished
 
-A stage whose settings have changed begins anew; a unit is there as a whole or not at all.
+A unit is a dataclass that holds all that its lines depend on, and its digest names the file: what
+was done once is not done again, and what depends on anything else is done anew.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from geobridge.onboard.durable import write_text
 from geobridge.onboard.errors import DataError
 
 from ..datasets.render_progress import Progress
+from .rates import Rates
 from .spread import Spread
 
 log = logging.getLogger(__name__)
 
 Line = dict[str, Any]
-P = TypeVar("P")
-SETTINGS = "settings.json"
+Unit = TypeVar("Unit")
 
 
 class Stage:
-    """Its folder, emptied if it was made with other settings.
+    """One of a build's.
 
     Args:
         work: folder of all stages.
         name: of this one.
-        settings: JSON values; digests of files and of earlier stages' lines among them.
+        rates: learns how long it takes.
     """
 
-    def __init__(self, work: Path, name: str, settings: Mapping[str, Any]) -> None:
-        self.name, self.folder = name, work / name
-        text = json.dumps(settings, sort_keys=True, indent=1, default=str) + "\n"
-        path = self.folder / SETTINGS
-        if path.exists() and path.read_text(encoding="utf-8") != text:
-            log.info("%s: settings have changed, begins anew", name)
-            shutil.rmtree(self.folder)
-        if not path.exists():
-            write_text(path, text)
+    def __init__(self, work: Path, name: str, rates: Rates) -> None:
+        self._folder, self._name, self._rates = work / name, name, rates
 
     def run(
-        self, units: Mapping[str, P], do: Callable[[P], list[Line]], spread: Spread
+        self, units: Sequence[Unit], do: Callable[[Unit], list[Line]], spread: Spread
     ) -> list[Line]:
         """The lines of all units in their order; only what is not there yet is done.
 
         Raises:
             DataError: as `do` does, or a file of the cache is damaged.
         """
-        missing = [name for name in units if not self.has(name)]
+        paths = [self._path(unit) for unit in units]
+        missing = [at for at, path in enumerate(paths) if not path.exists()]
         if missing:
-            log.info("%s: %d of %d units to do", self.name, len(missing), len(units))
+            log.info("%s: %d of %d units to do", self._name, len(missing), len(units))
         progress = Progress(len(missing), "units")
-        for number, lines in progress.over(spread(do, [units[name] for name in missing])):
-            self._keep(missing[number], lines)
-        return [line for name in units for line in self._read(name)]
+        with self._rates.of(self._name) as done:
+            for number, lines in progress.over(spread(do, [units[at] for at in missing])):
+                _keep(paths[missing[number]], lines)
+                done.places += len(lines)
+        return [line for path in paths for line in _read(path)]
 
-    def has(self, unit: str) -> bool:
+    def has(self, unit: object) -> bool:
         """Whether a unit is finished."""
         return self._path(unit).exists()
 
-    def _path(self, unit: str) -> Path:
-        return self.folder / f"{unit}.jsonl"
-
-    def _keep(self, unit: str, lines: Sequence[Line]) -> None:
-        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
-        write_text(self._path(unit), text)
-
-    def _read(self, unit: str) -> list[Line]:
-        path = self._path(unit)
-        try:
-            return [json.loads(line) for line in path.read_bytes().splitlines()]
-        except ValueError:
-            raise DataError(f"{path}: damaged; delete it and run the command again") from None
+    def _path(self, unit: object) -> Path:
+        return self._folder / f"{digest([version('geobridge-uav'), unit])[:20]}.jsonl"
 
 
-def chunks(lines: Sequence[Line], size: int, *keys: str) -> dict[str, list[Line]]:
-    """Lines in groups of up to `size` with equal values of `keys`, named by what is in them, so
-    that more places leave finished groups alone where they can."""
-    groups: dict[tuple[Any, ...], list[Line]] = {}
+def _keep(path: Path, lines: Sequence[Line]) -> None:
+    write_text(path, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
+
+
+def _read(path: Path) -> list[Line]:
+    try:
+        return [json.loads(line) for line in path.read_bytes().splitlines()]
+    except ValueError:
+        raise DataError(f"{path}: damaged; delete it and run the command again") from None
+
+
+def chunks(lines: Sequence[Line], size: int, *keys: str) -> list[list[Line]]:
+    """Lines in groups of up to `size` with equal values of `keys`, in the order of their ids."""
+    groups: dict[tuple[str, ...], list[Line]] = {}
     for line in sorted(lines, key=lambda each: str(each["id"])):
         groups.setdefault(tuple(str(line[key]) for key in keys), []).append(line)
-    units: dict[str, list[Line]] = {}
-    for _, group in sorted(groups.items()):
-        for first in range(0, len(group), size):
-            part = group[first : first + size]
-            units[digest(part)[:16]] = part
-    return units
+    return [
+        group[first : first + size]
+        for _, group in sorted(groups.items())
+        for first in range(0, len(group), size)
+    ]
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of JSON values, whatever the order of keys."""
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """SHA-256 of JSON values, dataclasses, configuration and paths, whatever the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Path):
+        return str(value)
+    return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
 
 
 def place_id(source: str, key: str) -> str:
     """The name of a place: that of its street picture, wherever it stands in a configuration."""
     return hashlib.sha256(f"{source}\n{key}".encode()).hexdigest()[:14]
+
+
+def stamp(path: Path) -> list[int]:
+    """What tells a file from another one of its name: its size and when it was changed."""
+    told = path.stat()
+    return [told.st_size, told.st_mtime_ns]

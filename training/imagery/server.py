@@ -8,13 +8,14 @@ never asked for again, so a run that was stopped goes on, and packing again asks
 from __future__ import annotations
 
 import hashlib
+import http.client
 import logging
 import sqlite3
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import Floats
 
 from ..sources import ServerSource, told
-from .tiles import EQUATOR_M, HALF_M, Box, box_of, decode, zoom_for
+from .tiles import EQUATOR_M, HALF_M, box_of, decode, zoom_for
 
 log = logging.getLogger(__name__)
 
@@ -41,25 +42,42 @@ def fetch(source: ServerSource, outline: tuple[Floats, Floats], gsd_m: float) ->
     Raises:
         DataError: the URL is no template, there would be too many tiles, or the server refuses.
     """
-    zoom = source.zoom
-    if zoom is None:
-        zoom = zoom_for(gsd_m, float(outline[0].mean()), TILE_PX)
-    box = box_of(outline, zoom)
-    count = (box[1] - box[0] + 1) * (box[3] - box[2] + 1)
-    if count > source.max_tiles:
-        raise DataError(
-            f"{told(source)}: {count} tiles of zoom {zoom} cover the area,"
-            f" max_tiles is {source.max_tiles}"
-        )
+    zoom = zoom_of(source, float(outline[0].mean()), gsd_m)
+    left, right, top, bottom = box_of(outline, zoom)
+    _check_count(source, zoom, (right - left + 1) * (bottom - top + 1))
+    fetch_cells(source, zoom, list(cells_of(outline, zoom)))
+    return zoom
+
+
+def zoom_of(source: ServerSource, lat_deg: float, gsd_m: float) -> int:
+    """The configured one, or the coarsest whose pixels are as fine as `gsd_m`."""
+    return zoom_for(gsd_m, lat_deg, TILE_PX) if source.zoom is None else source.zoom
+
+
+def cells_of(outline: tuple[Floats, Floats], zoom: int) -> Iterator[tuple[int, int]]:
+    """Columns and rows of the tiles around latitudes and longitudes."""
+    left, right, top, bottom = box_of(outline, zoom)
+    for row in range(top, bottom + 1):
+        for column in range(left, right + 1):
+            yield column, row
+
+
+def fetch_cells(source: ServerSource, zoom: int, cells: Sequence[tuple[int, int]]) -> None:
+    """Fill the cache with tiles, no faster than the source allows.
+
+    Raises:
+        DataError: as `fetch`.
+    """
+    _check_count(source, zoom, len(cells))
     _check_template(source)
     with _Cache(source) as cache:
-        missing = [cell for cell in _cells(box) if not cache.holds(zoom, *cell)]
+        missing = [cell for cell in cells if not cache.holds(zoom, *cell)]
         if missing:
             log.info(
                 "%s: %d of %d tiles of zoom %d to fetch, %.0f s or more",
                 told(source),
                 len(missing),
-                count,
+                len(cells),
                 zoom,
                 len(missing) / source.rate_hz,
             )
@@ -68,7 +86,6 @@ def fetch(source: ServerSource, outline: tuple[Floats, Floats], gsd_m: float) ->
             pace.wait()
             cache.keep(zoom, column, row, _get(source, zoom, column, row))
             pace.tell(number + 1, len(missing))
-    return zoom
 
 
 def content_sha256(cache: Path, outline: tuple[Floats, Floats], zoom: int) -> str:
@@ -188,7 +205,7 @@ def _get(source: ServerSource, zoom: int, column: int, row: int) -> bytes:
                     f"{where}: the server answers {error.code} {error.reason}"
                 ) from None
             _wait(error.headers.get("Retry-After"), attempt)
-        except (OSError, urllib.error.URLError) as error:
+        except (OSError, http.client.HTTPException) as error:
             if attempt == ATTEMPTS:
                 raise DataError(f"{where}: {getattr(error, 'reason', error)}") from None
             _wait(None, attempt)
@@ -217,6 +234,14 @@ def _filled(url: str, zoom: int, column: int, row: int) -> str:
     return url
 
 
+def _check_count(source: ServerSource, zoom: int, count: int) -> None:
+    if count > source.max_tiles:
+        raise DataError(
+            f"{told(source)}: {count} tiles of zoom {zoom} cover the area,"
+            f" max_tiles is {source.max_tiles}"
+        )
+
+
 def _check_template(source: ServerSource) -> None:
     url = source.url
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
@@ -226,10 +251,3 @@ def _check_template(source: ServerSource) -> None:
         raise DataError(
             f"{told(source)}: expected {{z}}, {{x}}, {{y}} or {{bbox-epsg-3857}} in the url"
         )
-
-
-def _cells(box: Box) -> Iterator[tuple[int, int]]:
-    left, right, top, bottom = box
-    for row in range(top, bottom + 1):
-        for column in range(left, right + 1):
-            yield column, row

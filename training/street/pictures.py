@@ -63,7 +63,7 @@ def read_street(source: StreetSource) -> StreetFolder:
     folder, table = source.path, source.positions or _table(source.path)
     names = _names(folder)
     if table is None:
-        pictures = [_tagged(folder / name) for name in names]
+        pictures = _tagged([folder / name for name in names])
     elif table.suffix.lower() == ".csv":
         pictures = positions_csv.read(table, folder, names)
     else:
@@ -86,12 +86,21 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in files if path.suffix.lower() in SUFFIXES)
 
 
-def _tagged(path: Path) -> StreetPicture:
-    tags = read_tags(path)
-    if tags.lat_deg is None or tags.lon_deg is None:
-        raise DataError(f"{path}: EXIF holds no position; give the folder a positions.csv")
-    heading_deg = math.nan if tags.heading_deg is None else tags.heading_deg
-    return StreetPicture(path, tags.lat_deg, tags.lon_deg, heading_deg, tags.taken)
+def _tagged(paths: Sequence[Path]) -> list[StreetPicture]:
+    pictures, without = [], []
+    for path in paths:
+        tags = read_tags(path)
+        if tags.lat_deg is None or tags.lon_deg is None:
+            without.append(path)
+            continue
+        heading_deg = math.nan if tags.heading_deg is None else tags.heading_deg
+        pictures.append(StreetPicture(path, tags.lat_deg, tags.lon_deg, heading_deg, tags.taken))
+    if without:
+        raise DataError(
+            f"{without[0]}: EXIF holds no position, as of {len(without)} of {len(paths)} pictures;"
+            " give the folder a positions.csv, or move them away"
+        )
+    return pictures
 
 
 def _check_all_told(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from geobridge.onboard.bundle import PLACE
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.flightlogs.pictures.photo_tags import read_tags
-from geobridge.onboard.frames.picture import read_picture
+from geobridge.onboard.frames.picture import read_upright
 from geobridge.onboard.geodesy import MAX_RADIUS_M, LocalFrame, distance_m
 from geobridge.onboard.records import Image
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
@@ -40,7 +40,7 @@ class Cuts:
 
     def __call__(self, row: int) -> Picture:
         """[H, W, 3] of a place; all of it shows something."""
-        image, turn_deg = read_picture(self.pictures[row].path), float(self.turns_deg[row])
+        image, turn_deg = read_upright(self.pictures[row].path), float(self.turns_deg[row])
         if math.isnan(turn_deg):
             return image, None
         return (

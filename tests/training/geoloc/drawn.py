@@ -103,3 +103,15 @@ alignment = { correct = true }
 splits = { block_m = 400.0, val = 0.2, test = 0.2, margin_m = 1.0 }
 captions = { kind = "template" }
 """
+
+
+PLAIN = 'captions.kind="none"'
+"""Texts want an interpreter's worth of imports."""
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "card.html"
+    }

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +11,21 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import rasterio
+from PIL import Image
 
-from geobridge.onboard.cli import main
-from geobridge.onboard.errors import DataError
 from geobridge.onboard.views import View
 from geobridge.training.config_model import PreprocessConfig
 from geobridge.training.datasets.triples import TriplesSource
-from geobridge.training.geoloc import build as build_module
 from geobridge.training.geoloc.build import build
+from geobridge.training.geoloc.crops import street_picture
 from geobridge.training.geoloc.stage import place_id
 
-from .drawn import FRAME, SHIFT_M, STANDS, town, write_raster
+from .drawn import FRAME, PLAIN, SHIFT_M, STANDS, files, town, write_raster
 
 
 def metadata(folder: Path) -> list[dict[str, Any]]:
     paths = sorted((folder / "set").glob("*/metadata.jsonl"))
     return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "card.html"
-    }
 
 
 def test_triples_lie_where_their_street_pictures_were_taken(region: Path) -> None:
@@ -111,37 +96,13 @@ def test_a_second_run_does_nothing_and_ends_with_the_same_bytes(region: Path) ->
 
 
 def test_the_order_of_the_street_pictures_decides_nothing(region: Path) -> None:
-    build(region / "build.toml")
+    build(region / "build.toml", [PLAIN])
     header, *rows = (region / "streets" / "positions.csv").read_text().splitlines()
     (region / "streets" / "positions.csv").write_text("\n".join([header, *rows[::-1]]) + "\n")
-    build(
-        region / "build.toml",
-        ['out="again"', f'work="{region}/again-work"', f'out="{region}/again"'],
-    )
+    build(region / "build.toml", [PLAIN, 'out="again"', 'work="again-work"'])
     first, second = files(region / "set"), files(region / "again")
     assert first.keys() == second.keys()
     assert all(first[name] == second[name] for name in first if name.endswith(".jpg"))
-
-
-def test_a_build_that_was_killed_goes_on(region: Path, tmp_path: Path) -> None:
-    """Killed at several moments; in the end it is as if nothing had happened."""
-    arguments = [f'out="{tmp_path}/other"', f'work="{tmp_path}/other-work"']
-    build(region / "build.toml", arguments)
-    command = [sys.executable, "-c", _MAIN, "dataset", "build", str(region / "build.toml")]
-    for wait in ("1-seeds", "4-crops", "6-captions"):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60.0
-        folder = region / "work" / wait
-        while not folder.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait(30.0)
-    build(region / "build.toml")
-    first, second = files(region / "set"), files(tmp_path / "other")
-    assert first == second
-
-
-_MAIN = "import sys; from geobridge.onboard.cli import main; sys.exit(main())"
 
 
 def test_a_recipe_builds_the_same_set_from_ones_own_sources(region: Path) -> None:
@@ -172,52 +133,58 @@ def test_ray_gives_the_same_bytes(region: Path) -> None:
 test_ray_gives_the_same_bytes = pytest.mark.slow(test_ray_gives_the_same_bytes)
 
 
-def test_a_set_of_other_pictures_takes_another_folder(region: Path) -> None:
-    build(region / "build.toml")
-    with pytest.raises(DataError, match="was begun with of"):
-        build(region / "build.toml", ["seed=7", "crops.scales_m=[100.0]"])
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {name: data for name, data in files(folder).items() if name.endswith(".jpg")}
 
 
-def test_bad_input_is_one_line(region: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = region / "build.toml"
-
-    def said(*overrides: str) -> str:
-        assert main(["dataset", "build", str(config), *overrides]) == 2
-        told = capsys.readouterr()
-        assert told.out == ""
-        [line] = [each for each in told.err.splitlines() if " INFO " not in each]
-        assert line.startswith("geobridge dataset build: ")
-        return line
-
-    assert "crops.scale_m: unknown key" in said("crops.scale_m=3")
-    assert "no such file or folder" in said('drone=[{path="nowhere.tif"}]')
-    assert "splits.block_m" in said("splits.block_m=310", "crops.scales_m=[180.0]")
-    assert "MAPILLARY_TOKEN holds no key" in said('street=[{kind="mapillary"}]')
-    assert "may not be passed on" in said('street=[{kind="streetview"}]')
-    with rasterio.open(region / "mosaic.tif") as source:
-        bands = source.read()
-    plain = region / "plain.tif"
-    with (
-        pytest.warns(rasterio.errors.NotGeoreferencedWarning),
-        rasterio.open(
-            plain, "w", driver="GTiff", dtype="uint8", count=4, height=900, width=900
-        ) as dataset,
-    ):
-        dataset.write(bands)
-    assert "plain.tif: has no CRS" in said('drone=[{path="plain.tif"}]')
-    write_raster(region / "far.tif", town(2))
-    (region / "features.geojson").write_text("{}")
-    assert "expected a FeatureCollection" in said()
+def test_settings_to_and_fro_leave_no_picture_of_the_other(region: Path) -> None:
+    build(region / "build.toml", [PLAIN, 'out="first"'])
+    build(region / "build.toml", [PLAIN, 'out="other"', "seed=7", "alignment.correct=false"])
+    build(region / "build.toml", [PLAIN, 'out="again"'])
+    assert pictures(region / "first") != pictures(region / "other")
+    assert pictures(region / "first") == pictures(region / "again")
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(
-    region: Path, monkeypatch: pytest.MonkeyPatch
+def test_sources_that_have_changed_are_looked_at_again(region: Path) -> None:
+    build(region / "build.toml", [PLAIN, 'out="first"'])
+    write_raster(region / "satellite.tif", town(1, (2, 3)))
+    build(region / "build.toml", [PLAIN, 'out="second"'])
+    write_raster(region / "mosaic.tif", town(1, (2, 0)))
+    for path in (region / "streets").glob("*.jpg"):
+        cv2.imwrite(str(path), np.random.default_rng(5).integers(0, 255, (64, 128, 3), np.uint8))
+    build(region / "build.toml", [PLAIN, 'out="third"'])
+    build(region / "build.toml", [PLAIN, 'out="anew"', 'work="anew-work"'])
+    assert files(region / "third") == files(region / "anew")
+    first, second = pictures(region / "first"), pictures(region / "second")
+    same = {name for name in first.keys() & second.keys() if first[name] == second[name]}
+    assert {name for name in same if "/street/" in name}
+    assert not {name for name in same if "/satellite/" in name}
+
+
+def test_a_shift_that_cannot_be_believed_costs_the_place_where_shifts_are_corrected(
+    region: Path,
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", str(region / "work"))
+    image = town(1, (6, 4)).copy()
+    image[440:660, 240:460] = town(2)[440:660, 240:460]  # other ground around one stand
+    write_raster(region / "satellite.tif", image)
+    every = ["crops.overlap=1.0", PLAIN]
+    assert build(region / "build.toml", [*every, 'out="a"'])["aligned"] == 14
+    assert (
+        build(region / "build.toml", [*every, 'out="b"', "alignment.require=false"])["aligned"]
+        == 15
+    )
+    reported = build(region / "build.toml", [*every, 'out="c"', "alignment.correct=false"])
+    assert reported["aligned"] == 15
 
-    with monkeypatch.context() as patch:
-        patch.setattr("geobridge.training.geoloc.crops.write_picture", full)
-        with pytest.raises(DataError, match="the disk is full; free some and run again"):
-            build(region / "build.toml")
-    assert build_module.build(region / "build.toml")["with a square"] == 15
+
+def test_street_pictures_stand_as_they_were_held(tmp_path: Path) -> None:
+    upright = np.zeros((60, 40, 3), np.uint8)
+    upright[:20] = 240  # bright above
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the sensor lay on its side
+    lying = Image.fromarray(np.rot90(upright).copy())
+    lying.save(tmp_path / "p.jpg", exif=exif, quality=95)
+    picture = street_picture(tmp_path / "p.jpg", 60)
+    assert picture.shape == (60, 40, 3)
+    assert picture[:15].mean() > 200
+    assert picture[25:].mean() < 40

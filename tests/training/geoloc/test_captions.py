@@ -34,6 +34,12 @@ def completion(text: str | None, tokens: tuple[int, int] = (900, 30), **message:
     return 200, {"Content-Type": "application/json"}, json.dumps(answer).encode()
 
 
+def whole(**more: Any) -> Reply:
+    """A completion with other things in the place of its own."""
+    tree = json.loads(completion(GOOD)[2]) | more
+    return 200, {"Content-Type": "application/json"}, json.dumps(tree).encode()
+
+
 def failure(status: int, message: str, **headers: str) -> Reply:
     body = json.dumps({"error": {"message": message, "type": "x", "param": None, "code": None}})
     return status, {"Content-Type": "application/json", **headers}, body.encode()
@@ -113,6 +119,8 @@ def test_two_texts_for_each_place(region: Path, stub: Stub, told: Callable[..., 
         ("Des maisons le long de la rivière, avec une route et des jardins.", "not English"),
         (" ".join(["a road beside a river and houses"] * 20), "too long"),
         ("asdf qwer zxcv uiop hjkl bnmq werty", "not English"),
+        (f"{GOOD[:-1]} \ud800.", "not one plain paragraph"),
+        (f"{GOOD[:-1]} \0.", "not one plain paragraph"),
     ],
 )
 def test_what_is_wrong_is_told_and_asked_for_again(
@@ -169,6 +177,10 @@ def test_errors_and_slow_answers_are_waited_for(
         ((200, {"Content-Type": "application/json"}, b"{}"), "no completion in its answer"),
         ((200, {"Content-Type": "text/html"}, b"<html>hello"), "no completion in its answer"),
         ((200, {"Content-Type": "application/json"}, b'{"cho'), "no completion in its answer"),
+        ((200, {"Content-Type": "application/json"}, b"[" * 9000), "no completion in its answer"),
+        (whole(choices={"a": 1}), "no completion in its answer, found '"),
+        (whole(choices=[{"message": "hello"}]), "no completion in its answer"),
+        (completion(["a", "list"]), "no completion in its answer"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_one_line(
@@ -194,6 +206,17 @@ def test_the_budget_is_kept_and_what_was_paid_for_is_not_paid_for_again(
     assert 8 <= paid <= 9
     build(region / "build.toml", told(budget=50.0, **prices))
     assert len(stub.asked) == 15
+
+
+@pytest.mark.parametrize("usage", [None, "lots", {"prompt_tokens": "many"}, {"prompt_tokens": -5}])
+def test_what_is_not_counted_counts_as_it_was_expected(
+    region: Path, stub: Stub, told: Callable[..., list[str]], usage: Any
+) -> None:
+    """A request is expected to take 1000 tokens and to give 100, and may give 200."""
+    stub.answer = lambda *_: whole(usage=usage)
+    with pytest.raises(DataError, match=r"captions\.budget_tokens is 17000"):
+        build(region / "build.toml", told(budget_tokens=17_000, max_tokens=200, at_once=1))
+    assert len(stub.asked) == 14
 
 
 def test_a_dry_run_asks_nobody(region: Path, stub: Stub, told: Callable[..., list[str]]) -> None:

@@ -14,8 +14,10 @@ import pytest
 from geobridge.onboard.errors import DataError
 from geobridge.training.geoloc.build import build
 from geobridge.training.geoloc.config import StreetView
+from geobridge.training.geoloc.satellite import prefetch
 from geobridge.training.geoloc.sources import polite, streetview
 from geobridge.training.geoloc.sources.streetview import FACES, panorama
+from geobridge.training.sources import ServerSource
 
 from .drawn import FRAME, STANDS
 from .stub import Stub
@@ -118,6 +120,8 @@ def test_more_pictures_than_it_lists_are_asked_for_in_quarters(
         ((429, {"Retry-After": "0"}, b"slow down"), "answers 429: .*6 times; run again later"),
         ((200, JSON, b"garbage"), "expected a JSON object, found 'garbage'"),
         ((200, JSON, b"[]"), "expected a JSON object"),
+        ((200, {"Content-Length": "99"}, b'{"data": '), "the answer ends too early, 6 times"),
+        ((200, {"Transfer-Encoding": "chunked"}, b"zz"), "6 times; run again later"),
         ((200, JSON, b'{"data": [{"id": "1", "geometry": 3}]}'), "expected coordinates"),
         ((200, JSON, b'{"data": [{"id": "../1", "geometry": {"coordinates": [8.5, 47.4]}}]}'),
          "expected an id and a position"),
@@ -151,6 +155,28 @@ def test_trouble_on_the_way_loses_nothing(region: Path, stub: Stub) -> None:
     stub.answer = good
     assert build(region / "build.toml", from_mapillary(stub))["street pictures"] == 16
     assert not set(thumbs) & set(stub.asked)
+
+
+def test_a_server_of_tiles_is_asked_for_all_places_at_once(stub: Stub, tmp_path: Path) -> None:
+    """Place by place it would be asked faster than it allows, for more than it allows."""
+    tile = bytes(cv2.imencode(".png", np.full((256, 256, 3), 90, np.uint8))[1].tobytes())
+    stub.answer = lambda *_: (200, {}, tile)
+    places = [{"lat_deg": 47.4 + 0.05 * n, "lon_deg": 8.5, "side_m": 80.0} for n in range(4)]
+
+    def source(max_tiles: int) -> ServerSource:
+        return ServerSource(
+            kind="server", url=f"{stub.url}/{{z}}/{{x}}/{{y}}.png", cache=tmp_path / "c.mbtiles",
+            licence="x", attribution="y", zoom=15, rate_hz=100.0, max_tiles=max_tiles,
+        )  # fmt: skip
+
+    with pytest.raises(DataError, match="tiles of zoom 15 cover the area, max_tiles is 3"):
+        prefetch([source(3)], places, 96, 30.0)
+    assert stub.asked == []
+    prefetch([source(99)], places, 96, 30.0)
+    assert len(stub.asked) == len(set(stub.asked)) >= 4
+    asked = len(stub.asked)
+    prefetch([source(99)], places, 96, 30.0)
+    assert len(stub.asked) == asked
 
 
 def catalogue(stub: Stub, region: Path, pages: int = 1) -> Any:

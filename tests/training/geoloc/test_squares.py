@@ -19,12 +19,12 @@ from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import LocalFrame
 from geobridge.training.geoloc.config import SCALES_M, Crops, Gates, Splits
 from geobridge.training.geoloc.crops import choose_scales
+from geobridge.training.geoloc.dates import days_apart
 from geobridge.training.geoloc.gates import failed, measured, thresholds
 from geobridge.training.geoloc.leakage import most_alike, nearest_m, printed, to_drop, too_near
 from geobridge.training.geoloc.pictures import write_picture
 from geobridge.training.geoloc.published.planes import APART_M, lay
 from geobridge.training.geoloc.registration import find_shift
-from geobridge.training.geoloc.satellite import days_apart
 from geobridge.training.geoloc.splits import block_of, deal, split_of
 from geobridge.training.geoloc.squares import offset_m, overlap, without_overlaps
 
@@ -96,6 +96,9 @@ def test_each_gate_falls_with_what_it_is_for() -> None:
     assert of_blurred["bh"] < 0.05 * good["bh"]
     assert of_flat["c"] < 0.1 * good["c"]
     assert of_sea["un"] < 0.5 * good["un"]
+    # a shore does not make up for the sea beside it
+    shore = np.where(np.arange(256)[:, None, None] < 160, sea, sharp).astype(np.uint8)
+    assert measured(shore)["un"] < 0.5 * good["un"]
     # the same picture at another size means the same
     larger = measured(cv2.resize(sharp, (512, 512), interpolation=cv2.INTER_LINEAR))
     assert larger["un"] == pytest.approx(good["un"], rel=0.1)
@@ -197,14 +200,16 @@ def test_too_few_blocks_are_refused() -> None:
 
 
 def test_a_copy_in_another_split_is_found_and_costs_the_place_outside_train(tmp_path: Path) -> None:
-    listed = [{"id": f"{n:02d}", "split": "train" if n < 6 else "test"} for n in range(9)]
+    listed: list[dict[str, Any]] = [
+        {"id": f"{n:02d}", "split": "train" if n < 6 else "test"} for n in range(9)
+    ]
     for line in listed:
         seed = 2 if line["id"] == "07" else int(line["id"])
         image = town(seed)[:200, :200]
         if line["id"] == "07":  # darker and smaller
             image = cv2.resize((image * 0.6).astype(np.uint8), (150, 150))
-        write_picture(tmp_path, "drone", line["id"], image)
-    prints = {"drone": printed(tmp_path, "drone", [line["id"] for line in listed])}
+        line["sha256"] = {"drone": write_picture(tmp_path, "drone", line["id"], image)}
+    prints = {"drone": printed(tmp_path, "drone", listed)}
     alike, largest = most_alike(listed, prints, 0.95)
     assert [(pair.one, pair.other) for pair in alike] == [("02", "07")]
     assert largest > 0.95

@@ -61,7 +61,7 @@ def problems(
         return [f"it has {len(words)} words, expected at least {min_words}"]
     if (tokens := count_tokens(text)) > MAX_TOKENS:
         found.append(f"it is too long: {tokens} tokens, at most {MAX_TOKENS}")
-    if "\n" in text.strip() or re.search(r"[*#`{}<>|]", text):
+    if not text.strip().isprintable() or re.search(r"[*#`{}<>|\ufffd]", text):
         found.append("it is not one plain paragraph")
     for told, pattern in (("speaks of the pictures", VIEWS), ("names what will pass", PASSING)):
         if bad := sorted({m.lower() for m in re.findall(rf"\b(?:{pattern})\b", text, re.I)}):

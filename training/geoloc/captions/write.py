@@ -29,7 +29,7 @@ VIEWS = ("drone", "satellite", "street")
 
 
 class Writer(Protocol):
-    """Makes the line of a place with `id`, `lat_deg`, `lon_deg`, `side_m`."""
+    """Makes the line of a place with `id`, `lat_deg`, `lon_deg`, `side_m`, `sha256`."""
 
     def __call__(self, place: Line) -> Line:
         """Its texts."""
@@ -70,7 +70,7 @@ class Model:
 
     def __call__(self, place: Line) -> Line:
         """As `Writer`."""
-        pictures = {view: read_view(self._pictures, view, place["id"]) for view in VIEWS}
+        pictures = {view: read_view(self._pictures, view, place) for view in VIEWS}
         known = self._known(place)
         texts: list[str] = []
         origins: list[Line] = []

@@ -53,7 +53,7 @@ def _fill(places: Sequence[Line], pictures: Path, imagery: bool, staging: Path) 
         for view in VIEWS:
             copy = staging / view / f"{place['id']}.jpg"
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(picture_path(pictures, view, place["id"]), copy)
+            shutil.copyfile(picture_path(pictures, view, place), copy)
     return [dict(place) for place in places]
 
 
@@ -97,7 +97,7 @@ def _parts(places: Sequence[Line], pictures: Path, most_bytes: int) -> list[list
             parts.append([])
             held = 0
         parts[-1].append(place)
-        held += sum(picture_path(pictures, v, place["id"]).stat().st_size for v in VIEWS)
+        held += sum(picture_path(pictures, v, place).stat().st_size for v in VIEWS)
     return parts
 
 
@@ -106,7 +106,7 @@ def _write_tar(places: Sequence[Line], pictures: Path, path: Path) -> None:
         for place in places:
             name = place["id"]
             for view in VIEWS:
-                _add(tar, f"{name}.{view}.jpg", picture_path(pictures, view, name).read_bytes())
+                _add(tar, f"{name}.{view}.jpg", picture_path(pictures, view, place).read_bytes())
             if place["text"]:
                 _add(tar, f"{name}.txt", place["text"].encode())
             _add(tar, f"{name}.json", json.dumps(place).encode())
@@ -131,15 +131,16 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def check_room(folder: Path, places: Sequence[Line], pictures: Path, copies: int) -> None:
-    """See that the disk has room for so many copies of the pictures.
+    """See that the disk has room for what is still to be written of so many copies of the pictures.
 
     Raises:
         DataError: it has not.
     """
     needed = copies * sum(
-        picture_path(pictures, view, place["id"]).stat().st_size
-        for place in places
-        for view in VIEWS
+        picture_path(pictures, view, place).stat().st_size for place in places for view in VIEWS
+    )
+    needed -= sum(
+        each.stat().st_size for end in ("jpg", "tar") for each in folder.rglob(f"*.{end}")
     )
     free = shutil.disk_usage(folder).free
     if needed > free:

@@ -69,6 +69,8 @@ def read_recipe(path: Path) -> Mapping[str, Line]:
         for key, kind in _KEYS.items():
             if not isinstance(line.get(key), kind):
                 raise DataError(f"{path}, line {number}: {key} is missing or of another kind")
+        if not all(isinstance(text, str) for text in line["texts"]):
+            raise DataError(f"{path}, line {number}: expected texts to be a list of texts")
         if not line["side_m"] > 0.0 or line["split"] not in ("train", "val", "test"):
             raise DataError(f"{path}, line {number}: expected side_m above 0 and a split")
         found[line["id"]] = line

@@ -16,6 +16,7 @@ from typing import Any
 from geobridge.onboard.errors import DataError
 
 from ..config import DroneCatalogue, DroneFiles
+from ..stage import stamp
 from .polite import Service
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ class MosaicFile:
     attribution: str
     captured: str
     country: str
-    bytes: int
+    stamp: list[int]
+    """See `stage.stamp`."""
 
 
 def mosaics_of(sources: tuple[DroneFiles | DroneCatalogue, ...], work: Path) -> list[MosaicFile]:
@@ -65,7 +67,7 @@ def _files(source: DroneFiles) -> list[MosaicFile]:
     if not paths:
         raise DataError(f"{path}: holds no {', '.join(SUFFIXES)}")
     told = (source.licence, source.attribution, source.captured, source.country)
-    return [MosaicFile(each.stem, each, *told, each.stat().st_size) for each in paths]
+    return [MosaicFile(each.stem, each, *told, stamp(each)) for each in paths]
 
 
 def _listed(source: DroneCatalogue, folder: Path) -> list[MosaicFile]:
@@ -82,7 +84,7 @@ def _listed(source: DroneCatalogue, folder: Path) -> list[MosaicFile]:
             continue
         licence = str((image.get("properties") or {}).get("license") or "")
         told = (licence, str(image.get("provider") or ""), str(image.get("acquisition_end") or ""))
-        found.append(MosaicFile(name, path, *told, source.country, path.stat().st_size))
+        found.append(MosaicFile(name, path, *told, source.country, stamp(path)))
     if not found:
         raise DataError(f"catalogue {source.url}: lists no mosaic for this bbox and max_gsd_m")
     return found

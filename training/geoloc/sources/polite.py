@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import threading
@@ -30,6 +31,8 @@ _LATER = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
+_BROKEN = (urllib.error.URLError, TimeoutError, ConnectionError)
+"""Of a server; what else goes wrong while a file is written is the disk's."""
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -72,7 +75,7 @@ class Service:
         except ValueError:
             tree = None
         if not isinstance(tree, dict):
-            raise DataError(f"{self.name}: expected a JSON object, found {_begin(raw)}")
+            raise DataError(f"{self.name}: expected a JSON object, found {begin(raw)}")
         return tree
 
     def bytes(self, url: str, query: dict[str, Any] | None = None) -> bytes:
@@ -87,10 +90,13 @@ class Service:
             try:
                 with self._open(asked) as answer:
                     raw: bytes = answer.read(MAX_BYTES + 1)
+                    length = answer.length or 0
+                if length > 0 and len(raw) <= MAX_BYTES:
+                    raise ConnectionError("the answer ends too early")
                 if len(raw) > MAX_BYTES:
                     raise DataError(f"{self.name}: answers with more than {MAX_BYTES >> 20} MB")
                 return raw
-            except (OSError, urllib.error.URLError) as error:
+            except (OSError, http.client.HTTPException) as error:
                 self._wait_or_raise(error, attempt)
         raise AssertionError("unreachable")
 
@@ -111,7 +117,7 @@ class Service:
                     return False
                 partial.replace(path)
                 return True
-            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            except (*_BROKEN, http.client.HTTPException) as error:
                 self._wait_or_raise(error, attempt)
         raise AssertionError("unreachable")
 
@@ -146,7 +152,7 @@ class Service:
 
     def _wait_or_raise(self, error: Exception, attempt: int) -> None:
         if isinstance(error, urllib.error.HTTPError):
-            body = _begin(error.read(300))
+            body = begin(error.read(300))
             if error.code in _REFUSED or error.code not in _LATER:
                 raise DataError(f"{self.name}: answers {error.code}: {body}") from None
             asked = error.headers.get("Retry-After", "")
@@ -168,10 +174,11 @@ def keep_picture(raw: bytes, path: Path, whose: str) -> None:
     try:
         decode(raw, 16, 16)
     except UnreadableError:
-        raise DataError(f"{whose}: expected a picture, found {_begin(raw)}") from None
+        raise DataError(f"{whose}: expected a picture, found {begin(raw)}") from None
     write_bytes(path, raw)
 
 
-def _begin(raw: bytes) -> str:
+def begin(raw: bytes) -> str:
+    """How an answer begins, for complaints."""
     text = " ".join(raw[:160].decode("ascii", "replace").split())
     return repr(text) if text else "nothing"

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ...sources import StreetSource
 from ...street.pictures import read_street
 from ..config import Mapillary, StreetFiles, StreetView
-from ..stage import Line, digest, place_id
+from ..stage import Line, place_id, stamp
 from . import mapillary, streetview
 
-StreetConfig = StreetFiles | Mapillary | StreetView
+log = logging.getLogger(__name__)
+
 CELL_DEG = 0.008
 """A service is asked cell by cell; Mapillary takes no box of 0.01 square degrees."""
 
@@ -30,35 +30,71 @@ class Seed:
     half_lon_deg: float
 
 
-Work = Callable[[], list[Line]]
+@dataclass(frozen=True)
+class FolderWork:
+    """A folder to read; `stamps` of its files tell when it changes."""
+
+    source: StreetFiles
+    stamps: Sequence[tuple[str, list[int]]]
 
 
-def units_of(
-    number: int, source: StreetConfig, seeds: Sequence[Seed], pictures: Path
-) -> Mapping[str, Work]:
-    """What has to be done to have the pictures of a source, by a name for each piece of it.
+@dataclass(frozen=True)
+class CellWork:
+    """A box of west, south, east, north to ask a service for, and the points in it."""
+
+    source: Mapillary | StreetView
+    box: mapillary.Box
+    points: Sequence[tuple[float, float]]
+
+
+StreetWork = FolderWork | CellWork
+Ask = Callable[[StreetWork], list[Line]]
+
+
+def asker(source: StreetFiles | Mapillary | StreetView, pictures: Path) -> Ask:
+    """What does the units of a source.
 
     Each line: `id`, `source`, `key`, `lat_deg`, `lon_deg`, `heading_deg` or None, `taken`,
-    `sequence`, `path`, `licence`, `attribution`.
+    `sequence`, `path`, `stamp`, `licence`, `attribution`.
 
     Raises:
         ConfigError: a service's key is not there.
     """
     if isinstance(source, StreetFiles):
-        return {f"{number}-folder": partial(_of_folder, source)}
+        return _of_folder
     service = mapillary if isinstance(source, Mapillary) else streetview
     ask = service.asker(source)
-    return {
-        f"{number}-{row}-{column}": partial(ask, box, points, pictures)
-        for (row, column), (box, points) in _cells(seeds).items()
-    }
+
+    def ask_cell(work: StreetWork) -> list[Line]:
+        assert isinstance(work, CellWork)
+        lines = ask(work.box, work.points, pictures)
+        return [line | {"stamp": stamp(Path(line["path"]))} for line in lines]
+
+    return ask_cell
 
 
-def _of_folder(source: StreetFiles) -> list[Line]:
-    told = StreetSource(
-        kind="street", path=source.path, positions=source.positions, compass=source.compass
+def works_of(
+    source: StreetFiles | Mapillary | StreetView, seeds: Sequence[Seed]
+) -> Sequence[StreetWork]:
+    """What has to be done to have the pictures of a source."""
+    if not isinstance(source, StreetFiles):
+        return [CellWork(source, *cell) for cell in _cells(seeds)]
+    files = [each for each in sorted(source.path.glob("*")) if each.is_file()]
+    if source.positions is not None and source.positions.exists():
+        files.append(source.positions)
+    return [FolderWork(source, [(each.name, stamp(each)) for each in files])]
+
+
+def _of_folder(work: StreetWork) -> list[Line]:
+    assert isinstance(work, FolderWork)
+    source = work.source
+    street = read_street(
+        StreetSource(
+            kind="street", path=source.path, positions=source.positions, compass=source.compass
+        )
     )
-    street = read_street(told)
+    for note in street.notes:
+        log.warning("%s: %s", source.path, note)
     return [
         {
             "id": place_id(source.path.name, each.path.name),
@@ -70,6 +106,7 @@ def _of_folder(source: StreetFiles) -> list[Line]:
             "taken": each.taken or source.captured,
             "sequence": each.sequence,
             "path": str(each.path),
+            "stamp": stamp(each.path),
             "licence": source.licence,
             "attribution": source.attribution,
         }
@@ -77,17 +114,13 @@ def _of_folder(source: StreetFiles) -> list[Line]:
     ]
 
 
-def _cells(
-    seeds: Sequence[Seed],
-) -> dict[tuple[int, int], tuple[mapillary.Box, list[tuple[float, float]]]]:
-    """Boxes of west, south, east, north around the seeds of every cell, and these seeds."""
+def _cells(seeds: Sequence[Seed]) -> list[tuple[mapillary.Box, list[tuple[float, float]]]]:
+    """Boxes around the seeds of every cell, and these seeds."""
     cells: dict[tuple[int, int], list[Seed]] = {}
     for seed in seeds:
         cell = math.floor(seed.lat_deg / CELL_DEG), math.floor(seed.lon_deg / CELL_DEG)
         cells.setdefault(cell, []).append(seed)
-    return {
-        cell: (_box(some), [(s.lat_deg, s.lon_deg) for s in some]) for cell, some in cells.items()
-    }
+    return [(_box(some), [(s.lat_deg, s.lon_deg) for s in some]) for some in cells.values()]
 
 
 def _box(seeds: Sequence[Seed]) -> mapillary.Box:
@@ -97,14 +130,3 @@ def _box(seeds: Sequence[Seed]) -> mapillary.Box:
         max(s.lon_deg + s.half_lon_deg for s in seeds),
         max(s.lat_deg + s.half_lat_deg for s in seeds),
     )
-
-
-def settings_of(source: StreetConfig) -> dict[str, Any]:
-    """What a source's lines depend on; of a folder the names, sizes and times of its files."""
-    told: dict[str, Any] = source.model_dump(mode="json")
-    if isinstance(source, StreetFiles) and source.path.is_dir():
-        files = [source.positions] if source.positions else []
-        files += [each for each in sorted(source.path.iterdir()) if each.is_file()]
-        stats = [(str(each), each.stat()) for each in files if each.exists()]
-        told["files"] = digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
-    return told
