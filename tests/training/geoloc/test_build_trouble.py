@@ -124,6 +124,7 @@ def test_bad_input_is_one_line(region: Path, capsys: pytest.CaptureFixture[str])
     ):
         dataset.write(bands)
     assert "plain.tif: has no CRS" in said('drone=[{path="plain.tif"}]')
+    assert "plain.tif: has no CRS" in said('satellite=[{path="plain.tif"}]')
     write_raster(region / "far.tif", town(2))
     (region / "features.geojson").write_text("{}")
     assert "expected a FeatureCollection" in said()
