@@ -14,7 +14,7 @@ class Captions(Section):
     OpenAI-compatible endpoint, somebody's service or a vision-language model on this machine."""
 
     kind: Literal["none", "template", "model"] = "none"
-    base_url: str = "http://127.0.0.1:8000/v1"
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] = "http://127.0.0.1:8000/v1"
     model: str = ""
     key_env: str = ""
     """Environment variable of the key; empty for an endpoint that wants none."""

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.warp import transform
 
 from geobridge.onboard.errors import DataError
@@ -71,7 +72,9 @@ def require_on_earth(path: Path) -> None:
     Raises:
         DataError: see `open_raster`.
     """
-    open_raster(path).close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # it is told as an error
+        open_raster(path).close()
 
 
 def edge_of(path: Path, dataset: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
