@@ -149,7 +149,7 @@ def _brought_in(
     log.info("version %d came in; trying it out", arrived.manifest.bundle_version)
     retrieve = settings.localizer.retrieve
     try:
-        probe(store.partial(slot), retrieve.engine, retrieve.precision)
+        probe(store.partial(slot), retrieve.engine, retrieve.precision, retrieve.plans)
     except BaseException:
         store.clear()
         raise
