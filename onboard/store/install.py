@@ -110,7 +110,7 @@ def check_version(
     is_again = version == newest and any(
         arrived.is_in(entry) and entry.standing == "bad" for entry in state.slots.values()
     )
-    if newest and version <= newest and not is_again:
+    if version <= newest and not is_again:
         if downgrade is None:
             raise BundleError(
                 f"{where}: {newest} was installed before; pack with"
@@ -149,7 +149,7 @@ def _brought_in(
     log.info("version %d came in; trying it out", arrived.manifest.bundle_version)
     retrieve = settings.localizer.retrieve
     try:
-        probe(store.partial(slot), retrieve.engine, retrieve.precision)
+        probe(store.partial(slot), retrieve.engine, retrieve.precision, retrieve.plans)
     except BaseException:
         store.clear()
         raise

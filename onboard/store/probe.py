@@ -1,6 +1,6 @@
 """A bundle is tried before it may fly, in a process of its own: a crash there is a refusal.
 
-    python -m geobridge.onboard.store.probe FOLDER ENGINE PRECISION
+    python -m geobridge.onboard.store.probe FOLDER ENGINE PRECISION PLANS
 
 hashes every file, loads index, encoder, imagery and terrain, and lets the encoder answer what it is
 known to answer, under limits of memory, processor time, and files. Exit code 0, or 2 with the
@@ -27,13 +27,13 @@ KEPT_CHARS = 300
 _KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
 
-def probe(folder: Path, engine: str, precision: str) -> None:
-    """Try a bundle out in a process of its own.
+def probe(folder: Path, engine: str, precision: str, plans: str | None = None) -> None:
+    """Try a bundle out in a process of its own, with the TensorRT plans that flight takes.
 
     Raises:
         BundleError: why it must not fly; also where the process crashed, or did not come to an end.
     """
-    command = [sys.executable, "-m", __name__, str(folder), engine, precision]
+    command = [sys.executable, "-m", __name__, str(folder), engine, precision, plans or ""]
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     try:
         done = subprocess.run(
@@ -49,13 +49,14 @@ def probe(folder: Path, engine: str, precision: str) -> None:
     raise BundleError(lines[-1][-KEPT_CHARS:] if lines else f"{folder}: the probe failed")
 
 
-def try_out(folder: Path, engine: str, precision: str) -> None:
+def try_out(folder: Path, engine: str, precision: str, plans: str | None = None) -> None:
     """All that flight loads, and the known answers.
 
     Raises:
         GeobridgeError: the first thing that is wrong.
     """
     from ..bundle import Bundle
+    from ..engines.engine import EngineSettings
     from ..pairing import check_pairing
     from ..retrieval.encoder import Encoder
     from ..retrieval.imagery import ReferenceImagery, check_tiles
@@ -65,7 +66,8 @@ def try_out(folder: Path, engine: str, precision: str) -> None:
 
     bundle = Bundle.open(folder)
     index = Index.open(bundle)
-    Encoder.open(bundle, View.DRONE, engine, precision)
+    settings = EngineSettings(plans=Path(plans) if plans else None)
+    Encoder.open(bundle, View.DRONE, engine, precision, settings)
     if engine.startswith("onnxruntime"):  # TensorRT has plans for the encoder that flies alone
         check_pairing(bundle, index, engine)
     ReferenceImagery.open(bundle)
@@ -95,11 +97,11 @@ def _signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _main(folder: str, engine: str, precision: str) -> int:
+def _main(folder: str, engine: str, precision: str, plans: str) -> int:
     _limit(engine)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        try_out(Path(folder), engine, precision)
+        try_out(Path(folder), engine, precision, plans)
     except (GeobridgeError, MemoryError, OSError) as error:
         print(" ".join(f"{error or type(error).__name__}".split()), file=sys.stderr)
         return 2

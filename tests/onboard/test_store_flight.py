@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from geobridge.onboard.cli import main
+from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.store import install as installing
 from geobridge.onboard.store import probe as probing
 from geobridge.onboard.store.store import DAEMON, Store
@@ -75,6 +77,29 @@ def test_a_bundle_that_is_refused_gives_way_at_the_next_start(
     assert main(["run", str(here / "onboard.toml")]) == 0
     assert main(["status", "--config", str(here / "onboard.toml")]) == 0
     assert "back to the last good one, for slot b is bad" in capsys.readouterr().out
+
+
+def test_the_probe_takes_the_plans_that_flight_takes(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a Jetson whose plans lie elsewhere would refuse every bundle."""
+    seen: list[Path | None] = []
+    opened = Encoder.open
+
+    def noting(*arguments: Any) -> Encoder:
+        seen.extend(settings.plans for settings in arguments[4:])
+        return opened(*arguments)
+
+    monkeypatch.setattr(Encoder, "open", noting)
+    text = (here / "onboard.toml").read_text()
+    (here / "onboard.toml").write_text(f'{text}[localizer.retrieve]\nplans = "{here}/plans"\n')
+    store = Store(here / "store")
+    store.change(lambda state: state.with_slot("b", standing="good"))
+    signed_bundle(here / "three", 3)
+    installing.install(here / "three", here / "onboard.toml", on_the_bench=True)
+    assert seen == [here / "plans"]
+    monkeypatch.undo()
+    probing.probe(store.slot("a"), "onnxruntime", "fp32", str(here / "plans"))
 
 
 def test_a_key_that_is_revoked_grounds_what_it_signed(here: Path) -> None:
