@@ -211,11 +211,14 @@ def test_two_halves_give_the_whole(
     assert set(halves.places()["source"]) == {0, 1}
     terms = [(s.licence, s.attribution) for s in halves.manifest.coverage.sources]
     assert terms == [("CC0", ""), ("", "them")]
-    index = Index.open(whole)
+    index, off_m = Index.open(whole), []
     for place, descriptor in zip(halves.places()[::7], halves.descriptors()[::7], strict=True):
         query = np.asarray(descriptor, np.float32)
         [best] = index.search(query / np.linalg.norm(query), 1)
-        assert distance_m(best.lat_deg, best.lon_deg, place["lat_deg"], place["lon_deg"]) < 50.0
+        off_m.append(distance_m(best.lat_deg, best.lon_deg, place["lat_deg"], place["lon_deg"]))
+    # the lattices differ: which of up to four around a square is most alike is the encoder's word
+    assert np.median(off_m) < 40.0
+    assert max(off_m) < 2 * COARSE["spacing_m"]
 
 
 def test_what_did_not_change_is_not_encoded_again(

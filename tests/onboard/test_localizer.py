@@ -426,7 +426,10 @@ def test_a_prior_confines_nothing(parts: Parts, known: Moment) -> None:
     assert isinstance(told, Retrieved)
     assert told.candidates == alone.candidates
     hint, *twins = told.hints
-    assert math.dist(parts.index.centres_m[hint.place], (120.0, -90.0)) < 25.0
+    seen_m = 120.0 + told.patch.east_m, -90.0 + told.patch.north_m
+    spacing_m = parts.index.layers[0].entry.spacing_m
+    assert spacing_m is not None
+    assert math.dist(parts.index.centres_m[hint.place], seen_m) <= spacing_m
     assert twins
     for twin in twins:  # of the place, elsewhere
         here, there = parts.index.centres_m[[hint.place, twin.place]]
