@@ -16,7 +16,7 @@ from .boot_clock import BootClock, boot_clock
 from .messages import Heard
 
 AUTOPILOT_COMPONENT = 1
-_NS_PER_MS, _NS_PER_US = 1_000_000, 1_000
+NS_PER_MS, NS_PER_US = 1_000_000, 1_000
 _UNIX_US = 10**15
 """A count of microseconds above this is since 1970, below since the autopilot started."""
 _NEAR_NS = 10_000_000_000
@@ -28,12 +28,7 @@ Spoken = list[tuple[int, Any]]
 
 def clock_of(heard: Sequence[Heard], system: int, findings: list[str]) -> BootClock:
     """How the autopilot's own clock stands to that of the receiver; says what is odd about it."""
-    told = [
-        (each.t_ns, each.message.time_boot_ms * _NS_PER_MS)
-        for each in heard
-        if is_autopilot(each, system) and hasattr(each.message, "time_boot_ms")
-    ]
-    received, boot = np.array(told, np.int64).reshape(-1, 2).T
+    received, boot = boot_times(heard, system)
     clock = boot_clock(received, boot)
     if clock.restarts:
         findings.append(f"the autopilot was started anew {clock.restarts} times on the way")
@@ -43,14 +38,35 @@ def clock_of(heard: Sequence[Heard], system: int, findings: list[str]) -> BootCl
     return clock
 
 
+def boot_times(heard: Sequence[Heard], system: int) -> tuple[Times, Times]:
+    """[N] when the messages that tell the autopilot's own time were received, and [N] that time."""
+    told = [
+        (each.t_ns, each.message.time_boot_ms * NS_PER_MS)
+        for each in heard
+        if is_autopilot(each, system) and hasattr(each.message, "time_boot_ms")
+    ]
+    received_ns, boot_ns = np.array(told, np.int64).reshape(-1, 2).T
+    return received_ns, boot_ns
+
+
+def times_of_day(heard: Sequence[Heard], system: int) -> list[Heard]:
+    """The autopilot's SYSTEM_TIME, where it knows one."""
+    return [
+        each
+        for each in heard
+        if is_autopilot(each, system) and is_time_of_day(each) and each.message.time_unix_usec
+    ]
+
+
+def is_time_of_day(heard: Heard) -> bool:
+    """Whether a message tells the time of day alone."""
+    return bool(heard.message.get_type() == "SYSTEM_TIME")
+
+
 def _tell_time_of_day(heard: Sequence[Heard], system: int, findings: list[str]) -> None:
     """Where the autopilot's time of day is not the ground station's."""
     ahead_s = [
-        each.message.time_unix_usec / 1e6 - each.t_ns / 1e9
-        for each in heard
-        if is_autopilot(each, system)
-        and each.message.get_type() == "SYSTEM_TIME"
-        and each.message.time_unix_usec
+        each.message.time_unix_usec / 1e6 - each.t_ns / 1e9 for each in times_of_day(heard, system)
     ]
     if not ahead_s:
         return
@@ -91,9 +107,9 @@ def made_ns(heard: Heard, clock: BootClock) -> int:
     message = heard.message
     boot_ms, told_us = getattr(message, "time_boot_ms", 0), getattr(message, "time_usec", 0)
     if told_us > _UNIX_US:
-        at_ns = told_us * _NS_PER_US
+        at_ns = told_us * NS_PER_US
     elif boot_ms or told_us:
-        boot_ns = boot_ms * _NS_PER_MS if boot_ms else told_us * _NS_PER_US
+        boot_ns = boot_ms * NS_PER_MS if boot_ms else told_us * NS_PER_US
         at_ns = int(clock.at(np.array([heard.t_ns]), np.array([boot_ns]))[0])
     else:
         return heard.t_ns

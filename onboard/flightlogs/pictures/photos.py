@@ -113,7 +113,7 @@ def _sources(tags: Sequence[PhotoTags]) -> dict[str, str]:
         "alt_amsl_m": ("EXIF GPSAltitude, above sea level", _altitude_m),
     }
     found = {name: text for name, (text, cell) in told.items() if any(map(_is_told(cell), tags))}
-    widths_deg = {tags.hfov_deg for tags in tags if tags.hfov_deg is not None}
+    widths_deg = {each.hfov_deg for each in tags if each.hfov_deg is not None}
     if len(widths_deg) == 1:
         found["camera"] = (
             f"EXIF, were it without distortion: camera.hfov_deg={widths_deg.pop():.1f}"
