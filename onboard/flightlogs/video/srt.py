@@ -95,19 +95,21 @@ def read_srt(path: Path) -> FlightLog:
 
 def _cues(text: str) -> list[tuple[int, str]]:
     """Beginnings in nanoseconds, and what is written between one line of times and the next."""
-    return [(_time_ns(mark), body) for mark, body in _between(list(CUE.finditer(text)), text)]
+    marks = list(CUE.finditer(text))
+    return [(_time_ns(mark), body) for mark, body in zip(marks, _bodies(marks, text), strict=True)]
 
 
 def _dated(text: str) -> list[tuple[int, str]]:
-    """The same of subtitles that have lost their times, by the date in each."""
-    marks = [mark for mark in DATED.finditer(text) if _date_ns(mark) is not None]
-    told = [(_date_ns(mark) or 0, body) for mark, body in _between(marks, text)]
+    """The same of subtitles that have lost their times, by the date in each; none without one."""
+    marks = list(DATED.finditer(text))
+    rows = zip(map(_date_ns, marks), _bodies(marks, text), strict=True)
+    told = [(t_ns, body) for t_ns, body in rows if t_ns is not None]
     return [(t_ns - told[0][0], body) for t_ns, body in told]
 
 
-def _between(marks: Sequence[re.Match[str]], text: str) -> list[tuple[re.Match[str], str]]:
+def _bodies(marks: Sequence[re.Match[str]], text: str) -> list[str]:
     ends = [*(mark.start() for mark in marks[1:]), len(text)][: len(marks)]
-    return [(mark, text[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
+    return [text[mark.end() : end] for mark, end in zip(marks, ends, strict=True)]
 
 
 def _date_ns(mark: re.Match[str]) -> int | None:

@@ -28,6 +28,9 @@ def test_subtitles_without_times_count_by_their_dates(save: Any) -> None:
     log = read_srt(save("old.srt", "\n".join([*bodies, nowhere]).encode()))
     assert [sample.t_ns for sample in log.telemetry.samples] == [0, 10**9, 2 * 10**9]
     assert log.provenance["clock"].startswith("the dates in the subtitles")
+    last = log.telemetry.samples[-1].prior
+    assert last is not None
+    assert last.lat_deg == pytest.approx(41.423)
     assert read_flight_log(save("again.SRT", "\n".join(bodies).encode())).kind == "srt"
 
 
