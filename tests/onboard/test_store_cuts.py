@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store with version 1, which is good."""
-    monkeypatch.setattr(installing, "probe", lambda folder, engine, precision: Bundle.open(folder))
+    monkeypatch.setattr(installing, "probe", lambda folder, *_: Bundle.open(folder))
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     (tmp_path / "onboard.toml").write_text(
         f'bundle = "store:{tmp_path}/store"\ntrusted_keys = ["{tmp_path}/release.pub"]\n'
