@@ -12,7 +12,7 @@ from typing import Any
 
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.found import save_heat_map, save_prior
-from geobridge.onboard.frames.picture import read_picture
+from geobridge.onboard.frames.picture import read_upright
 from geobridge.onboard.locate import Query, query_of_ground, query_of_street, rank
 from geobridge.onboard.retrieval.atlas import Area, Atlas
 from geobridge.onboard.retrieval.encoder import Encoder
@@ -40,7 +40,7 @@ def locate(
 
     Args:
         bundle: what to search.
-        image: a picture of the place.
+        image: a picture of the place; turned as its EXIF says.
         text: words about it, in the place of a picture.
         checkpoint: what the bundle's encoders were exported from, for words.
         view: of the picture; `drone` and `satellite` look down.
@@ -90,7 +90,7 @@ def _picture(
     image: Path, view: View, here: Area, ground_width_m: float | None, heading_deg: float | None
 ) -> Query:
     encoder = Encoder.open(here.bundle, view, "onnxruntime", "fp32")
-    photo = read_picture(image)
+    photo = read_upright(image)
     if view is View.STREET:
         return query_of_street(photo, encoder)
     footprint_m = here.bundle.manifest.coverage.footprint_m

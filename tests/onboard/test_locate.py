@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from geobridge.export.locate import locate
 from geobridge.onboard.bundle import Bundle, write_manifest
@@ -57,6 +58,22 @@ def test_a_photo_of_known_heading_and_width_is_found(
             row["lat_deg"], row["lon_deg"], found[0]["lat_deg"], found[0]["lon_deg"]
         )
         assert apart_m >= FOOTPRINT_M / 2 - 1.0
+
+
+def test_a_photo_stands_as_its_exif_says(
+    rehearsal: Path, photo: tuple[Path, float, float], tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the sensor lay on its side
+    upright = np.asarray(Image.open(photo[0]).convert("RGB"))
+    lying = Image.fromarray(np.rot90(upright).copy())
+    lying.save(tmp_path / "p.jpg", exif=exif, quality=98)
+    seen, told = (
+        locate(rehearsal / "bundle", path, top=1, ground_width_m=120.0, heading_deg=30.0)[0]
+        for path in (tmp_path / "p.jpg", photo[0])
+    )
+    assert (seen["lat_deg"], seen["lon_deg"]) == (told["lat_deg"], told["lon_deg"])
+    assert seen["score"] == pytest.approx(told["score"], abs=0.02)
 
 
 def test_a_wrong_heading_scores_less(rehearsal: Path, photo: tuple[Path, float, float]) -> None:

@@ -46,11 +46,12 @@ class Shot:
 
     @property
     def sees_no_horizon(self) -> bool:
-        """Whether all of the picture is ground."""
-        right, bottom = self.camera.width_px - 1.0, self.camera.height_px - 1.0
-        corners = [[0.0, 0.0], [right, 0.0], [right, bottom], [0.0, bottom]]
-        rays = self.camera.rays(corners) @ self.camera.enu_from_camera(self.attitude).T
-        return bool((rays[:, 2] < -0.05).all())
+        """Whether all of the picture is ground, once it is undistorted."""
+        enu_from_pixel = self.camera.enu_from_camera(self.attitude) @ np.linalg.inv(
+            self.camera.matrix
+        )
+        rays = _corners(self.camera.width_px, self.camera.height_px) @ enu_from_pixel.T
+        return bool((rays[:, 2] < -0.05 * np.linalg.norm(rays, axis=1)).all())
 
     @property
     def centre_m(self) -> tuple[float, float]:
@@ -62,10 +63,14 @@ class Shot:
     def ground_m(self) -> Floats:
         """[4, 2] metres east and north of the camera of the corners of what it shows."""
         from_pixel = np.linalg.inv(self.camera.pixel_from_ground(self.attitude, self.height_agl_m))
-        right, bottom = self.camera.width_px - 1.0, self.camera.height_px - 1.0
-        corners = np.array([[0, 0, 1], [right, 0, 1], [right, bottom, 1], [0, bottom, 1.0]])
-        at = corners @ from_pixel.T
+        at = _corners(self.camera.width_px, self.camera.height_px) @ from_pixel.T
         return np.asarray(at[:, :2] / at[:, 2:], np.float64)
+
+
+def _corners(width_px: int, height_px: int) -> Floats:
+    """[4, 3] homogeneous, from the upper left one clockwise."""
+    right, bottom = width_px - 1.0, height_px - 1.0
+    return np.array([[0, 0, 1], [right, 0, 1], [right, bottom, 1], [0, bottom, 1.0]])
 
 
 def usable(shots: Sequence[Shot], where: Path) -> list[Shot]:
@@ -147,9 +152,9 @@ class FlightGround:
         pixel_from_patch = pixel_from_ground @ north_up_grid(
             float(east_m), float(north_m), size_px, self.gsd_m
         )
-        last = size_px - 1.0
-        corners = np.array([[0, 0, 1], [last, 0, 1], [last, last, 1], [0, last, 1.0]])
-        if not np.all(corners @ pixel_from_patch[2] > 1e-9):  # the horizon runs through it
+        if not np.all(
+            _corners(size_px, size_px) @ pixel_from_patch[2] > 1e-9
+        ):  # the horizon runs through it
             return nothing((size_px, size_px))
         return warp(Picture(self._picture(row)), pixel_from_patch, size_px)
 
