@@ -2,7 +2,7 @@
 
 Whoever has something to record leaves it in a queue of limited size and goes on; a thread of its
 own makes pictures and files of it. A full or missing disk costs entries, which are counted, and
-nothing else. Chunks are small: a power cut costs what the last one had not yet got.
+nothing else.
 """
 
 from __future__ import annotations
@@ -16,22 +16,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import cv2
-from mcap.writer import CompressionType, IndexType, Writer
 
-from ..durable import sync
 from ..errors import DataError
 from ..records import Fix, Frame, Image, Rejection, Telemetry
 from . import entries
 from .quota import make_room
+from .record_file import RecordFile
 
-CHUNK_BYTES = 32_768
-INDEXED = IndexType.CHUNK | IndexType.METADATA
-"""Where each message lies would be kept in memory to the end of the flight."""
 MAX_WAITING, MAX_FRAMES_WAITING = 2000, 6
-SYNC_NS = 1_000_000_000
 RETRY_S = 10.0
 THUMBNAIL_PX, JPEG_QUALITY, PNG_LEVEL = 320, 80, 1
 SUFFIX = ".mcap"
@@ -79,7 +74,7 @@ class Recorder:
         self._queue: queue.Queue[_Entry | None] = queue.Queue(MAX_WAITING)
         self._frames_waiting = threading.BoundedSemaphore(MAX_FRAMES_WAITING)
         try:
-            self._file: _File | None = self._opened()
+            self._file: RecordFile | None = self._opened()
         except OSError as error:
             raise DataError(f"record.folder {folder}: {error.strerror}") from None
         self.path = self._file.path
@@ -200,7 +195,7 @@ class Recorder:
         self.path = self._file.path
         log.info("recording again, to %s", self.path)
 
-    def _opened(self) -> _File:
+    def _opened(self) -> RecordFile:
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._quota_bytes is not None:
             make_room(self._folder, SUFFIX, self._quota_bytes)
@@ -210,84 +205,7 @@ class Recorder:
             if not path.exists():
                 break
         facts = {**self._facts, "unix_offset_ns": str(self._unix_offset_ns)}
-        return _File(path, facts)
-
-
-class _File:
-    """One MCAP file, written through to the system at once and to the disk every second."""
-
-    def __init__(self, path: Path, facts: Mapping[str, str]) -> None:
-        self.path = path
-        self._stream = _Whole(path)
-        self._writer: Any = Writer(  # half of its methods have no types
-            cast(Any, self._stream),
-            chunk_size=CHUNK_BYTES,
-            compression=CompressionType.ZSTD,
-            index_types=INDEXED,
-        )
-        self._synced_ns = time.monotonic_ns()
-        try:
-            self._channels = self._begin(facts)
-        except OSError:
-            self._stream.close()
-            path.unlink()
-            raise
-
-    def write(self, channel: str, unix_ns: int, data: bytes) -> None:
-        self._writer.add_message(self._channels[channel], unix_ns, data, unix_ns)
-        now_ns = time.monotonic_ns()
-        if now_ns - self._synced_ns >= SYNC_NS:
-            self._synced_ns = now_ns
-            self._stream.sync()
-
-    def finish(self) -> None:
-        self._writer.finish()
-        self._stream.sync()
-        self._stream.close()
-
-    def abandon(self) -> None:
-        self._stream.close()
-
-    def _begin(self, facts: Mapping[str, str]) -> dict[str, int]:
-        self._writer.start(profile="", library=entries.FORMAT)
-        self._writer.add_metadata(entries.FORMAT, dict(facts))
-        sync(self.path.parent)
-        return {channel: self._channel(channel) for channel in entries.SCHEMAS}
-
-    def _channel(self, topic: str) -> int:
-        schema = entries.SCHEMAS[topic]
-        number = self._writer.register_schema(
-            json.loads(schema)["title"], "jsonschema", schema.encode()
-        )
-        return int(self._writer.register_channel(topic, "json", number))
-
-
-class _Whole:
-    """A new file without a buffer of ours; what the writer calls of a stream."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        self._written = 0
-
-    def write(self, data: bytes) -> int:
-        rest = memoryview(data)
-        while rest:
-            count = os.write(self._descriptor, rest)
-            self._written += count
-            rest = rest[count:]
-        return len(data)
-
-    def tell(self) -> int:
-        return self._written
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def sync(self) -> None:
-        os.fdatasync(self._descriptor)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
+        return RecordFile(path, facts)
 
 
 def _encoded(image: Image, kind: str) -> bytes:
