@@ -28,7 +28,8 @@ class Channels:
 
     attitude and gimbal: roll, pitch, heading; gimbal as in `Telemetry`
     position: latitude, longitude, 1-sigma per axis; the autopilot's own belief
-    velocity: north, east; height: above ground; altitude: above mean sea level
+    velocity: north, east; altitude: above mean sea level
+    height: above ground, and its 1-sigma where that is known; home_height: above home
     simulated: latitude, longitude
     """
 
@@ -37,6 +38,7 @@ class Channels:
     position: Series | None = None
     velocity: Series | None = None
     height: Series | None = None
+    home_height: Series | None = None
     altitude: Series | None = None
     test_ratio: Series | None = None
     simulated: Series | None = None
@@ -94,6 +96,7 @@ def _all(channels: Channels) -> dict[str, Series | None]:
     return {
         "attitude": channels.attitude,
         "height_agl_m": channels.height,
+        "height_above_home_m": channels.home_height,
         "alt_amsl_m": channels.altitude,
         "velocity": channels.velocity,
         "prior": channels.position,
@@ -106,9 +109,12 @@ def _sources(channels: Channels) -> dict[str, str]:
 
 
 def _absent(channels: Channels) -> list[str]:
-    lacks = [name for name in ("attitude", "height_agl_m", "prior") if not _all(channels)[name]]
-    words = {"attitude": "attitude", "height_agl_m": "height above ground", "prior": "position"}
-    return [f"no {words[name]} in it" for name in lacks]
+    there = {
+        "attitude": channels.attitude,
+        "height above ground": channels.height or channels.home_height,
+        "position": channels.position,
+    }
+    return [f"no {what} in it" for what, found in there.items() if found is None]
 
 
 def _slowest_gap_ns(channels: Channels) -> int:
@@ -172,7 +178,8 @@ def _samples(channels: Channels) -> tuple[Telemetry, ...]:
 def _times_ns(channels: Channels) -> Times:
     """Those of the attitude, and in its silences those of whatever else speaks."""
     times_ns = np.empty(0, np.int64)
-    for each in (channels.attitude, channels.position, channels.height, channels.altitude):
+    heights = channels.height, channels.home_height, channels.altitude
+    for each in (channels.attitude, channels.position, *heights):
         if each is None:
             continue
         fresh = _thinned(each.times_ns)
@@ -221,7 +228,14 @@ def _sample(
         cell("velocity", 1),
         None if position is None else Prior(*position),
         angles("gimbal"),
+        height_accuracy_m=cell("height_agl_m", 1) if _is_stated(columns["height_agl_m"]) else None,
+        height_above_home_m=cell("height_above_home_m"),
         position_test_ratio=None
         if ratio is None or np.isnan(ratio[row, 0])
         else float(ratio[row, 0]),
     )
+
+
+def _is_stated(height: Floats | None) -> bool:
+    """Whether its accuracy is known."""
+    return height is not None and height.shape[1] == 2

@@ -104,8 +104,12 @@ def best(receivers: Sequence[Known]) -> Known | None:
 
 def track(times_ns: Times, lat_deg: Floats, lon_deg: Floats, max_gap_ns: int) -> Track:
     """As the replay reads it."""
+    silent_after = np.flatnonzero(np.diff(times_ns) > max_gap_ns)
     return Track(
-        tuple(times_ns.tolist()), tuple(lat_deg.tolist()), tuple(lon_deg.tolist()), max_gap_ns
+        tuple(times_ns.tolist()),
+        tuple(lat_deg.tolist()),
+        tuple(lon_deg.tolist()),
+        frozenset(silent_after.tolist()),
     )
 
 

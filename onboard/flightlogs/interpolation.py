@@ -29,7 +29,7 @@ def sample_at(samples: Sequence[Telemetry], t_ns: int, max_gap_ns: int | None = 
 
 
 def between(earlier: Telemetry, later: Telemetry, t_ns: int) -> Telemetry:
-    """A blend of two samples; what either lacks is None."""
+    """A blend of two samples; what either lacks is None. Of a test, what it last gave stands."""
     weight = (t_ns - earlier.t_ns) / (later.t_ns - earlier.t_ns)
 
     def line(a: float | None, b: float | None) -> float | None:
@@ -46,6 +46,7 @@ def between(earlier: Telemetry, later: Telemetry, t_ns: int) -> Telemetry:
         gimbal=_attitude(earlier.gimbal, later.gimbal, weight),
         heading_accuracy_deg=worse(earlier.heading_accuracy_deg, later.heading_accuracy_deg),
         height_accuracy_m=worse(earlier.height_accuracy_m, later.height_accuracy_m),
+        position_test_ratio=earlier.position_test_ratio,
         height_above_home_m=line(earlier.height_above_home_m, later.height_above_home_m),
     )
 

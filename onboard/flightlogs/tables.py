@@ -26,10 +26,14 @@ def picture_table(log: TelemetryLog, times_ns: Mapping[str, int]) -> str:
 
 
 def truth_table(track: Track) -> str:
-    """Positions by time."""
+    """Positions by time; a silence is a row without one."""
+    lines = ["time_s,lat_deg,lon_deg"]
     rows = zip(track.times_ns, track.lat_deg, track.lon_deg, strict=True)
-    lines = (f"{_seconds(t_ns)},{lat:.8f},{lon:.8f}" for t_ns, lat, lon in rows)
-    return "\n".join(["time_s,lat_deg,lon_deg", *lines]) + "\n"
+    for row, (t_ns, lat_deg, lon_deg) in enumerate(rows):
+        lines.append(f"{_seconds(t_ns)},{lat_deg:.8f},{lon_deg:.8f}")
+        if row in track.silent_after and row + 1 < len(track.times_ns):
+            lines.append(f"{_seconds((t_ns + track.times_ns[row + 1]) // 2)},,")
+    return "\n".join(lines) + "\n"
 
 
 def _at(log: TelemetryLog, t_ns: int) -> Telemetry:
@@ -65,6 +69,8 @@ def _cells(sample: Telemetry) -> dict[str, float | None]:
         "alt_amsl_m": sample.alt_amsl_m,
         "heading_accuracy_deg": sample.heading_accuracy_deg,
         "height_accuracy_m": sample.height_accuracy_m,
+        "height_above_home_m": sample.height_above_home_m,
+        "position_test_ratio": sample.position_test_ratio,
     }
     if sample.velocity_north_m_s is not None and sample.velocity_east_m_s is not None:
         cells["velocity_north_m_s"] = sample.velocity_north_m_s

@@ -10,6 +10,8 @@
     gimbal_roll_deg, gimbal_pitch_deg, gimbal_heading_deg   attitude of the camera itself
     heading_accuracy_deg                                1-sigma of the heading, 90 where unknown
     height_accuracy_m                                   1-sigma of the height
+    height_above_home_m                                 above where it took off
+    position_test_ratio                                 above 1 the autopilot takes no position
 
 Only `time_s` is required; columns on one line above come together, and an empty cell is unknown.
 For a video, zero is its first frame.
@@ -25,7 +27,7 @@ from pathlib import Path
 from ..errors import DataError
 from ..records import Attitude, Prior, Telemetry
 from .interpolation import sample_at
-from .table import LATITUDE, LONGITUDE, NUMBER, POSITIVE, Range, Table, read_table
+from .table import LATITUDE, LONGITUDE, NS_PER_S, NUMBER, POSITIVE, Range, Table, read_table
 
 _ATTITUDE = {
     "roll_deg": Range("an angle of -180 to 180 degrees", -180.0, 180.0),
@@ -46,9 +48,10 @@ _GIMBAL = {
 _HEIGHT, _ALTITUDE = {"height_agl_m": POSITIVE}, {"alt_amsl_m": NUMBER}
 _HEADING_ACCURACY = {"heading_accuracy_deg": POSITIVE}
 _HEIGHT_ACCURACY = {"height_accuracy_m": POSITIVE}
+_ABOVE_HOME, _TEST_RATIO = {"height_above_home_m": NUMBER}, {"position_test_ratio": NUMBER}
 _GROUPS = (
     *(_ATTITUDE, _HEIGHT, _ALTITUDE, _VELOCITY, _PRIOR),
-    *(_GIMBAL, _HEADING_ACCURACY, _HEIGHT_ACCURACY),
+    *(_GIMBAL, _HEADING_ACCURACY, _HEIGHT_ACCURACY, _ABOVE_HOME, _TEST_RATIO),
 )
 COLUMNS = tuple(column for group in _GROUPS for column in group)
 """All that a row may tell beside its time and its picture."""
@@ -80,7 +83,8 @@ class TelemetryLog:
 
 
 def read_telemetry(path: Path, max_gap_s: float = 2.0) -> TelemetryLog:
-    """Read a telemetry table. `max_gap_s` does not bind where rows are pictures.
+    """Read a telemetry table. Where rows are pictures a silence above `max_gap_s` may be, and
+    nothing is interpolated across it.
 
     Raises:
         DataError: names the file, the line, the column and what was expected.
@@ -98,7 +102,7 @@ def read_telemetry(path: Path, max_gap_s: float = 2.0) -> TelemetryLog:
     }
     rows = (_known(table, row, columns) for row in range(len(times_ns)))
     samples = tuple(_sample(t_ns, row) for t_ns, row in zip(times_ns, rows, strict=True))
-    return TelemetryLog(samples, files)
+    return TelemetryLog(samples, files, None if files is None else round(max_gap_s * NS_PER_S))
 
 
 def _sample(t_ns: int, row: dict[str, float]) -> Telemetry:
@@ -116,6 +120,8 @@ def _sample(t_ns: int, row: dict[str, float]) -> Telemetry:
         gimbal,
         row.get("heading_accuracy_deg"),
         row.get("height_accuracy_m"),
+        row.get("position_test_ratio"),
+        row.get("height_above_home_m"),
     )
 
 

@@ -1,7 +1,8 @@
 """Where the vehicle truly was: a table of `lat_deg` and `lon_deg` by time or by picture.
 
 With `time_s` (seconds on the clock of the frames) rows are in increasing time; with `file` a row
-belongs to the picture of that name, whose time comes from elsewhere.
+belongs to the picture of that name, whose time comes from elsewhere. A row without a position ends
+what is known, until the next row.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ class Track:
     times_ns: tuple[int, ...]
     lat_deg: tuple[float, ...]
     lon_deg: tuple[float, ...]
-    max_gap_ns: int | None = None
-    """Silence over which nobody knows; None where the line between rows is meant."""
+    silent_after: frozenset[int] = frozenset()
+    """Numbers of rows after which nobody knows, until the next; else the line between is meant."""
 
     def at(self, t_ns: int) -> tuple[float, float] | None:
         """WGS84 latitude and longitude in degrees, None outside the rows and in silences."""
@@ -33,9 +34,9 @@ class Track:
         row = bisect_left(self.times_ns, t_ns)
         if self.times_ns[row] == t_ns:
             return self.lat_deg[row], self.lon_deg[row]
-        start_ns, end_ns = self.times_ns[row - 1 : row + 1]
-        if self.max_gap_ns is not None and end_ns - start_ns > self.max_gap_ns:
+        if row - 1 in self.silent_after:
             return None
+        start_ns, end_ns = self.times_ns[row - 1 : row + 1]
         weight = (t_ns - start_ns) / (end_ns - start_ns)
         lat_deg = self.lat_deg[row - 1] + weight * (self.lat_deg[row] - self.lat_deg[row - 1])
         return lat_deg, turn(self.lon_deg[row - 1], self.lon_deg[row], weight)
@@ -53,11 +54,22 @@ def read_track(path: Path, times_by_file: Mapping[str, int] | None = None) -> Tr
     """
     table = read_table(path, required=["lat_deg", "lon_deg"], optional=["time_s", "file"])
     times_ns = _times(table, times_by_file)
-    lat_deg = table.numbers("lat_deg", LATITUDE)
-    lon_deg = table.numbers("lon_deg", LONGITUDE)
-    rows = sorted(zip(times_ns, lat_deg, lon_deg, strict=True))
-    times, lats, lons = zip(*rows, strict=True)
-    return Track(times, lats, lons)
+    lat_deg = table.numbers_or_none("lat_deg", LATITUDE)
+    lon_deg = table.numbers_or_none("lon_deg", LONGITUDE)
+    known: list[tuple[int, float, float]] = []
+    silent_after: set[int] = set()
+    for row in sorted(range(len(times_ns)), key=times_ns.__getitem__):
+        lat, lon = lat_deg[row], lon_deg[row]
+        if lat is not None and lon is not None:
+            known.append((times_ns[row], lat, lon))
+        elif lat is None and lon is None:
+            silent_after.add(len(known) - 1)
+        else:
+            raise table.error(row, "lat_deg" if lat is None else "lon_deg", "half a position")
+    if not known:
+        raise DataError(f"{path}: no row has a position")
+    times, lats, lons = zip(*known, strict=True)
+    return Track(times, lats, lons, frozenset(silent_after))
 
 
 def _times(table: Table, times_by_file: Mapping[str, int] | None) -> list[int]:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.frames import pipelines
-from geobridge.onboard.frames.clock import BREAK_NS, OLDEST_NS, KernelClock, StreamClock
+from geobridge.onboard.frames.clock import OLDEST_NS, KernelClock, StreamClock
 from geobridge.onboard.frames.device import Shooting, has_gstreamer, pipeline_of
 from geobridge.onboard.frames.source import is_live, open_source
 
@@ -35,6 +35,14 @@ def test_the_kernel_knows_when(age_ns: int, offset_ns: int) -> None:
 @pytest.mark.parametrize("stamp_ns", [0, START_NS + 1, START_NS - OLDEST_NS - 1, 1_700_000_000 * S])
 def test_a_stamp_of_another_clock_is_not_believed(stamp_ns: int) -> None:
     assert KernelClock(-20 * MS).at(stamp_ns, START_NS) == START_NS - 20 * MS
+
+
+@given(st.integers(OLDEST_NS, 60 * S))
+def test_a_picture_that_waited_is_as_old_as_its_stamp(age_ns: int) -> None:
+    clock = KernelClock()
+    clock.at(START_NS - 30 * MS, START_NS)
+    assert clock.at(START_NS + S, START_NS + S + age_ns) == START_NS + S
+    assert clock.at(START_NS + 9 * S, START_NS + 8 * S) == START_NS + 8 * S  # no time to come
 
 
 @given(
@@ -60,8 +68,22 @@ def test_a_stream_that_begins_anew_is_dated_anew() -> None:
     clock = StreamClock()
     assert clock.at(100 * S, START_NS) == START_NS
     assert clock.at(101 * S, START_NS + S + 40 * MS) == START_NS + S
-    again_ns = START_NS + 2 * S + BREAK_NS
+    again_ns = START_NS + 4 * S
     assert clock.at(0, again_ns) == again_ns
+
+
+@given(stall_ms=st.integers(100, 5000), drain=st.floats(1.1, 50.0))
+def test_what_a_network_held_back_keeps_its_date(stall_ms: int, drain: float) -> None:
+    """A stall makes the way longer; it makes no picture younger."""
+    clock, way_ns, every_ns = StreamClock(-80 * MS), 80 * MS, 33 * MS
+    free_ns = 0
+    for number in range(2400):
+        taken_ns = START_NS + number * every_ns
+        comes_ns = taken_ns + way_ns
+        if number >= 90:  # all pictures behind the stall come one after the other
+            comes_ns = max(comes_ns, free_ns, START_NS + 90 * every_ns + way_ns + stall_ms * MS)
+            free_ns = comes_ns + round(every_ns / drain)
+        assert clock.at(taken_ns - START_NS, comes_ns) == taken_ns
 
 
 def test_pipelines_end_in_the_newest_frame() -> None:

@@ -68,6 +68,33 @@ def test_shifted_moves_every_row(tmp_path: Path) -> None:
     assert moved.height_agl_m == log.at(round(10.25 * S)).height_agl_m
 
 
+def test_pictures_far_apart_say_nothing_of_what_lies_between(tmp_path: Path) -> None:
+    log = read_telemetry(write(tmp_path, "time_s,file,height_agl_m\n0,a,50\n1,b,60\n23,c,70\n"))
+    assert log.at(S // 2) == Telemetry(t_ns=S // 2, height_agl_m=55.0)
+    assert log.at(11 * S) == Telemetry(t_ns=S, height_agl_m=60.0)
+    assert log.at(23 * S).height_agl_m == 70.0
+
+
+def test_the_autopilots_verdict_is_the_last_that_it_gave() -> None:
+    told, silent = Telemetry(0, position_test_ratio=2.0), Telemetry(S)
+    assert sample_at([told, silent], S // 2).position_test_ratio == 2.0
+    assert sample_at([silent, Telemetry(2 * S, position_test_ratio=2.0)], 3 * S // 2) == Telemetry(
+        3 * S // 2
+    )
+
+
+def test_a_truth_may_be_silent(tmp_path: Path) -> None:
+    rows = "time_s,lat_deg,lon_deg\n0,47.0,8.0\n1,47.1,8.0\n2,,\n30,47.2,8.0\n31,47.3,8.0\n"
+    track = read_track(write(tmp_path, rows))
+    assert track.at(S // 2) == pytest.approx((47.05, 8.0))
+    assert track.at(20 * S) is None
+    assert track.at(30 * S) == (47.2, 8.0)
+    with pytest.raises(DataError, match=r"line 3, lon_deg: .*half a position"):
+        read_track(write(tmp_path, "time_s,lat_deg,lon_deg\n0,47.0,8.0\n1,47.1,\n"))
+    with pytest.raises(DataError, match="no row has a position"):
+        read_track(write(tmp_path, "time_s,lat_deg,lon_deg\n0,,\n"))
+
+
 def test_pictures_may_lie_far_apart_and_tell_their_times(tmp_path: Path) -> None:
     log = read_telemetry(write(tmp_path, "\ufefffile, time_s\nb.jpg, 5\n\na.jpg, 65.5\n"))
     assert log.times_by_file() == {"b.jpg": 5 * S, "a.jpg": round(65.5 * S)}

@@ -18,7 +18,7 @@ from ..gnss import Flags
 from ..series import Floats, Series, series
 from .cameras import camera_events
 from .columns import first, instances, stamps, utc_offset_ns
-from .heights import height
+from .heights import height, home_height
 from .receivers import doubt_of, receivers
 from .rows import Rows, read_rows
 
@@ -51,7 +51,8 @@ def read_dataflash(path: Path) -> FlightLog:
     found.receivers = receivers(rows, offset_ns)
     _take_attitude(rows, offset_ns, found)
     _take_position(rows, offset_ns, found)
-    found.height = height(rows, offset_ns, found.attitude, found.position)
+    found.height = height(rows, offset_ns, found.attitude)
+    found.home_height = home_height(rows, offset_ns, found.attitude or found.position)
     found.gimbal = _gimbal(rows, offset_ns, found)
     found.camera_events = camera_events(rows, offset_ns)
     _take_simulated(rows, offset_ns, found)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..heights import ABOVE_HOME, height_of, upright
+from ..heights import ABOVE_HOME, above_ground, height_of, upright
 from ..series import Series, series
 from .columns import instances, stamps
 from .rows import Rows
@@ -20,13 +20,14 @@ _ABOVE = (
 )
 
 
-def height(
-    rows: Rows, offset_ns: int, attitude: Series | None, position: Series | None
-) -> Series | None:
-    """A rangefinder that looks down, the autopilot's terrain, or above where it took off."""
-    measured = upright(_ranges(rows, offset_ns), attitude)
-    candidates = [measured, _terrain(rows, offset_ns), *_above_home(rows, offset_ns)]
-    return height_of(candidates, attitude or position)
+def height(rows: Rows, offset_ns: int, attitude: Series | None) -> Series | None:
+    """Above the ground: by a rangefinder that looks down, by the autopilot's terrain."""
+    return above_ground(upright(_ranges(rows, offset_ns), attitude), _terrain(rows, offset_ns))
+
+
+def home_height(rows: Rows, offset_ns: int, during: Series | None) -> Series | None:
+    """Above where it took off; `during` has rows for as long as the flight lasts."""
+    return height_of(list(_above_home(rows, offset_ns)), during)
 
 
 def _ranges(rows: Rows, offset_ns: int) -> Series | None:

@@ -13,7 +13,7 @@ from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import POSITION_ACCURACY_M, Channels
 from ..flight_log import CameraEvent
 from ..gnss import AXIS, Solutions
-from ..heights import ABOVE_HOME, height_of, upright
+from ..heights import ABOVE_HOME, above_ground, upright
 from ..series import Floats, Series, series
 from .boot_clock import BootClock
 from .feeds import POSITIONS_SENT, doubt_of, outside_positions
@@ -89,10 +89,12 @@ def _take_position(kinds: dict[str, Spoken], found: Channels) -> None:
         source = f"{name}.alt, metres above mean sea level"
         found.altitude = _series(spoken, "alt", 1e3, source)
     found.height = _height(kinds, found)
+    source = f"GLOBAL_POSITION_INT.relative_alt, {ABOVE_HOME}"
+    found.home_height = _series(kinds.get("GLOBAL_POSITION_INT", []), "relative_alt", 1e3, source)
 
 
 def _height(kinds: dict[str, Spoken], found: Channels) -> Series | None:
-    """A rangefinder that looks down, the autopilot's terrain, or above home."""
+    """By a rangefinder that looks down, by the autopilot's terrain."""
     ranges = [
         (t_ns, message)
         for t_ns, message in kinds.get("DISTANCE_SENSOR", [])
@@ -100,16 +102,11 @@ def _height(kinds: dict[str, Spoken], found: Channels) -> Series | None:
         and message.min_distance < message.current_distance < message.max_distance
     ]
     known = [(t_ns, m) for t_ns, m in kinds.get("TERRAIN_REPORT", []) if m.spacing]
-    told = kinds.get("GLOBAL_POSITION_INT", [])
     measured = _series(ranges, "current_distance", 1e2, "DISTANCE_SENSOR.current_distance")
     terrain = "TERRAIN_REPORT.current_height, above the autopilot's terrain"
-    home = f"GLOBAL_POSITION_INT.relative_alt, {ABOVE_HOME}"
-    candidates = [
-        upright(measured, found.attitude),
-        _series(known, "current_height", 1.0, terrain),
-        _series(told, "relative_alt", 1e3, home),
-    ]
-    return height_of(candidates, found.attitude or found.position)
+    return above_ground(
+        upright(measured, found.attitude), _series(known, "current_height", 1.0, terrain)
+    )
 
 
 def _series(spoken: Spoken, field: str, scale: float, source: str) -> Series | None:

@@ -15,7 +15,7 @@ from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import Channels, assemble
 from ..flight_log import CameraEvent, Clock, FlightLog
 from ..gnss import AXIS, Solutions
-from ..heights import ABOVE_HOME, height_of
+from ..heights import ABOVE_HOME, above_ground, height_of
 from ..series import Floats, Series, Times, series
 from .topics import Topic, Topics, read_topics
 
@@ -50,7 +50,7 @@ def read_ulog(path: Path) -> FlightLog:
     ]
     _take_attitude(topics, offset_ns, found)
     _take_position(topics, offset_ns, found)
-    found.height = _height(topics, offset_ns, found)
+    _take_heights(topics, offset_ns, found)
     found.camera_events = _camera_events(topics, offset_ns)
     _take_simulated(topics, offset_ns, found)
     _tell_feeds(topics, found.findings)
@@ -179,20 +179,20 @@ def _from_local(local: Topic, times_ns: Times, findings: list[str]) -> Series | 
     return series(times_ns, [lat_deg, lon_deg, accuracy], source, findings)
 
 
-def _height(topics: Topics, offset_ns: int, found: Channels) -> Series | None:
-    """As measured above the ground, above home, or above where the filter began."""
+def _take_heights(topics: Topics, offset_ns: int, found: Channels) -> None:
+    """As measured above the ground; above home, or above where the filter began."""
     local = topics.first("vehicle_local_position")
-    measured = began = None
+    began = None
     if local is not None:
         times_ns = _times_ns(local, offset_ns)
         bottom = np.where(local.cells("dist_bottom_valid") > 0, local.cells("dist_bottom"), np.nan)
         source = "vehicle_local_position.dist_bottom, above the ground as measured"
-        measured = series(times_ns, [bottom], source, [])
+        found.height = above_ground(series(times_ns, [bottom], source, []), None)
         above = np.where(local.cells("z_valid") > 0, -local.cells("z"), np.nan)
         source = "vehicle_local_position.z, above where the filter began"
         began = series(times_ns, [above], source, [])
-    candidates = [measured, _above_home(topics, found), began]
-    return height_of(candidates, found.attitude or found.position)
+    candidates = [_above_home(topics, found), began]
+    found.home_height = height_of(candidates, found.attitude or found.position)
 
 
 def _above_home(topics: Topics, found: Channels) -> Series | None:

@@ -31,14 +31,15 @@ def test_a_flight_is_read_on_utc(dataflash: Any, flight: Any, save: Any, form: s
     assert sample.attitude is not None
     assert sample.attitude.roll_deg == pytest.approx(2.0)
     assert sample.attitude.heading_deg == pytest.approx(6.0, abs=0.01)  # through north
-    assert sample.height_agl_m == pytest.approx(84.0)
+    assert sample.height_agl_m is None
+    assert sample.height_above_home_m == pytest.approx(84.0)
     assert sample.alt_amsl_m == pytest.approx(604.0)
     assert sample.prior is not None
     assert (sample.prior.lat_deg + 35.363) * 111_320.0 == pytest.approx(20.0, abs=0.1)
     assert log.truth is not None
     assert len(log.truth.times_ns) == 40
     assert log.provenance["attitude"].startswith("ATT")
-    assert "above home" in log.provenance["height_agl_m"]
+    assert "above home" in log.provenance["height_above_home_m"]
 
 
 def test_rows_without_a_fix_are_no_truth(dataflash: Any, flight: Any, save: Any) -> None:
@@ -116,8 +117,8 @@ def test_the_old_form_counts_milliseconds_and_its_own_leap_seconds(
     assert first.t_ns == 1_370_044_800 * S
     assert first.attitude is not None
     assert first.attitude.heading_deg == pytest.approx(270.0)
-    assert first.height_agl_m == pytest.approx(30.0)
-    assert "RelAlt" in log.provenance["height_agl_m"]
+    assert first.height_above_home_m == pytest.approx(30.0)
+    assert "RelAlt" in log.provenance["height_above_home_m"]
 
 
 def test_the_primary_lane_gives_the_velocity(dataflash: Any, flight: Any, save: Any) -> None:
@@ -139,8 +140,25 @@ def test_terrain_is_better_than_home(dataflash: Any, flight: Any, save: Any) -> 
     for second in range(9):
         dataflash.row("TERR", second * 1_000_000, 2, 540.0, 60.0)
     log = read_dataflash(save("flight.bin", dataflash.binary))
-    assert log.telemetry.at(START_NS + 4 * S).height_agl_m == pytest.approx(60.0)
+    sample = log.telemetry.at(START_NS + 4 * S)
+    assert (sample.height_agl_m, sample.height_accuracy_m) == pytest.approx((60.0, 10.0))
+    assert sample.height_above_home_m == pytest.approx(84.0)
     assert "terrain" in log.provenance["height_agl_m"]
+
+
+def test_a_rangefinder_is_better_than_terrain(dataflash: Any, flight: Any, save: Any) -> None:
+    flight(dataflash)
+    dataflash.kind("TERR", "QBff", "TimeUS,Status,TerrH,CHeight")
+    dataflash.kind("RFND", "QBfBB", "TimeUS,Instance,Dist,Stat,Orient")
+    for second in range(9):
+        dataflash.row("TERR", second * 1_000_000, 2, 540.0, 60.0)
+        in_range = 4 if second < 4 else 3
+        dataflash.row("RFND", second * 1_000_000, 0, 50.0, in_range, 25)
+    log = read_dataflash(save("flight.bin", dataflash.binary)).telemetry
+    near, far = log.at(START_NS + 2 * S), log.at(START_NS + 7 * S)
+    assert near.height_agl_m == pytest.approx(50.0, abs=0.1)  # by the roll of 2 degrees less
+    assert near.height_accuracy_m == pytest.approx(3.0)
+    assert (far.height_agl_m, far.height_accuracy_m) == pytest.approx((60.0, 10.0))
 
 
 def test_the_simulators_own_word_is_truth(dataflash: Any, flight: Any, save: Any) -> None:

@@ -165,7 +165,8 @@ def test_whatever_is_left_of_a_log_is_used_or_refused_in_a_line(
     assert samples
     assert all(before.t_ns < after.t_ns for before, after in pairwise(samples))
     for sample in samples:
-        for value in (sample.height_agl_m, sample.alt_amsl_m, sample.velocity_north_m_s):
+        heights = sample.height_agl_m, sample.height_above_home_m, sample.alt_amsl_m
+        for value in (*heights, sample.height_accuracy_m, sample.velocity_north_m_s):
             assert value is None or math.isfinite(value)
     if log.truth is not None:
         assert all(abs(lat) <= 90.0 for lat in log.truth.lat_deg)
@@ -196,7 +197,7 @@ def test_the_command_tells_and_writes_what_replay_reads(
         assert found.prior is not None
         assert expected.prior is not None
         assert vars(found.prior) == pytest.approx(vars(expected.prior), abs=1e-8)
-        assert found.height_agl_m == pytest.approx(expected.height_agl_m)
+        assert found.height_above_home_m == pytest.approx(expected.height_above_home_m)
     assert log.truth is not None
     assert read_track(truth).lat_deg == pytest.approx(log.truth.lat_deg, abs=1e-8)
 
@@ -208,11 +209,16 @@ def test_a_silence_is_not_interpolated_over_in_the_table(
     for t in (*range(5), *range(20, 25)):
         dataflash.gps(float(t), north_m=t)
     path, table = save("flight.bin", dataflash.binary), tmp_path / "telemetry.csv"
-    assert main(["log", str(path), "--telemetry", str(table)]) == 0
+    truth = tmp_path / "truth.csv"
+    assert main(["log", str(path), "--telemetry", str(table), "--truth", str(truth)]) == 0
     read = read_telemetry(table)
     start_ns = read.samples[0].t_ns
     assert read.at(start_ns + 2 * S).prior is not None
     assert read.at(start_ns + 12 * S).prior is None
+    track = read_track(truth)
+    assert track.at(start_ns + 2 * S) is not None
+    assert track.at(start_ns + 12 * S) is None
+    assert track.at(start_ns + 22 * S) is not None
 
 
 def test_of_several_logs_each_has_a_line(
