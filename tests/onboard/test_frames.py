@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -89,6 +90,23 @@ def test_a_video_cut_short_ends_where_it_is_cut(video: Path, tmp_path: Path) -> 
     frames = list(VideoSource(short))
     assert 0 < len(frames) < COUNT
     assert [number_of(frame) for frame in frames[:-1]] == list(range(len(frames) - 1))
+
+
+def test_a_frame_that_cannot_be_decoded_is_not_the_end(
+    video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = bytearray(video.read_bytes())
+    frames_at = data.index(b"movi")
+    at = frames_at + [found.start() for found in re.finditer(b"00dc", data[frames_at:])][3]
+    size = int.from_bytes(data[at + 4 : at + 8], "little")
+    data[at + 8 : at + 8 + size] = bytes(size)
+    spoilt = tmp_path / "flight.avi"
+    spoilt.write_bytes(data)
+    frames = list(VideoSource(spoilt))
+    assert [number_of(frame) for frame in frames] == [n for n in range(COUNT) if n != 3]
+    assert [frame.t_capture_ns for frame in frames][2:4] == [2 * S // 10, 4 * S // 10]
+    assert frames[3].name == "flight.avi#4"
+    assert f"1 of {COUNT} frames cannot be read" in caplog.text
 
 
 def test_closing_a_video_ends_the_iteration(video: Path) -> None:
