@@ -23,8 +23,11 @@ Matrix = npt.NDArray[np.float64]
 Lens = Literal["pinhole", "fisheye"]
 """What `distortion` bends: a pinhole's picture, or the angles of an equidistant lens."""
 
-_STEPS, _EXACT_PX = 60, 1e-6
+_STEPS, _EXACT_PX = 12, 1e-6
 """Towards the direction that a lens bends into a pixel, and how near is near enough."""
+_NEAR_PX, _FARTHEST = 0.1, 1e3
+"""Not this near after all steps, nothing is bent there; and how far off the axis one searches."""
+_ANGLES = 4000
 _NED_FROM_ENU: Matrix = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 _BODY_FROM_FORWARD_CAMERA: Matrix = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
@@ -145,7 +148,8 @@ class Camera:
         return self.lens == "pinhole" and not self.distortion
 
     def rays(self, pixels: npt.ArrayLike) -> Matrix:
-        """[N, 2] pixels of the picture to [N, 3] unit directions in camera axes."""
+        """[N, 2] pixels of the picture to [N, 3] unit directions in camera axes; NaN where the
+        polynomials of a lens reach no such pixel."""
         points = np.asarray(pixels, float).reshape(-1, 2)
         flat = (points - [self.cx_px, self.cy_px]) / [self.fx_px, self.fy_px]
         if self.lens == "fisheye":
@@ -153,7 +157,10 @@ class Camera:
         if self.distortion:
             flat = _straightened(points, self.matrix, np.asarray(self.distortion))
         directions = np.column_stack([flat, np.ones(len(flat))])
-        return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        if self.distortion:
+            directions[directions[:, 2] < math.cos(_fold(self))] = np.nan
+        return directions
 
     def pixels(self, rays: npt.ArrayLike) -> Matrix:
         """[N, 3] directions in front of the camera to [N, 2] pixels of the picture."""
@@ -192,18 +199,23 @@ class Camera:
 def _straightened(points: Matrix, matrix: Matrix, distortion: Matrix) -> Matrix:
     """[N, 2] pixels to [N, 2] on the plane at distance 1, without distortion.
 
-    OpenCV's own five steps leave a tenth of a pixel at the corners of a wide lens.
+    OpenCV's own five steps leave a tenth of a pixel at the corners of a wide lens, and diverge at
+    those of a strong one: Newton's go on from there. NaN where none leads to a pixel.
     """
     flat = np.asarray(cv2.undistortPoints(points[:, None], matrix, distortion), float)
-    flat = flat.reshape(-1, 2)
-    none, focal_px = np.zeros(3), np.diag(matrix)[:2]
+    flat = np.clip(np.nan_to_num(flat.reshape(-1, 2)), -_FARTHEST, _FARTHEST)
+    none, off_px = np.zeros(3), np.zeros_like(points)
     for _ in range(_STEPS):
         directions = np.column_stack([flat, np.ones(len(flat))])
-        found, _ = cv2.projectPoints(directions[:, None], none, none, matrix, distortion)
+        found, slopes = cv2.projectPoints(directions[:, None], none, none, matrix, distortion)
         off_px = points - np.asarray(found, float).reshape(-1, 2)
-        flat = flat + off_px / focal_px
         if not np.abs(off_px).max(initial=0.0) > _EXACT_PX:
             break
+        moved = np.asarray(slopes, float).reshape(len(points), 2, -1)[:, :, 3:5]  # by the position
+        moved = np.nan_to_num(moved, posinf=0.0, neginf=0.0)
+        step = np.linalg.pinv(moved) @ off_px[..., None]
+        flat = np.clip(flat + step[..., 0], -_FARTHEST, _FARTHEST)
+    flat[~(np.abs(off_px) <= _NEAR_PX).all(axis=1)] = np.nan
     return flat
 
 
@@ -215,9 +227,25 @@ def _outermost(camera: Camera) -> float:
     across, down = range(camera.width_px), range(camera.height_px)
     border = [(column, row) for row in (0, camera.height_px - 1) for column in across]
     border += [(column, row) for column in (0, camera.width_px - 1) for row in down]
-    angle = math.acos(max(-1.0, float(camera.rays(border)[:, 2].min())))
+    along, fold = camera.rays(border)[:, 2], _fold(camera)
+    whole = np.isfinite(along).all()
+    return math.cos(min(fold, 1.02 * math.acos(max(-1.0, along.min()))) if whole else fold)
+
+
+@lru_cache(maxsize=8)
+def _fold(camera: Camera) -> float:
+    """The angle off the optical axis from where on the picture of some direction comes nearer to
+    its middle again: what lies beyond would be seen twice."""
     most = math.pi if camera.lens == "fisheye" else math.pi / 2.0 - 1e-3
-    return math.cos(min(1.02 * angle, most))
+    angles = np.linspace(0.0, most, _ANGLES)
+    nearest = most
+    for azimuth in np.arange(8) * math.pi / 4.0:
+        across = np.outer(np.sin(angles), [math.cos(azimuth), math.sin(azimuth)])
+        found = camera.pixels(np.column_stack([across, np.cos(angles)]))
+        radius = np.hypot(*((found - found[0]) / [camera.fx_px, camera.fy_px]).T)
+        back = np.flatnonzero(~(np.diff(radius) > 0.0))
+        nearest = min(nearest, float(angles[back[0]])) if len(back) else nearest
+    return nearest
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,36 @@ def test_pixel_to_ray_and_back(lens: tuple[float, ...], u_px: float, v_px: float
     rays = camera.rays([[u_px, v_px]])
     assert np.linalg.norm(rays, axis=1) == pytest.approx([1.0])
     assert camera.pixels(rays) == pytest.approx(np.array([[u_px, v_px]]), abs=0.05)
+
+
+@given(st.tuples(*[st.floats(-0.6, 0.6)] * 2, *[st.floats(-0.01, 0.01)] * 2, st.floats(-1.0, 1.0)))
+def test_no_pixel_is_seen_twice(distortion: tuple[float, ...]) -> None:
+    """Of any polynomials: they fold, and what lies beyond the fold is not in the picture."""
+    camera = replace(NADIR, distortion=distortion)
+    grid = np.stack(np.meshgrid(np.linspace(0, 851, 13), np.linspace(0, 479, 9)), -1).reshape(-1, 2)
+    rays = camera.rays(grid)
+    known = np.isfinite(rays).all(axis=1)
+    assert camera.pixels(rays[known]) == pytest.approx(grid[known], abs=0.2)
+    angles = np.linspace(0.0, math.radians(89.0), 600)
+    for azimuth in np.linspace(0.0, 2.0 * math.pi, 9):
+        across = np.outer(np.sin(angles), [math.cos(azimuth), math.sin(azimuth)])
+        seen = camera.seen_px(np.column_stack([across, np.cos(angles)]))
+        radius = np.hypot(*(seen - seen[0]).T)
+        assert not np.any(np.diff(radius[np.isfinite(radius)]) < -0.5)
+
+
+def test_a_lens_that_folds_within_the_picture_has_no_corners() -> None:
+    camera = replace(Camera.from_hfov(1640, 1232, 63.3), distortion=(0.17, -0.22, 0.0, 0.0, -0.61))
+    rays = camera.rays([[0.0, 0.0], [1639.0, 1231.0], [0.0, 616.0], [820.0, 0.0]])
+    assert np.isfinite(rays[:, 0]).tolist() == [False, False, True, True]
+    beyond = [math.sin(math.radians(45.0)), 0.0, math.cos(math.radians(45.0))]
+    assert np.isnan(camera.seen_px([beyond])).all()
+
+
+def test_a_strong_pincushion_reaches_its_corners() -> None:
+    camera = replace(Camera.from_hfov(640, 480, 110.0), distortion=(0.35, 0.0, 0.0, 0.0))
+    corners = [[0.0, 0.0], [639.0, 0.0], [639.0, 479.0], [0.0, 479.0]]
+    assert camera.pixels(camera.rays(corners)) == pytest.approx(np.array(corners), abs=1e-3)
 
 
 def test_the_default_mount_looks_down_with_the_front_on_top() -> None:
