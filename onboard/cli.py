@@ -190,7 +190,7 @@ def _chooser(group: str = "") -> Parser:
     )
     if not group:
         parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    choices = [name.partition(" ")[0] for name in helps]
+    choices = list(dict.fromkeys(name.partition(" ")[0] for name in helps))
     parser.add_argument("command", metavar="COMMAND", choices=choices, help="one of those below")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the command")
     return parser

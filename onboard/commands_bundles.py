@@ -88,6 +88,9 @@ def locate(parser: ArgumentParser) -> None:
 examples:
   geobridge locate runs/bundle photo.jpg --ground-width-m 220
   geobridge locate runs/bundle --text "a roundabout beside a river" --checkpoint runs/run
+
+stands_out: 0 where wrong places of this bundle are, 1 where right ones are; without calibrated
+scores, standard deviations above the mean of all places
 """
     add, views = parser.add_argument, [view.value for view in View]
     add("bundle", type=existing, metavar="BUNDLE", help="folder")

@@ -86,7 +86,7 @@ def onnxruntime_providers() -> Iterator[Finding]:
         cure = f"{_first_line(error)}; {_pip('cpu')}, or [gpu]"
         yield _finding("engine", "onnxruntime", state, cure)
         return
-    for provider in available:
+    for provider in (name for name in available if not name.startswith("Azure")):  # no engine
         try:
             _infer(runtime, provider)
         except Exception as error:

@@ -64,7 +64,9 @@ def known(solutions: Solutions, findings: list[str]) -> Known:
     if without:
         wander = _reach_m(solutions.lat_deg[~fixed], solutions.lon_deg[~fixed])
         told = f", which wander over {wander:.0f} m" if wander >= 1.0 else ""
-        findings.append(f"{name}: {without} of {len(fixed)} rows without a 3D fix{told}; no truth")
+        findings.append(
+            f"{name}: {without} of {len(fixed)} rows without a 3D fix{told}; these are no truth"
+        )
     if len(rows):
         rows = rows[in_order(solutions.times_ns[rows], name, findings)]
     leaps = _leaps(solutions.times_ns[rows], solutions.lat_deg[rows], solutions.lon_deg[rows])

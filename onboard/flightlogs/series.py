@@ -93,7 +93,7 @@ def in_order(times_ns: Times, source: str, findings: list[str]) -> npt.NDArray[n
         rows = _increasing(times_ns)
         backwards = len(times_ns) - len(rows) - int((steps_ns == 0).sum())
         if backwards > 0:
-            findings.append(f"{source}: time runs backwards; {backwards} rows left out")
+            findings.append(f"{source}: time runs backwards; rows left out: {backwards}")
     parts = np.split(rows, np.flatnonzero(np.diff(times_ns[rows]) > APART_NS) + 1)
     longest = max(parts, key=len)
     if len(longest) < len(rows):

@@ -39,7 +39,7 @@ def open_localizer(
     """
     bundle = Bundle.open(bundle_path, trusted_keys or ())
     if bundle.signed_by is None:
-        log.warning("%s: nobody vouches for it; trusted_keys says whose bundles fly", bundle_path)
+        log.warning("%s: no trusted_keys are given, so nobody vouches for it", bundle_path)
     else:
         log.info("%s: signed by key %s", bundle_path, bundle.signed_by)
     if bundle.is_for_development:

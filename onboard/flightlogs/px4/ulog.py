@@ -64,7 +64,7 @@ def _tell_state(topics: Topics, found: Channels) -> None:
         found.findings.append("data were appended after the log was closed, as after a crash")
     if topics.dropped_ms:
         count, total_s = len(topics.dropped_ms), sum(topics.dropped_ms) / 1e3
-        found.findings.append(f"{count} dropouts in it, {total_s:.3f} s in all")
+        found.findings.append(f"dropouts in it: {count}, {total_s:.3f} s in all")
     found.is_simulated = (
         topics.facts.get("ver_hw") == _SIMULATOR or topics.parameters.get("SYS_HITL", 0.0) > 0
     )
