@@ -7,6 +7,7 @@ at the functions that are called. So it is kept under a digest of all of these s
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,8 @@ def _kept_in() -> str:
 
 
 _KEPT_IN = _kept_in()
+if not Path(_KEPT_IN).exists():
+    logging.getLogger(__name__).info("compiling the renderer, once on a machine: about a minute")
 
 
 def compiled(function: F) -> F:
