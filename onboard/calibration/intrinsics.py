@@ -52,6 +52,11 @@ def told(value: Any) -> str:
     return str(value) if is_name else "something else"
 
 
+def is_in_picture(axis_px: float, side_px: float) -> bool:
+    """Whether the optical axis meets the picture, along one side of it."""
+    return 0.0 <= axis_px < side_px
+
+
 def checked(
     size_px: Sequence[float], matrix: Sequence[float], bent: Sequence[float], lens: Lens, where: str
 ) -> Intrinsics:
@@ -73,7 +78,7 @@ def checked(
     fx, fy, cx, cy = matrix
     if not (fx > 0.0 and fy > 0.0):
         raise ConfigError(f"{where}: focal lengths {fx:g}, {fy:g}, expected more than 0")
-    if not (0.0 <= cx < width and 0.0 <= cy < height):
+    if not (is_in_picture(cx, width) and is_in_picture(cy, height)):
         raise ConfigError(f"{where}: the optical axis at {cx:g}, {cy:g} px is not in the picture")
     if len(bent) not in COUNTS[lens]:
         known = ", ".join(map(str, COUNTS[lens]))

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from geobridge.onboard.calibration.intrinsics import checked
 from geobridge.onboard.calibration.read import read_calibration
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.config import CameraConfig, validate
@@ -172,6 +173,24 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, name: str) -> None:
         read_calibration(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+@given(st.floats(-20.0, 300.0), st.floats(-20.0, 300.0))
+@example(256.0, 95.5)
+@example(-20.0, 95.5)
+def test_a_table_holds_the_axis_to_the_same_rule_as_a_file(cx_px: float, cy_px: float) -> None:
+    table = {"width_px": 256, "height_px": 192, "fx_px": 180.0, "fy_px": 180.0}
+    table |= {"cx_px": cx_px, "cy_px": cy_px}
+    inside = 0.0 <= cx_px < 256.0 and 0.0 <= cy_px < 192.0
+    if inside:
+        assert validate(CameraConfig, {"intrinsics": table}, "a.toml").camera(256, 192)
+        assert checked((256, 192), (180.0, 180.0, cx_px, cy_px), (), "pinhole", "camera.yml")
+        return
+    key = "cy_px" if 0.0 <= cx_px < 256.0 else "cx_px"
+    with pytest.raises(ConfigError, match=f"a.toml: intrinsics: {key} is .*, not in a picture of"):
+        validate(CameraConfig, {"intrinsics": table}, "a.toml")
+    with pytest.raises(ConfigError, match="is not in the picture"):
+        checked((256, 192), (180.0, 180.0, cx_px, cy_px), (), "pinhole", "camera.yml")
 
 
 STORED = """%YAML 1.2
