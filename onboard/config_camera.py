@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from .calibration.intrinsics import COUNTS
+from .calibration.intrinsics import COUNTS, is_in_picture
 from .calibration.read import read_calibration
 from .camera import Camera, Lens, Mount
 from .config_file import Positive, Section
@@ -62,6 +62,17 @@ class IntrinsicsConfig(Section):
                 f"distortion of a {self.lens} takes {_either(counts[1:])} coefficients in OpenCV's"
                 " order"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _axis_in_picture(self) -> IntrinsicsConfig:
+        """As of a calibration file."""
+        for axis, side in (("cx_px", "width_px"), ("cy_px", "height_px")):
+            if not is_in_picture(getattr(self, axis), getattr(self, side)):
+                raise ValueError(
+                    f"{axis} is {getattr(self, axis):g}, not in a picture of"
+                    f" {self.width_px}x{self.height_px} px"
+                )
         return self
 
 

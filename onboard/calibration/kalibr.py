@@ -8,7 +8,7 @@ from typing import Any
 
 from ..camera import Lens
 from ..errors import ConfigError
-from .intrinsics import Intrinsics, checked, numbers
+from .intrinsics import Intrinsics, checked, numbers, told
 
 _NAME = re.compile(r"cam[0-9]+")
 _MODELS: dict[str, tuple[Lens, int]] = {
@@ -39,7 +39,7 @@ def parse(tree: Mapping[str, Any], camera: str | None, path: str) -> Intrinsics:
     where, found = f"{path}: {name}", tree[name]
     if not isinstance(found, dict):
         raise ConfigError(f"{where}: expected a camera")
-    model, bent = found.get("camera_model"), found.get("distortion_model")
+    model, bent = told(found.get("camera_model")), told(found.get("distortion_model"))
     if model != "pinhole" or bent not in _MODELS:
         known = ", ".join(_MODELS)
         raise ConfigError(f"{where}: {model} with {bent}, expected pinhole with one of {known}")

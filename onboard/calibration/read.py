@@ -14,6 +14,8 @@ from . import kalibr, opencv, ros
 from .intrinsics import Intrinsics
 
 MAX_BYTES = 1_000_000
+_WRONG_FOR_ITS_TAG = (ValueError, AttributeError, LookupError, ArithmeticError)
+"""What PyYAML raises over a text that is not of the kind its tag says, as `!!bool abc`."""
 
 
 def read_calibration(path: Path, camera: str | None = None) -> Intrinsics:
@@ -27,7 +29,7 @@ def read_calibration(path: Path, camera: str | None = None) -> Intrinsics:
         ConfigError: names the file and what was expected in it.
     """
     text = _read(path)
-    if text.startswith(("%YAML:", "<?xml")) or "!!opencv-matrix" in text:
+    if opencv.is_stored(text):
         found = opencv.parse(text, str(path))
     else:
         tree = _tree(text, path)
@@ -55,7 +57,7 @@ def _tree(text: str, path: Path) -> dict[str, Any]:
 
     try:
         tree = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError):
+    except (yaml.YAMLError, RecursionError, *_WRONG_FOR_ITS_TAG):
         raise ConfigError(f"{path}: expected a calibration of OpenCV, Kalibr or ROS") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected a calibration of OpenCV, Kalibr or ROS")

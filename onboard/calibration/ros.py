@@ -10,7 +10,7 @@ from typing import Any
 
 from ..camera import Lens
 from ..errors import ConfigError
-from .intrinsics import Intrinsics, checked, numbers
+from .intrinsics import Intrinsics, checked, numbers, told
 
 _LENSES: dict[str, Lens] = {
     "plumb_bob": "pinhole",
@@ -28,8 +28,8 @@ def parse(tree: Mapping[str, Any], path: str) -> Intrinsics:
         ConfigError: names the key, and what was expected.
     """
     size = [_first(tree, names, path) for names in (_WIDTH, _HEIGHT)]
-    model = tree.get("distortion_model", "plumb_bob")
-    lens = _LENSES.get(model) if isinstance(model, str) else None
+    model = told(tree.get("distortion_model", "plumb_bob"))
+    lens = _LENSES.get(model)
     if lens is None:
         known = ", ".join(_LENSES)
         raise ConfigError(f"{path}: distortion_model {model}, expected one of {known}")

@@ -19,9 +19,8 @@ from .flight_log import CameraEvent, Clock, FlightLog
 from .pictures.photo_tags import PhotoTags, read_tags
 from .pictures.picture_times import Told, increasing, named_ns, taken_ns
 from .series import Times
+from .shifts import NEAR_NS, most_met
 
-NEAR_NS = 400_000_000
-"""A picture and a camera message this near to each other are one."""
 QUARTER_NS = 900_000_000_000
 """Time zones are whole quarters of an hour."""
 FARTHEST_ZONE = 56
@@ -152,12 +151,9 @@ def _aligned(taken: Times, events: Sequence[CameraEvent]) -> list[int | None] | 
     """The message of each picture, by the one shift of the pictures' clock with which most of them
     meet one; None where two shifts do as well, as with pictures in even steps."""
     stamps = np.array([event.t_ns for event in events], np.int64)
-    shifts = np.unique((stamps[:, None] - taken[None, :]).ravel())
-    counts = np.array([len(_meetings(taken + shift, stamps)) for shift in shifts])
-    best = int(counts.max())
+    best, good = most_met(taken, stamps)
     if best < max(2, (min(len(taken), len(stamps)) + 1) // 2):
         return None
-    good = shifts[counts == best]
     if good[-1] - good[0] > 2 * NEAR_NS:
         return None
     shift = int(np.median(good))
@@ -167,15 +163,13 @@ def _aligned(taken: Times, events: Sequence[CameraEvent]) -> list[int | None] | 
 
 def _meetings(taken: Times, stamps: Times) -> dict[int, int]:
     """Row of the picture to row of the nearest message, each message once."""
-    near = np.clip(np.searchsorted(stamps, taken), 1, max(len(stamps) - 1, 1))
-    rows = np.where(
-        np.abs(stamps[np.minimum(near, len(stamps) - 1)] - taken)
-        < np.abs(stamps[near - 1] - taken),
-        np.minimum(near, len(stamps) - 1),
-        near - 1,
-    )
-    found: dict[int, int] = {}
+    following = np.searchsorted(stamps, taken)
+    before = np.maximum(following - 1, 0)
+    following = np.minimum(following, len(stamps) - 1)
+    is_nearer = np.abs(stamps[following] - taken) < np.abs(stamps[before] - taken)
+    rows = np.where(is_nearer, following, before)
+    pictures: dict[int, int] = {}
     for picture, row in enumerate(rows.tolist()):
-        if abs(int(stamps[row] - taken[picture])) <= NEAR_NS and row not in found.values():
-            found[picture] = row
-    return found
+        if abs(int(stamps[row] - taken[picture])) <= NEAR_NS:
+            pictures.setdefault(row, picture)
+    return {picture: row for row, picture in pictures.items()}

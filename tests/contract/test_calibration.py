@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from geobridge.onboard.calibration.intrinsics import checked
 from geobridge.onboard.calibration.read import read_calibration
 from geobridge.onboard.camera import Camera
 from geobridge.onboard.config import CameraConfig, validate
@@ -174,6 +175,105 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@given(st.floats(-20.0, 300.0), st.floats(-20.0, 300.0))
+@example(256.0, 95.5)
+@example(-20.0, 95.5)
+def test_a_table_holds_the_axis_to_the_same_rule_as_a_file(cx_px: float, cy_px: float) -> None:
+    table = {"width_px": 256, "height_px": 192, "fx_px": 180.0, "fy_px": 180.0}
+    table |= {"cx_px": cx_px, "cy_px": cy_px}
+    inside = 0.0 <= cx_px < 256.0 and 0.0 <= cy_px < 192.0
+    if inside:
+        assert validate(CameraConfig, {"intrinsics": table}, "a.toml").camera(256, 192)
+        assert checked((256, 192), (180.0, 180.0, cx_px, cy_px), (), "pinhole", "camera.yml")
+        return
+    key = "cy_px" if 0.0 <= cx_px < 256.0 else "cx_px"
+    with pytest.raises(ConfigError, match=f"a.toml: intrinsics: {key} is .*, not in a picture of"):
+        validate(CameraConfig, {"intrinsics": table}, "a.toml")
+    with pytest.raises(ConfigError, match="is not in the picture"):
+        checked((256, 192), (180.0, 180.0, cx_px, cy_px), (), "pinhole", "camera.yml")
+
+
+STORED = """%YAML 1.2
+---
+image_width: 640
+image_height: 480
+fisheye_model: 0
+camera_matrix: !!opencv-matrix
+   rows: 3
+   cols: 3
+   dt: d
+   data: [ 500., 0., 320., 0., 510., 240., 0., 0., 1. ]
+distortion_coefficients: !!opencv-matrix
+   rows: 1
+   cols: 4
+   dt: d
+   data: [ 0.1, 0.01, 0., 0. ]
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "expected"),
+    [
+        ("640", ".Inf", "image_width: expected a number"),
+        ("480", "[480]", "image_height: expected a number"),
+        ("image_height: 480\n", "", "no image_height; without the size"),
+        ("rows: 3", "rows: -3", "camera_matrix: expected 3 rows and 3 columns"),
+        ("rows: 3", "rows: 100000", "camera_matrix: expected 3 rows and 3 columns"),
+        ("rows: 1", "rows: 100000", "distortion_coefficients: 4 numbers, expected as many as"),
+        ("rows: 1\n   cols: 4", "rows: -1\n   cols: -4", "distortion_coefficients: 4 numbers"),
+        ("510., 240.,", "", "camera_matrix: 7 numbers, expected as many as"),
+        ("500.", ".Nan", "camera_matrix: expected numbers"),
+        ("500., 0.", "500., 2.", "camera_matrix: expected axes at right angles"),
+        ("   dt: d\n   data: [ 0.1", "   a: [ 0.1", "distortion_coefficients: expected a matrix"),
+        ("fisheye_model: 0", "fisheye_model: abc", "fisheye_model: expected 0 or 1"),
+        ("240., 0., 0., 1. ]", "240.", "not whole, expected YAML as OpenCV writes it"),
+    ],
+)
+def test_what_is_wrong_in_a_file_of_opencv_is_named(
+    tmp_path: Path, there: str, instead: str, expected: str
+) -> None:
+    path = tmp_path / "camera.yml"
+    path.write_text(STORED)
+    assert read_calibration(path).fy_px == 510.0
+    path.write_text(STORED.replace(there, instead, 1))
+    with pytest.raises(ConfigError, match=expected) as caught:
+        read_calibration(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+numbers_of_opencv = st.lists(st.floats(-1e9, 1e9), min_size=4, max_size=4)
+
+
+@given(numbers_of_opencv, st.sampled_from([".yml", ".xml", ".json"]))
+def test_numbers_of_opencv_come_back_to_the_last_bit(
+    tmp_path_factory: pytest.TempPathFactory, bent: list[float], suffix: str
+) -> None:
+    path = opencv(suffix)(tmp_path_factory.mktemp("camera"), bent, False)
+    assert read_calibration(path).distortion == (tuple(bent) if any(bent) else ())
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@given(data=st.data())
+def test_a_damaged_file_is_a_camera_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
+) -> None:
+    path = WRITERS[kind](tmp_path_factory.mktemp("camera"), PINHOLE, False)
+    content = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        del content[at:]
+    else:
+        content[at] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    told = f"{path}: nothing"
+    try:
+        read_calibration(path)
+    except ConfigError as error:
+        told = str(error)
+    assert told.startswith(f"{path}: ")
+    assert len(told.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -185,7 +285,17 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, name: str) -> None:
         b"%YAML:1.0\n---\n",
         b"%YAML:1.0\n---\ncamera_matrix: 3\nimage_width: 2\nimage_height: 2\n",
         b"<?xml version='1.0'?>\n<opencv_storage><broken",
+        b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
+        b"<?xml version='1.0'?>" + b"<a>" * 20_000 + b"</a>" * 20_000,
         b"!!python/object/apply:os.system ['true']",
+        b"a: !!timestamp abc",
+        b"a: !!bool abc",
+        b"a: !!float ''",
+        b"a: !!float " + b"9:" * 300 + b"9.5",
+        b"width: 1" + b"0" * 400 + b"\nheight: 1\nK: [1]\nD: []",
+        b"cam0: {camera_model: pinhole, distortion_model: [radtan]}",
+        b"cam0: {camera_model: pinhole, distortion_model: {a: 1}}",
+        b'width: 1\nheight: 1\ndistortion_model: "two\\nlines"',
         b"x" * 1_000_001,
     ],
 )

@@ -31,4 +31,4 @@ def camera_events(rows: Rows, offset_ns: int) -> list[CameraEvent]:
 
 def _has_pin(rows: Rows) -> bool:
     names = ("CAM1_FEEDBAK_PIN", "CAM_FEEDBACK_PIN", "CAM2_FEEDBAK_PIN")
-    return any(rows.parameters.get(name, -1.0) > 0.0 for name in names)
+    return any((rows.parameter(name) or 0.0) > 0.0 for name in names)

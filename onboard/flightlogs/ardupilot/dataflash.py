@@ -75,7 +75,7 @@ def _take_attitude(rows: Rows, offset_ns: int, found: Channels) -> None:
 
 def _flown_by(rows: Rows) -> str:
     used = first(rows.of("ATT"), "AEKF")
-    kind = float(np.median(used)) if used is not None else rows.parameters.get("AHRS_EKF_TYPE")
+    kind = float(np.median(used)) if used is not None else rows.parameter("AHRS_EKF_TYPE")
     return {0.0: " (DCM)", 2.0: " (EKF2)", 3.0: " (EKF3)"}.get(
         kind if kind is not None else -1.0, ""
     )
@@ -136,7 +136,7 @@ def _exists(columns: Mapping[str, Floats]) -> Flags:
 
 def _gps_velocity(rows: Rows, offset_ns: int, findings: list[str]) -> Series | None:
     for number, columns in instances(rows.of("GPS")):
-        if {"Spd", "GCrs", "Status"} <= columns.keys() and not doubt_of(number, rows.parameters):
+        if {"Spd", "GCrs", "Status"} <= columns.keys() and not doubt_of(number, rows):
             course = np.radians(columns["GCrs"])
             speed = np.where(columns["Status"] >= 3, columns["Spd"], np.nan)
             velocity = [speed * np.cos(course), speed * np.sin(course)]
@@ -170,14 +170,11 @@ def _take_simulated(rows: Rows, offset_ns: int, found: Channels) -> None:
 
 def _tell_feeds(rows: Rows, findings: list[str]) -> None:
     """Positions of the autopilot's own that follow what it was sent from outside."""
-    sources = [
-        name
-        for number in (1, 2, 3)
-        for name in [f"EK3_SRC{number}_POSXY"]
-        if rows.parameters.get(name) == _EXTERNAL_NAVIGATION
-    ]
+    names = [f"EK3_SRC{number}_POSXY" for number in (1, 2, 3)]
+    sources = [name for name in names if rows.had(name, _EXTERNAL_NAVIGATION)]
     if sources:
+        name, verb = sources[0], rows.had(sources[0], _EXTERNAL_NAVIGATION)
         findings.append(
-            f"{sources[0]} is 6: the autopilot's position may follow external vision, as ours; it"
+            f"{name} {verb} 6: the autopilot's position may follow external vision, as ours; it"
             " is its belief here, never truth"
         )

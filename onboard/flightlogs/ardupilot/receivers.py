@@ -13,6 +13,8 @@ from .rows import Rows
 
 _INJECTED = 14.0
 """GPSn_TYPE of a receiver that GPS_INPUT feeds."""
+_TYPES = (("GPS1_TYPE", "GPS_TYPE"), ("GPS2_TYPE", "GPS_TYPE2"))
+"""Parameters that tell what a receiver is, of each; their names changed with ArduPilot 4.6."""
 
 
 def receivers(rows: Rows, offset_ns: int) -> list[Solutions]:
@@ -53,21 +55,21 @@ def _solutions(
         cells("NSats"),
         cells("HDop"),
         accuracy,
-        doubt_of(number, rows.parameters),
+        doubt_of(number, rows),
     )
 
 
-def doubt_of(number: int, parameters: Mapping[str, float]) -> str:
-    """Why positions of a receiver are no truth, or nothing."""
-    injected = [n for n in (0, 1) if _type_of(n, parameters) == _INJECTED]
+def doubt_of(number: int, rows: Rows) -> str:
+    """Why positions of a receiver are no truth, or nothing.
+
+    A parameter that was changed counts by all its values: which one the receiver was started with
+    is not told.
+    """
+    injected = {n: name for n in (0, 1) for name in _TYPES[n] if rows.had(name, _INJECTED)}
     if number in injected:
-        return f"GPS{number + 1}_TYPE is 14: it is fed by GPS_INPUT, as by us"
+        name = injected[number]
+        verb = rows.had(name, _INJECTED)
+        return f"{name} {verb} 14: it {verb} fed by GPS_INPUT, as by us"
     if number >= 2 and injected:
-        return f"a blend with GPS {injected[0]}, which GPS_INPUT feeds"
+        return f"a blend with GPS {min(injected)}, which GPS_INPUT feeds"
     return ""
-
-
-def _type_of(number: int, parameters: Mapping[str, float]) -> float | None:
-    """The parameter was called otherwise before 4.6."""
-    old = "GPS_TYPE" if number == 0 else "GPS_TYPE2"
-    return parameters.get(f"GPS{number + 1}_TYPE", parameters.get(old))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,12 @@ MAX_DAMAGE = 10_000
 class Rows:
     """[N] numbers by type and field; a text where a number was expected is NaN.
 
-    `parameters` by name, `messages` as the autopilot wrote them; `damage` counts places where bytes
-    could not be read as rows.
+    `values` of every parameter, in their order, `messages` as the autopilot wrote them; `damage`
+    counts places where bytes could not be read as rows.
     """
 
     columns: Mapping[str, Mapping[str, Floats]]
-    parameters: Mapping[str, float]
+    values: Mapping[str, Sequence[float]]
     messages: tuple[str, ...]
     damage: int
     is_cut: bool
@@ -50,6 +50,16 @@ class Rows:
     def of(self, kind: str) -> Mapping[str, Floats]:
         """Empty where there is no such row."""
         return self.columns.get(kind, {})
+
+    def parameter(self, name: str) -> float | None:
+        """Its last value."""
+        return self.values[name][-1] if name in self.values else None
+
+    def had(self, name: str, value: float) -> str:
+        """`is` or `was` where this is a parameter's last value or an earlier one, else nothing."""
+        if self.parameter(name) == value:
+            return "is"
+        return "was" if value in self.values.get(name, ()) else ""
 
 
 class _Unindexed:
@@ -101,21 +111,21 @@ def read_rows(path: Path, kinds: frozenset[str]) -> Rows:
     """
     taken: dict[str, list[tuple[Any, ...]]] = {}
     fields: dict[str, tuple[str, ...]] = {}
-    parameters: dict[str, float] = {}
+    values: dict[str, list[float]] = {}
     messages: list[str] = []
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         for row in _rows(path, kinds | _DESCRIBING):
             kind = row.get_type()
             if kind == "PARM":
-                _take_parameter(row, parameters)
+                _take_parameter(row, values)
             elif kind == "MSG":
                 _take_text(row, messages)
             elif kind in kinds:
                 names = fields.setdefault(kind, tuple(row._fieldnames))
                 if tuple(row._fieldnames) == names:
                     taken.setdefault(kind, []).append(tuple(_cells(row, names)))
-    if not (taken or parameters or messages):
+    if not (taken or values or messages):
         raise DataError(f"{path}: no row of a DataFlash log in it")
     columns = {
         kind: dict(zip(fields[kind], np.array(rows, np.float64).T, strict=True))
@@ -123,7 +133,7 @@ def read_rows(path: Path, kinds: frozenset[str]) -> Rows:
     }
     complaints = said.getvalue().splitlines()
     is_cut = CUT in complaints
-    return Rows(columns, parameters, tuple(messages), len(complaints) - is_cut, is_cut)
+    return Rows(columns, values, tuple(messages), len(complaints) - is_cut, is_cut)
 
 
 def _rows(path: Path, wanted: frozenset[str]) -> Iterator[Any]:
@@ -162,9 +172,10 @@ def _rows(path: Path, wanted: frozenset[str]) -> Iterator[Any]:
         reader.close()
 
 
-def _take_parameter(row: Any, parameters: dict[str, float]) -> None:
+def _take_parameter(row: Any, values: dict[str, list[float]]) -> None:
     with contextlib.suppress(AttributeError, LookupError, TypeError, ValueError):
-        parameters[str(row.Name)] = float(row.Value)
+        name, value = str(row.Name), float(row.Value)
+        values.setdefault(name, []).append(value)
 
 
 def _take_text(row: Any, messages: list[str]) -> None:

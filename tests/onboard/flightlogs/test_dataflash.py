@@ -90,11 +90,26 @@ def test_a_log_of_nothing_but_our_own_fixes_has_no_truth(
     assert told(log.oddities, "nothing in it may be called truth")
 
 
+@pytest.mark.parametrize("values", [(14, 1), (1, 14)])
+@pytest.mark.parametrize("name", ["GPS_TYPE", "GPS1_TYPE"])
+def test_a_receiver_that_gps_input_fed_for_a_while_is_no_truth(
+    dataflash: Any, flight: Any, save: Any, name: str, values: tuple[int, int]
+) -> None:
+    dataflash.parameter(name, values[0])
+    flight(dataflash)
+    dataflash.parameter(name, values[1])
+    log = read_dataflash(save("flight.bin", dataflash.binary))
+    assert log.truth is None
+    assert told(log.oddities, f"{name} {'is' if values[1] == 14 else 'was'} 14")
+
+
+@pytest.mark.parametrize("later", [6, 3])
 def test_a_filter_that_follows_external_vision_is_told(
-    dataflash: Any, flight: Any, save: Any
+    dataflash: Any, flight: Any, save: Any, later: int
 ) -> None:
     flight(dataflash)
     dataflash.parameter("EK3_SRC1_POSXY", 6)
+    dataflash.parameter("EK3_SRC1_POSXY", later)
     log = read_dataflash(save("flight.bin", dataflash.binary))
     assert told(log.oddities, "EK3_SRC1_POSXY", "never truth")
 
