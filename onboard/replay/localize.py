@@ -85,7 +85,7 @@ def localize(
     folder: Path,
     work: str,
 ) -> Flown:
-    """Write fixes.jsonl, and give what a report is made of.
+    """Write fixes.jsonl beside what is known, and give what a report is made of.
 
     Args:
         job: what is flown, and where to.
@@ -93,7 +93,7 @@ def localize(
         settings: of the variant.
         localizer: of the variant, which marks `times`.
         times: of its stages.
-        folder: keeps what is known, see `working`.
+        folder: keeps what is known, and fixes.jsonl, see `working`.
         work: names the work, see `work_of`.
 
     Raises:
@@ -112,7 +112,6 @@ def localize(
         raise DataError(f"{job.source.frames or job.source.log}: no frame to replay")
     took_s = time.monotonic() - started_s
     durable.sync(folder / FIXES)
-    (folder / FIXES).replace(job.out / FIXES)
     timing = {
         "latency_ms": quantiles_ms(times.stages_ms),
         "stages_s": {stage: round(sum(ms) * 1e-3, 3) for stage, ms in times.stages_ms.items()},
@@ -142,6 +141,17 @@ def working(out: Path) -> Iterator[Path]:
             shutil.rmtree(out if made else work, ignore_errors=True)
             raise
         shutil.rmtree(work)
+
+
+def tidy(out: Path) -> None:
+    """Take away what a replay left that was stopped when all was done.
+
+    Raises:
+        DataError: another replay writes there.
+    """
+    if (out / WORK).exists():
+        with working(out):
+            pass
 
 
 def work_of(job: Job, settings: ReplayConfig) -> str:
