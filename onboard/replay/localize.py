@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import durable
-from ..bundle import read_manifest
+from ..bundle import read_manifest, sha256
 from ..config import ReplayConfig
 from ..errors import DataError, GeobridgeError
 from ..found import read_prior
 from ..localization.localizer import Localizer
 from ..localization.opened import open_localizer
 from ..records import Fix, Frame, Rejection, Telemetry
-from ..trust import Trust
+from ..trust import SIGNATURES_SUFFIX, Trust
 from .ahead import Ahead
 from .album import Album, Pictured
 from .flight import Flight, Source, Span
@@ -170,7 +170,7 @@ def work_of(job: Job, settings: ReplayConfig) -> str:
         "files": [_identity(path) for path in job.source.files],
         "times": [job.source.rate_hz, job.source.video_at_s, job.source.estimate_lag],
         "pictures": job.pictures,
-        "prior": _identity(Path(settings.prior)) if settings.prior else None,
+        "told": [sha256(path) if path.is_file() else "" for path in _named_in(settings)],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -243,10 +243,19 @@ def _write(path: Path, lines: Iterator[str]) -> int:
         return sum(bool(file.write(f"{line}\n")) for line in lines)
 
 
+def _named_in(settings: ReplayConfig) -> list[Path]:
+    """Files that settings name, and what is read beside them; all small."""
+    trust, lists = settings.trust, []
+    if trust.key_list is not None:
+        lists = [trust.key_list, trust.key_list.with_name(trust.key_list.name + SIGNATURES_SUFFIX)]
+    named = [Path(each) for each in (settings.prior, settings.camera.calibration) if each]
+    return [*named, *(settings.trusted_keys or ()), *lists, *(trust.root_keys or ())]
+
+
 def _identity(path: Path) -> list[Any]:
-    """Of a file or the files of a folder, without reading them."""
+    """Of a file or the files of a folder, without reading them; of what is not there nothing."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    found = ((file, file.stat()) for file in files)
+    found = ((file, file.stat()) for file in files if file.is_file())
     return [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in found]
 
 

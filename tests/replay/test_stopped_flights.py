@@ -8,12 +8,23 @@ from typing import Any
 
 import pytest
 
-from geobridge.onboard.replay.localize import WORK
+from geobridge.onboard.config import ReplayConfig
+from geobridge.onboard.replay.flight import Source, Span
+from geobridge.onboard.replay.localize import WORK, Job, work_of
 from geobridge.onboard.replay.replay import replay
+from geobridge.onboard.replay.variant import Variant
 
 GOLDEN = Path(__file__).parent / "golden"
 
 pytest.importorskip("onnxruntime")
+
+SETTINGS = {
+    "prior": "area.geojson",
+    "camera": {"calibration": "camera.yaml"},
+    "trusted_keys": ["maker.pem"],
+    "trust": {"key_list": "keys.json", "root_keys": ["root.pem", "other.pem"]},
+}
+DECIDING = ("area.geojson", "camera.yaml", "maker.pem", "keys.json", "keys.json.sigs", "root.pem")
 
 
 def flown(out: Path, hfov_deg: float = 70.0, **options: Any) -> dict[str, bytes]:
@@ -96,3 +107,20 @@ def test_what_lacks_a_file_is_not_done(out: Path, name: str) -> None:
     (out / name).unlink()
     assert flown(out) == before
     assert (out / name).exists()
+
+
+@pytest.mark.parametrize("name", [*DECIDING, "flight.SRT", "flight.mp4"])
+def test_whatever_file_changes_it_is_other_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for each in (*DECIDING, "other.pem", "flight.SRT", "flight.mp4"):
+        Path(each).write_text("as it was")
+    settings = ReplayConfig.model_validate(SETTINGS)
+    job = Job("f", Source("flight.mp4"), Variant("", GOLDEN / "bundle"), tmp_path / "out", Span())
+    before = work_of(job, settings)
+    assert work_of(job, settings) == before
+    Path(name).write_text("as it is now")
+    assert work_of(job, settings) != before
+    Path(name).unlink()
+    assert work_of(job, settings) != before
