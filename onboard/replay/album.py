@@ -48,17 +48,17 @@ class Spread:
     step: int = 1
     held: list[int] = field(default_factory=list)
 
-    def take(self, number: int) -> list[int]:
-        """Whether a frame is held is in `held`; those that are no longer."""
+    def take(self, number: int) -> tuple[bool, list[int]]:
+        """Whether a frame is among them so far, and those that are no longer."""
         if self.most < 1 or number % self.step:
-            return []
+            return False, []
         self.held.append(number)
         if len(self.held) <= self.most:
-            return []
+            return True, []
         self.step *= 2
-        dropped = [each for each in self.held if each % self.step]
+        dropped = [each for each in self.held if each % self.step and each != number]
         self.held = [each for each in self.held if each % self.step == 0]
-        return dropped
+        return number % self.step == 0, dropped
 
 
 @dataclass
@@ -116,9 +116,9 @@ class Album:
         self._number = number = self._number + 1
         result = outcome.result
         kind = "fix" if isinstance(result, Fix) else result.reason.value
-        dropped = self._spread.take(number)
+        is_spread, dropped = self._spread.take(number)
         is_bad, good = self._worst.take(number, outcome.error_m)
-        held = (number in self._spread.held[-1:]) + is_bad + self._firsts.take(kind)
+        held = is_spread + is_bad + self._firsts.take(kind)
         if held:
             self._wanted[number] = held
             self._kept[number] = pictured(number, frame, outcome, looked, self._localizer)

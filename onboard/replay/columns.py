@@ -60,7 +60,7 @@ class Columns:
                     t_ns.append(time_ns(line))
         except OSError as error:
             raise DataError(f"{path}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             where = f"{path}, line {len(t_ns) + 1}"
             raise DataError(f"{where}: not what `geobridge replay` writes") from None
         if not t_ns:

@@ -22,7 +22,7 @@ from ..geodesy import distance_m
 from .columns import KINDS, Columns, Floats
 from .compare_page import Shown, comparison_page
 from .conclude import SUMMARY
-from .localize import FIXES
+from .localize import FIXES, WORK
 from .pair_pictures import draw_pairs
 from .paired import Paired, differences
 
@@ -90,7 +90,7 @@ def pairs_of(a: Path, b: Path) -> list[Pair]:
     """
     if (a / FIXES).exists() and (b / FIXES).exists():
         return [Pair(_flight_in(a) or a.name, a, b)]
-    found = [{str(path.parent.relative_to(side)) for path in side.rglob(FIXES)} for side in (a, b)]
+    found = [_flights_in(side) for side in (a, b)]
     names = sorted(found[0] & found[1])
     if not names:
         raise DataError(f"{a}, {b}: not what replays of the same flights leave")
@@ -100,11 +100,17 @@ def pairs_of(a: Path, b: Path) -> list[Pair]:
     return [Pair(name, a / name, b / name) for name in names]
 
 
+def _flights_in(side: Path) -> set[str]:
+    """Names of those below a folder, less what was stopped."""
+    folders = (path.parent.relative_to(side) for path in side.rglob(FIXES))
+    return {str(folder) for folder in folders if folder.name != WORK}
+
+
 def _flight_in(folder: Path) -> str:
     """The flight that was replayed into a folder; empty where nothing tells."""
     try:
         return str(json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["flight"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 

@@ -10,10 +10,11 @@ from typing import Any
 from .. import durable
 from ..bundle import read_manifest
 from ..manifest import Manifest, parse_manifest
+from ..strict_json import strict_json
 from .columns import Columns
 from .flight import Flight, open_flight
 from .lagged import without_lag
-from .localize import FIXES, Flown, Job, localize, opened, work_of, working
+from .localize import FIXES, Flown, Job, localize, opened, tidy, work_of, working
 from .pair_pictures import paths_of
 from .picture import draw_map
 from .reflown import HELD, as_flown
@@ -25,6 +26,9 @@ from .viewer import write_mcap
 
 SUMMARY, TIMING, REPORT, MAP = "summary.json", "timing.json", "report.html", "map.png"
 TRACK = "track"
+TRACKS = ("geojson", "kml", "gpx", "mcap")
+RESULTS = (FIXES, *(f"{TRACK}.{kind}" for kind in TRACKS), MAP, REPORT, SUMMARY)
+"""What lies beside timing.json, which names the work and is there while all of them are of it."""
 
 
 def fly_and_tell(job: Job) -> dict[str, Any]:
@@ -43,11 +47,13 @@ def fly_and_tell(job: Job) -> dict[str, Any]:
     done = _done_already(job.out, work)
     if done is not None:
         flight.frames.close()
+        tidy(job.out)
         return done
     times = StageTimes()
     localizer = opened(job, settings, flight, times)
     with working(job.out) as folder:
         flown = localize(job, flight, settings, localizer, times, folder, work)
+        _begin(job.out, folder / FIXES)
         columns = Columns.read(job.out / FIXES)
         summary = summarise(columns, job.variant.bundle, settings)
         manifest = parse_manifest(read_manifest(job.variant.bundle), str(job.variant.bundle))
@@ -60,11 +66,20 @@ def fly_and_tell(job: Job) -> dict[str, Any]:
 
 def _done_already(out: Path, work: str) -> dict[str, Any] | None:
     try:
-        summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
-        timing = json.loads((out / TIMING).read_text(encoding="utf-8"))
-        return {**summary, **timing} if timing["work"] == work else None
+        summary, timing = (strict_json((out / name).read_bytes()) for name in (SUMMARY, TIMING))
+        is_done = timing["work"] == work and all((out / name).is_file() for name in RESULTS)
+        return {**summary, **timing} if is_done else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _begin(out: Path, fixes: Path) -> None:
+    """Put fixes in the place of results of other work, whose name is off the disk before."""
+    (out / TIMING).unlink(missing_ok=True)
+    durable.sync(out)
+    for name in RESULTS:
+        (out / name).unlink(missing_ok=True)
+    fixes.replace(out / FIXES)
 
 
 def _provenance(job: Job, flight: Flight, manifest: Manifest) -> dict[str, Any]:
@@ -97,7 +112,7 @@ def _write(
     summary: dict[str, Any],
     timing: dict[str, Any],
 ) -> None:
-    """summary.json comes last: with it the results are whole."""
+    """timing.json comes last: with it the results are whole."""
     out, name, offset_ns = job.out, job.name, flown.flight.unix_offset_ns
     durable.write_text(out / f"{TRACK}.geojson", geojson(columns))
     durable.write_text(out / f"{TRACK}.kml", kml(columns, name))
@@ -108,8 +123,8 @@ def _write(
     truth = flown.flight.truth
     durable.write_file(out / MAP, lambda path: draw_map(path, columns, truth, flown.localizer))
     write_report(out / REPORT, columns, flown, manifest.reference_imagery, summary, timing)
-    _write_json(out / TIMING, timing)
     _write_json(out / SUMMARY, summary)
+    _write_json(out / TIMING, timing)
 
 
 def _write_json(path: Path, tree: dict[str, Any]) -> None:

@@ -121,7 +121,7 @@ def stored_lines(path: Path) -> list[Line]:
             lines.append(line)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         where = f"{path}, line {len(lines) + 1}"
         raise DataError(f"{where}: not what `geobridge replay` writes") from None
     if not lines:

@@ -23,6 +23,7 @@ from .reflown import is_record
 NS_PER_S = 1_000_000_000
 IN_VIDEO = ("srt", "gpmf")
 """Logs that a video carries or has beside it."""
+SUBTITLES = (".srt", ".SRT")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Source:
     def files(self) -> list[Path]:
         """All that it is read from."""
         named = (self.log, self.frames, self.telemetry, self.truth)
-        return [Path(each) for each in named if each is not None]
+        beside = [Path(self.log).with_suffix(suffix) for suffix in SUBTITLES]
+        return [Path(each) for each in (*named, *beside) if each is not None]
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import durable
-from ..bundle import read_manifest
+from ..bundle import read_manifest, sha256
 from ..config import ReplayConfig
 from ..errors import DataError, GeobridgeError
 from ..found import read_prior
 from ..localization.localizer import Localizer
 from ..localization.opened import open_localizer
 from ..records import Fix, Frame, Rejection, Telemetry
-from ..trust import Trust
+from ..trust import SIGNATURES_SUFFIX, Trust
 from .ahead import Ahead
 from .album import Album, Pictured
 from .flight import Flight, Source, Span
@@ -85,7 +85,7 @@ def localize(
     folder: Path,
     work: str,
 ) -> Flown:
-    """Write fixes.jsonl, and give what a report is made of.
+    """Write fixes.jsonl beside what is known, and give what a report is made of.
 
     Args:
         job: what is flown, and where to.
@@ -93,7 +93,7 @@ def localize(
         settings: of the variant.
         localizer: of the variant, which marks `times`.
         times: of its stages.
-        folder: keeps what is known, see `working`.
+        folder: keeps what is known, and fixes.jsonl, see `working`.
         work: names the work, see `work_of`.
 
     Raises:
@@ -112,7 +112,6 @@ def localize(
         raise DataError(f"{job.source.frames or job.source.log}: no frame to replay")
     took_s = time.monotonic() - started_s
     durable.sync(folder / FIXES)
-    (folder / FIXES).replace(job.out / FIXES)
     timing = {
         "latency_ms": quantiles_ms(times.stages_ms),
         "stages_s": {stage: round(sum(ms) * 1e-3, 3) for stage, ms in times.stages_ms.items()},
@@ -144,6 +143,17 @@ def working(out: Path) -> Iterator[Path]:
         shutil.rmtree(work)
 
 
+def tidy(out: Path) -> None:
+    """Take away what a replay left that was stopped when all was done.
+
+    Raises:
+        DataError: another replay writes there.
+    """
+    if (out / WORK).exists():
+        with working(out):
+            pass
+
+
 def work_of(job: Job, settings: ReplayConfig) -> str:
     """All that the results depend on, as one name: the same work gives the same results.
 
@@ -160,7 +170,7 @@ def work_of(job: Job, settings: ReplayConfig) -> str:
         "files": [_identity(path) for path in job.source.files],
         "times": [job.source.rate_hz, job.source.video_at_s, job.source.estimate_lag],
         "pictures": job.pictures,
-        "prior": _identity(Path(settings.prior)) if settings.prior else None,
+        "told": [sha256(path) if path.is_file() else "" for path in _named_in(settings)],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -233,10 +243,19 @@ def _write(path: Path, lines: Iterator[str]) -> int:
         return sum(bool(file.write(f"{line}\n")) for line in lines)
 
 
+def _named_in(settings: ReplayConfig) -> list[Path]:
+    """Files that settings name, and what is read beside them; all small."""
+    trust, lists = settings.trust, []
+    if trust.key_list is not None:
+        lists = [trust.key_list, trust.key_list.with_name(trust.key_list.name + SIGNATURES_SUFFIX)]
+    named = [Path(each) for each in (settings.prior, settings.camera.calibration) if each]
+    return [*named, *(settings.trusted_keys or ()), *lists, *(trust.root_keys or ())]
+
+
 def _identity(path: Path) -> list[Any]:
-    """Of a file or the files of a folder, without reading them."""
+    """Of a file or the files of a folder, without reading them; of what is not there nothing."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    found = ((file, file.stat()) for file in files)
+    found = ((file, file.stat()) for file in files if file.is_file())
     return [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in found]
 
 

@@ -44,7 +44,7 @@ def draw_pairs(folders: Sequence[tuple[Path, Path]], shown: Sequence[Shown]) -> 
                 if len(drawn) == len(shown):
                     break
             opened.frames.close()
-        except (GeobridgeError, OSError, ValueError, KeyError, TypeError) as error:
+        except (GeobridgeError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             log.warning("%s: its pictures cannot be shown: %s", folder, error)
     return drawn
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..bundle import read_manifest
 from ..config import ReplayConfig, load
+from ..daemon.record import told_by_files
 from ..flightlogs.flight_record import FlightRecord
 from ..flightlogs.recorder import SUFFIX
 from ..records import Fix, Rejection
@@ -64,16 +65,22 @@ class Held:
 
 
 def changed(record: FlightRecord, bundle: Path, settings: ReplayConfig) -> str:
-    """What is not as it was flown with: nothing, "another bundle" or "other settings".
+    """What is not as it was flown with: nothing, "another bundle", "other settings" or, where the
+    record tells, "another calibration" or "another prior" under the same name.
 
     Raises:
         BundleError: there is no bundle.
+        DataError: a file that the settings name is gone.
     """
     if hashlib.sha256(read_manifest(bundle)).hexdigest() != record.facts.get("bundle_sha256"):
         return "another bundle"
     before = load(ReplayConfig, None, (), as_flown(record))
-    is_same = all(getattr(before, name) == getattr(settings, name) for name in SETTINGS)
-    return "" if is_same else "other settings"
+    if any(getattr(before, name) != getattr(settings, name) for name in SETTINGS):
+        return "other settings"
+    for name, digest in told_by_files(settings).items():
+        if record.facts.get(f"{name}_sha256", digest) != digest:
+            return f"another {name}"
+    return ""
 
 
 def hold(record: FlightRecord, again: Sequence[Fix | Rejection], changed: str) -> Held:

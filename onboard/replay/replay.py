@@ -22,6 +22,7 @@ from typing import Any
 
 from .. import durable
 from ..errors import DataError, DifferenceError
+from .apart import must_lie_apart
 from .conclude import MAP, REPORT
 from .expected import DIFFERENCES, Line, must_be_equal, stored_lines
 from .fleet import Engine, Told, fly_all
@@ -109,6 +110,7 @@ def replay(
         for name, source, folder in zip(names, sources, folders, strict=True)
         for variant in flown_with
     ]
+    must_lie_apart(out, jobs)
     told = fly_all(jobs, workers, engine)
     for each in told:
         (each.job.out / DIFFERENCES).unlink(missing_ok=True)  # of an earlier replay

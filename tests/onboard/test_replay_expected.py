@@ -97,11 +97,13 @@ def test_long_and_short_differences(stored: Path, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["nonsense\n", '{"frame": 3}\n', "[]\n"])
+@pytest.mark.parametrize("text", ["nonsense\n", '{"frame": 3}\n', "[]\n", 100_000 * "["])
 def test_what_is_stored_must_be_fixes(stored: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "x.jsonl").write_text(text)
     with pytest.raises(DataError, match="line 1: not what"):
         differences(stored, tmp_path / "x.jsonl")
+    with pytest.raises(DataError, match="line 1: not what"):
+        Columns.read(tmp_path / "x.jsonl")
 
 
 def replays(folder: Path, **flights: dict[str, Any]) -> Path:
@@ -175,6 +177,22 @@ def test_flights_are_paired_by_name(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert [pair.name for pair in pairs_of(one, two)] == ["b"]
     assert "has no flight a" in caplog.text
     assert "has no flight c" in caplog.text
+
+
+def test_what_was_stopped_is_no_flight(tmp_path: Path) -> None:
+    one = replays(tmp_path / "one", a={}, **{"b/.partial-replay": {}})
+    two = replays(tmp_path / "two", a={}, **{"b/.partial-replay": {}})
+    assert [pair.name for pair in pairs_of(one, two)] == ["a"]
+
+
+def test_pictures_of_a_flight_that_nothing_tells_where_they_lie(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = (replays(tmp_path / side, a={"seed": seed}) for seed, side in enumerate("ab"))
+    for name in ("summary.json", "timing.json"):
+        (one / "a" / name).write_text(100_000 * "[")
+    compare(one / "a", two / "a", tmp_path / "out", pictures=1)
+    assert "its pictures cannot be shown" in caplog.text
 
 
 def test_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from geobridge.onboard.config import ReplayConfig
-from geobridge.onboard.records import Reason
+from geobridge.onboard.records import Frame, Reason, Rejection
 from geobridge.onboard.replay.album import Album, Firsts, Pictured, Spread, Worst
 from geobridge.onboard.replay.columns import Columns
 from geobridge.onboard.replay.reasons import EXPLAINED, FAMILIES
@@ -264,8 +265,9 @@ def test_what_is_kept_does_not_grow_with_the_flight(count: int) -> None:
     held: set[int] = set()
     errors = np.random.default_rng(count).permutation(count).astype(float)
     for number in range(count):
-        dropped = spread.take(number)
-        assert set(dropped) <= set(range(number + 1))
+        is_spread, dropped = spread.take(number)
+        assert is_spread == (number in spread.held)
+        assert set(dropped) <= set(range(number))
         is_bad, good = worst.take(number, float(errors[number]))
         held = (held | {number}) - set(good) if is_bad else held - set(good)
         assert len(spread.held) <= 10
@@ -276,6 +278,27 @@ def test_what_is_kept_does_not_grow_with_the_flight(count: int) -> None:
     assert spread.held[0] == 0
     kinds = ["fix", "torn", "black", "fix"] * 50
     assert sum(firsts.take(kind) for kind in kinds) == 12
+
+
+@pytest.mark.parametrize("count", [3, 40, 1000])
+def test_however_many_moments_are_asked_for(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None that one of the three holds is lost, and none is kept that nobody holds."""
+    monkeypatch.setattr(
+        "geobridge.onboard.replay.album.pictured", lambda number, *_: pictured(number)
+    )
+    errors_m = np.random.default_rng(count).permutation(count).astype(float)
+    silent = Rejection(0, Reason.NOT_VERIFIED, "")
+    for most in range(41):
+        album, third = Album(flown().localizer, most), most // 3
+        for error_m in errors_m:
+            outcome: Any = SimpleNamespace(result=silent, error_m=float(error_m))
+            album.consider(Frame(np.zeros((2, 2, 3), np.uint8), 0, "f"), outcome, None)
+        steps = (2**n for n in range(11) if third)
+        step = next((step for step in steps if -(-count // step) <= third), count)
+        spread = set(range(0, count, step)) if third else set()
+        worst = set(np.argsort(-errors_m)[:third].tolist())
+        firsts = set(range(min(2, most - 2 * third, count)))
+        assert {each.number for each in album.pictured()} == spread | worst | firsts
 
 
 def test_an_album_of_nothing() -> None:
