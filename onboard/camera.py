@@ -215,8 +215,8 @@ def _straightened(points: Matrix, matrix: Matrix, distortion: Matrix) -> Matrix:
         moved = np.nan_to_num(moved, posinf=0.0, neginf=0.0)
         step = np.linalg.pinv(moved) @ off_px[..., None]
         flat = np.clip(flat + step[..., 0], -_FARTHEST, _FARTHEST)
-    flat[~(np.abs(off_px) <= _NEAR_PX).all(axis=1)] = np.nan
-    return flat
+    is_near = np.all(np.abs(off_px) <= _NEAR_PX, axis=1, keepdims=True)
+    return np.asarray(np.where(is_near, flat, np.nan))
 
 
 @lru_cache(maxsize=8)

@@ -89,13 +89,14 @@ def details(path: Path, most: int) -> dict[int, str]:
 
 
 def told(telemetry: Telemetry | None) -> dict[str, float | bool | None]:
-    """What the autopilot said, as far as results are explained by it."""
+    """What the autopilot said, as far as results are explained by it; a height above home stands
+    for the one above the ground where nothing better is known, as in flight."""
     if telemetry is None:
         return {}
     north, east = telemetry.velocity_north_m_s, telemetry.velocity_east_m_s
-    attitude = telemetry.attitude
+    attitude, height_m = telemetry.attitude, telemetry.height_agl_m
     return {
-        "height_agl_m": _finite(telemetry.height_agl_m),
+        "height_agl_m": _finite(telemetry.height_above_home_m if height_m is None else height_m),
         "heading_deg": _finite(attitude.heading_deg if attitude else None),
         "speed_m_s": None if north is None or east is None else _finite(math.hypot(north, east)),
         "has_prior": telemetry.prior is not None,
