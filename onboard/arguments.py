@@ -13,6 +13,7 @@ ROUTE = (
     " lat,lon:lat,lon in degrees, or m:east,north:east,north in metres from the middle of the land"
 )
 """What a route may be."""
+CENTURY_S = 36_525 * 86_400
 
 
 def overrides(parser: ArgumentParser) -> None:
@@ -84,6 +85,14 @@ def positive(text: str) -> float:
     value = finite(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text}: expected a number above 0")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Seconds, as far as a clock may be off: beyond that no nanoseconds are counted."""
+    value = finite(text)
+    if abs(value) > CENTURY_S:
+        raise argparse.ArgumentTypeError(f"{text}: expected seconds, at most a hundred years")
     return value
 
 

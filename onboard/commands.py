@@ -18,7 +18,7 @@ from . import commands_replay as replayed
 from . import commands_simulated as simulated
 from . import commands_training as training
 from . import commands_trusted as trusted
-from .arguments import as_json, existing, finite, overrides
+from .arguments import as_json, existing, overrides, seconds
 from .commands_fly import fly
 
 
@@ -52,7 +52,7 @@ examples:
     text = "TOML with a camera table, to estimate by how much the photos' clock is off"
     add("--config", type=existing, metavar="FILE", help=text)
     text = "seconds to add to the times of the photos (default %(default)g)"
-    add("--shift-s", type=finite, default=0.0, metavar="S", help=text)
+    add("--shift-s", type=seconds, default=0.0, metavar="S", help=text)
     as_json(parser)
 
 

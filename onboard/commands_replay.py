@@ -14,6 +14,7 @@ from .arguments import (
     finite,
     natural,
     positive,
+    seconds,
 )
 
 
@@ -63,7 +64,7 @@ and in it several flights, with a table over all of them. docs/replay.md is a to
     add("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder of the results")
     add("--rate-hz", type=positive, metavar="R", help="pictures per second of a folder")
     text = "when the video began, in seconds since the first row of a log on another clock"
-    add("--video-at", dest="video_at_s", type=finite, metavar="S", help=text)
+    add("--video-at", dest="video_at_s", type=seconds, metavar="S", help=text)
     text = "find by the vehicle's turns how far the clock of photos is off that of LOG"
     add("--estimate-lag", action="store_true", help=text)
     _what(parser)

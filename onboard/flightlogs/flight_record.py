@@ -50,28 +50,28 @@ class FlightRecord:
     _resets_ns: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        for topic, entry in _entries(self):
-            if topic == entries.FRAME:
-                self.frames += 1
-            elif topic == entries.TELEMETRY:
-                self._take_telemetry(entry)
-            elif topic == entries.OUTCOME:
-                outcome = entries.outcome_of(entry)
-                if outcome is not None:
-                    self.outcomes.append(outcome)
-            elif topic == entries.EVENT:
-                self.events.append((entry["t_ns"], entry["event"], entry["detail"]))
-        if not self.facts:
-            raise DataError(f"{self.path}: not a flight record")
-        self._resets_ns = frozenset(at for at, name, _ in self.events if name == entries.RESET)
-
-    def _take_telemetry(self, entry: dict[str, Any]) -> None:
         try:
-            t_capture_ns, telemetry = entries.telemetry_of(entry)
+            for topic, entry in _entries(self):
+                self._take(topic, entry)
+            self._resets_ns = frozenset(at for at, name, _ in self.events if name == entries.RESET)
         except (KeyError, TypeError):
             told = self.facts.get("version", "unknown")
             raise DataError(f"{self.path}: recorded by another version, {told}") from None
-        self._telemetry[t_capture_ns] = telemetry
+        if not self.facts:
+            raise DataError(f"{self.path}: not a flight record")
+
+    def _take(self, topic: str, entry: Any) -> None:
+        if topic == entries.FRAME:
+            self.frames += 1
+        elif topic == entries.TELEMETRY:
+            t_capture_ns, telemetry = entries.telemetry_of(entry)
+            self._telemetry[t_capture_ns] = telemetry
+        elif topic == entries.OUTCOME:
+            outcome = entries.outcome_of(entry)
+            if outcome is not None:
+                self.outcomes.append(outcome)
+        elif topic == entries.EVENT:
+            self.events.append((entry["t_ns"], entry["event"], entry["detail"]))
 
     def __iter__(self) -> Iterator[Frame]:
         """The pictures, where they were recorded whole, under the names that they are told by.
@@ -157,6 +157,8 @@ def _entries(record: FlightRecord) -> Iterator[tuple[str, Any]]:
                 elif isinstance(found, Metadata) and found.name == entries.FORMAT:
                     record.facts = dict(found.metadata)
                 elif isinstance(found, Message):
+                    if not record.facts:  # another program's: ours begins with them
+                        raise DataError(f"{record.path}: not a flight record")
                     yield topics[found.channel_id], json.loads(found.data)
             record.is_whole = True
     except OSError as error:

@@ -46,7 +46,7 @@ def most_met(taken: Times, stamps: Times) -> tuple[int, Times]:
     spans = _spans(np.sort(taken), stamps)
     bounded = [(_most(spans, *block), *block) for block in _blocks(spans)]
     best, good = 0, [np.zeros(0, np.int64)]
-    for bound, start_ns, end_ns in sorted(bounded, reverse=True):
+    for bound, start_ns, end_ns in sorted(bounded, reverse=True):  # where most could be met first
         if bound < best:
             break
         shifts, met = _met(spans, start_ns, end_ns)

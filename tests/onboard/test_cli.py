@@ -69,6 +69,8 @@ def test_version(tmp_path: Path) -> None:
         (["verify", ".", "--fast"], "geobridge verify: unrecognized arguments: --fast"),
         (["verify", ".", "-v", "-q"], "argument -q: not allowed with argument -v"),
         (["locate", ".", ".", "--heading-deg", "nan"], "nan: expected a number"),
+        (["log", ".", "--shift-s", "1e200"], "1e200: expected seconds, at most a hundred years"),
+        (["replay", ".", "--video-at", "-1e308"], "-1e308: expected seconds, at most a hundred"),
         (["locate", ".", ".", "--ground-width-m", "-3"], "-3: expected a number above 0"),
         (["locate", ".", ".", "--top", "0"], "0: expected a whole number from 1"),
         (["locate", ".", ".", "--to", "3"], "unrecognized arguments: --to"),

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
+from mcap.writer import Writer
 from pymavlink.dialects.v20 import ardupilotmega as wire
 
 from geobridge.onboard.cli import main
@@ -280,6 +281,35 @@ def test_a_record_of_another_version_is_told(
     path = recorded(tmp_path, FLOWN, frames="none")
     with pytest.raises(DataError, match="recorded by another version"):
         FlightRecord(path)
+
+
+@pytest.mark.parametrize(
+    ("topic", "entry"),
+    [
+        (entries.EVENT, {"a": 1}),
+        (entries.EVENT, [1, 2]),
+        (entries.TELEMETRY, {"t_capture_ns": []}),
+        (entries.TELEMETRY, 5),
+    ],
+)
+@pytest.mark.parametrize("version", [None, "9.9"])
+def test_a_record_of_another_program_is_told(
+    tmp_path: Path, topic: str, entry: Any, version: str | None
+) -> None:
+    path = tmp_path / "x.mcap"
+    with path.open("wb") as stream:
+        writer: Any = Writer(stream)  # half of its methods have no types
+        writer.start()
+        if version is not None:
+            writer.add_metadata(entries.FORMAT, {"version": version})
+        schema = writer.register_schema("x", "jsonschema", b"{}")
+        channel = writer.register_channel(topic, "json", schema)
+        writer.add_message(channel, 0, json.dumps(entry).encode(), 0)
+        writer.finish()
+    with pytest.raises(DataError) as caught:
+        FlightRecord(path)
+    expected = f"recorded by another version, {version}" if version else "not a flight record"
+    assert str(caught.value) == f"{path}: {expected}"
 
 
 def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
