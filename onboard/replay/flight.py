@@ -164,13 +164,20 @@ def open_flight(source: Source) -> Flight:
     """
     if source.frames is None and is_record(source.log):
         return _of_record(source)
-    if source.telemetry is not None:
-        return _of_tables(source.frames or source.log, source.telemetry, source)
-    return _of_log(source)
+    if source.telemetry is None:
+        return _of_log(source)
+    if source.frames is not None:
+        raise DataError(
+            f"{source.log}: nothing of it is read beside --frames and --telemetry; expected the"
+            " pictures in its place"
+        )
+    return _of_tables(source.log, source.telemetry, source)
 
 
 def _of_record(source: Source) -> Flight:
     """What the localizer was told in flight; the truth is what its log says besides."""
+    if source.telemetry is not None:
+        raise DataError(f"{source.log}: a flight record has its own; expected no --telemetry")
     record = FlightRecord(newest_record(Path(source.log)))
     log = read_flight_log(record.path)
     said = {"frames": record.path.name, **log.provenance}
