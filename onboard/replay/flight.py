@@ -63,8 +63,9 @@ class Source:
     def files(self) -> list[Path]:
         """All that it is read from."""
         named = (self.log, self.frames, self.telemetry, self.truth)
-        beside = [Path(self.log).with_suffix(suffix) for suffix in SUBTITLES]
-        return [Path(each) for each in (*named, *beside) if each is not None]
+        log = Path(self.log)
+        beside = [log.with_suffix(suffix) for suffix in SUBTITLES] if log.is_file() else []
+        return [*(Path(each) for each in named if each is not None), *beside]
 
 
 @dataclass(frozen=True)
