@@ -63,8 +63,9 @@ class Source:
     def files(self) -> list[Path]:
         """All that it is read from."""
         named = (self.log, self.frames, self.telemetry, self.truth)
-        beside = [Path(self.log).with_suffix(suffix) for suffix in SUBTITLES]
-        return [Path(each) for each in (*named, *beside) if each is not None]
+        log = Path(self.log)
+        beside = [log.with_suffix(suffix) for suffix in SUBTITLES] if log.is_file() else []
+        return [*(Path(each) for each in named if each is not None), *beside]
 
 
 @dataclass(frozen=True)
@@ -164,13 +165,20 @@ def open_flight(source: Source) -> Flight:
     """
     if source.frames is None and is_record(source.log):
         return _of_record(source)
-    if source.telemetry is not None:
-        return _of_tables(source.frames or source.log, source.telemetry, source)
-    return _of_log(source)
+    if source.telemetry is None:
+        return _of_log(source)
+    if source.frames is not None:
+        raise DataError(
+            f"{source.log}: nothing of it is read beside --frames and --telemetry; expected the"
+            " pictures in its place"
+        )
+    return _of_tables(source.log, source.telemetry, source)
 
 
 def _of_record(source: Source) -> Flight:
     """What the localizer was told in flight; the truth is what its log says besides."""
+    if source.telemetry is not None:
+        raise DataError(f"{source.log}: a flight record has its own; expected no --telemetry")
     record = FlightRecord(newest_record(Path(source.log)))
     log = read_flight_log(record.path)
     said = {"frames": record.path.name, **log.provenance}

@@ -17,6 +17,7 @@ from ..flightlogs.flight_record import FlightRecord
 from ..flightlogs.recorder import SUFFIX
 from ..records import Fix, Rejection
 
+HEAD = b"\x89MCAP0\r\n"
 SETTINGS = ("camera", "localizer", "prior")
 HELD = "held_against_flight"
 """Name in summary.json of what came of it."""
@@ -27,7 +28,20 @@ log = logging.getLogger(__name__)
 def is_record(frames: str) -> bool:
     """Whether frames are to come from a flight record, or from the newest one of a folder."""
     path = Path(frames)
-    return path.suffix == SUFFIX or (path.is_dir() and any(path.glob(f"*{SUFFIX}")))
+    if path.is_dir():
+        return any(path.glob(f"*{SUFFIX}"))
+    return path.suffix == SUFFIX or _begins_as_one(path)
+
+
+def _begins_as_one(path: Path) -> bool:
+    """Whatever its name is; of what cannot be opened others say why."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(HEAD)) == HEAD
+    except OSError:
+        return False
 
 
 def as_flown(record: FlightRecord) -> dict[str, Any]:

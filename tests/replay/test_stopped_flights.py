@@ -124,3 +124,18 @@ def test_whatever_file_changes_it_is_other_work(
     assert work_of(job, settings) != before
     Path(name).unlink()
     assert work_of(job, settings) != before
+
+
+def test_a_link_that_leads_nowhere_is_no_part_of_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def work() -> str:
+        job = Job("f", Source("."), Variant("", GOLDEN / "bundle"), tmp_path / "out", Span())
+        return work_of(job, ReplayConfig.model_validate(SETTINGS))
+
+    (tmp_path / "1.jpg").touch()
+    before = work()
+    (tmp_path / "2.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    assert work() == before
