@@ -6,6 +6,7 @@ import base64
 import json
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,25 @@ class FlightRecord:
     _resets_ns: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        try:
+        with self.as_written():
             for topic, entry in _entries(self):
                 self._take(topic, entry)
             self._resets_ns = frozenset(at for at, name, _ in self.events if name == entries.RESET)
-        except (KeyError, TypeError):
-            told = self.facts.get("version", "unknown")
-            raise DataError(f"{self.path}: recorded by another version, {told}") from None
         if not self.facts:
             raise DataError(f"{self.path}: not a flight record")
+
+    @contextmanager
+    def as_written(self) -> Iterator[None]:
+        """While entries are taken for what this version writes.
+
+        Raises:
+            DataError: one is not.
+        """
+        try:
+            yield
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, cv2.error):
+            told = self.facts.get("version", "unknown")
+            raise DataError(f"{self.path}: recorded by another version, {told}") from None
 
     def _take(self, topic: str, entry: Any) -> None:
         if topic == entries.FRAME:
@@ -81,17 +92,18 @@ class FlightRecord:
         """
         if not self.frames:
             raise DataError(f"{self.path}: holds no pictures; record.frames must be every")
-        offset_ns = int(self.facts["unix_offset_ns"])
-        number = 0
-        for topic, entry in _entries(self):
-            if topic != entries.FRAME:
-                continue
-            if entry["format"] != "png":
-                raise DataError(f"{self.path}: holds thumbnails; record.frames must be every")
-            stamp = entry["timestamp"]
-            t_ns = stamp["sec"] * NS_PER_S + stamp["nsec"] - offset_ns
-            yield Frame(_decoded(entry["data"], self.path), t_ns, f"{number:06d}")
-            number += 1
+        pictures = (entry for topic, entry in _entries(self) if topic == entries.FRAME)
+        for number, entry in enumerate(pictures):
+            with self.as_written():
+                frame = self._frame(entry, f"{number:06d}")
+            yield frame
+
+    def _frame(self, entry: Any, name: str) -> Frame:
+        if entry["format"] != "png":
+            raise DataError(f"{self.path}: holds thumbnails; record.frames must be every")
+        stamp, offset_ns = entry["timestamp"], int(self.facts["unix_offset_ns"])
+        t_ns = stamp["sec"] * NS_PER_S + stamp["nsec"] - offset_ns
+        return Frame(_decoded(entry["data"], self.path), t_ns, name)
 
     @property
     def size_px(self) -> tuple[int, int]:

@@ -63,11 +63,12 @@ def read_mcap(path: Path) -> FlightLog:
 def _messages(record: FlightRecord, topic: str) -> list[Heard]:
     parser = wire.MAVLink(None)
     found = []
-    for name, entry in record.entries():
-        if name == topic and entry["name"] in KINDS:
-            message = decoded(parser, _whole(bytes.fromhex(entry["frame"])))
-            if message is not None:
-                found.append(Heard(entry["t_ns"], message))
+    with record.as_written():
+        for name, entry in record.entries():
+            if name == topic and entry["name"] in KINDS:
+                message = decoded(parser, _whole(bytes.fromhex(entry["frame"])))
+                if message is not None:
+                    found.append(Heard(entry["t_ns"], message))
     return found
 
 

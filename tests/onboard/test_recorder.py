@@ -290,6 +290,7 @@ def test_a_record_of_another_version_is_told(
         (entries.EVENT, [1, 2]),
         (entries.TELEMETRY, {"t_capture_ns": []}),
         (entries.TELEMETRY, 5),
+        (entries.FRAME, {"format": "png", "data": "*", "timestamp": {}}),
     ],
 )
 @pytest.mark.parametrize("version", [None, "9.9"])
@@ -307,7 +308,7 @@ def test_a_record_of_another_program_is_told(
         writer.add_message(channel, 0, json.dumps(entry).encode(), 0)
         writer.finish()
     with pytest.raises(DataError) as caught:
-        FlightRecord(path)
+        list(FlightRecord(path))
     expected = f"recorded by another version, {version}" if version else "not a flight record"
     assert str(caught.value) == f"{path}: {expected}"
 
