@@ -91,6 +91,32 @@ def of_logs(folder: Path) -> dict[str, Target]:
     }
 
 
+_STORED_YAML = b"""%YAML:1.0
+---
+image_width: 640
+image_height: 480
+camera_matrix: !!opencv-matrix
+   rows: 3
+   cols: 3
+   dt: d
+   data: [ 400., 0., 320., 0., 400., 240., 0., 0., 1. ]
+distortion_coefficients: !!opencv-matrix
+   rows: 1
+   cols: 5
+   dt: d
+   data: [ 0.1, 0., 0., 0., 0. ]
+"""
+_STORED_XML = b"""<?xml version="1.0"?>
+<opencv_storage>
+<image_width>640</image_width>
+<image_height>480</image_height>
+<K type_id="opencv-matrix"><rows>3</rows><cols>3</cols><dt>d</dt>
+<data>400. 0. 320. 0. 400. 240. 0. 0. 1.</data></K>
+<D type_id="opencv-matrix"><rows>1</rows><cols>4</cols><dt>d</dt><data>0. 0. 0. 0.</data></D>
+</opencv_storage>
+"""
+
+
 def of_files(folder: Path) -> dict[str, Target]:
     from geobridge.onboard.calibration.read import read_calibration
     from geobridge.onboard.config import RunConfig, load
@@ -117,7 +143,9 @@ def of_files(folder: Path) -> dict[str, Target]:
                 b"QGC WPL 110\n0\t1\t0\t16\t0\t0\t0\t0\t47.4\t8.5\t100\t1\n",
             ],
         ),
-        "calibration": by_path(folder / "input.yaml", read_calibration, [kalibr]),
+        "calibration": by_path(
+            folder / "input.yaml", read_calibration, [kalibr, _STORED_YAML, _STORED_XML]
+        ),
         "prior": by_path(
             folder / "input.geojson",
             read_prior,
