@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import fisheye
-from .records import Attitude, Image
+from .records import Attitude, Image, Mask
 
 Matrix = npt.NDArray[np.float64]
 Lens = Literal["pinhole", "fisheye"]
@@ -194,6 +194,11 @@ class Camera:
             return image
         straight = cv2.remap(image, *_straight_from(self), cv2.INTER_LINEAR)
         return np.asarray(straight, np.uint8)
+
+    def undistorted_valid(self) -> Mask:
+        """[H, W] 1 where `undistort` shows something: a lens may not look into the corners."""
+        whole = np.ones((self.height_px, self.width_px), np.uint8)
+        return self.undistort(whole)
 
 
 def _straightened(points: Matrix, matrix: Matrix, distortion: Matrix) -> Matrix:

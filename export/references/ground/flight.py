@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from geobridge.onboard.camera import Camera
@@ -152,17 +153,21 @@ class FlightGround:
         pixel_from_patch = pixel_from_ground @ north_up_grid(
             float(east_m), float(north_m), size_px, self.gsd_m
         )
-        if not np.all(
-            _corners(size_px, size_px) @ pixel_from_patch[2] > 1e-9
-        ):  # the horizon runs through it
+        if not np.all(_corners(size_px, size_px) @ pixel_from_patch[2] > 1e-9):
+            # the horizon runs through it
             return nothing((size_px, size_px))
-        return warp(Picture(self._picture(row)), pixel_from_patch, size_px)
+        taken, seen = self._picture(row)
+        picture, shown = warp(Picture(taken), pixel_from_patch, size_px)
+        inverse = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        lens = cv2.warpPerspective(seen, pixel_from_patch, (size_px, size_px), flags=inverse)
+        return picture, np.asarray(shown & lens, np.uint8)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Without the pictures that are in memory."""
         return FlightGround, (self.shots, self._frame, self.gsd_m)
 
-    def _read(self, row: int) -> Image:
+    def _read(self, row: int) -> tuple[Image, Mask]:
+        """A picture without distortion, and where the lens shows something of it."""
         shot = self.shots[row]
         picture = read_picture(shot.path)
         if size_of(picture) != (shot.camera.width_px, shot.camera.height_px):
@@ -170,4 +175,4 @@ class FlightGround:
                 f"{shot.path}: {picture.shape[1]}x{picture.shape[0]} px, its camera gives"
                 f" {shot.camera.width_px}x{shot.camera.height_px}"
             )
-        return shot.camera.undistort(picture)
+        return shot.camera.undistort(picture), shot.camera.undistorted_valid()
