@@ -160,7 +160,7 @@ class FlightGround:
         picture, shown = warp(Picture(taken), pixel_from_patch, size_px)
         inverse = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
         lens = cv2.warpPerspective(seen, pixel_from_patch, (size_px, size_px), flags=inverse)
-        return picture, np.asarray(shown & lens, np.uint8)
+        return picture, shown & np.asarray(lens, np.uint8)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Without the pictures that are in memory."""
