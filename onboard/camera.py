@@ -153,11 +153,12 @@ class Camera:
         points = np.asarray(pixels, float).reshape(-1, 2)
         flat = (points - [self.cx_px, self.cy_px]) / [self.fx_px, self.fy_px]
         if self.lens == "fisheye":
-            return fisheye.rays(flat, self.distortion)
-        if self.distortion:
-            flat = _straightened(points, self.matrix, np.asarray(self.distortion))
-        directions = np.column_stack([flat, np.ones(len(flat))])
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+            directions = fisheye.rays(flat, self.distortion)
+        else:
+            if self.distortion:
+                flat = _straightened(points, self.matrix, np.asarray(self.distortion))
+            directions = np.column_stack([flat, np.ones(len(flat))])
+            directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         if self.distortion:
             directions[directions[:, 2] < math.cos(_fold(self))] = np.nan
         return directions

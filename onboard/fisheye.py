@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_NEWTON_STEPS = 12
+_NEWTON_STEPS, _NEAR = 12, 1e-4
 
 
 def flat(rays: Floats, coefficients: Sequence[float]) -> Floats:
@@ -28,12 +28,14 @@ def flat(rays: Floats, coefficients: Sequence[float]) -> Floats:
 
 
 def rays(flat: Floats, coefficients: Sequence[float]) -> Floats:
-    """[N, 2] to [N, 3] unit directions."""
+    """[N, 2] to [N, 3] unit directions; NaN where the polynomial reaches no such radius."""
     radius = np.hypot(flat[:, 0], flat[:, 1])
     angle = np.minimum(radius, np.pi / 2.0)
     for _ in range(_NEWTON_STEPS):
         bent, slope = _bent(angle, coefficients)
         angle = np.clip(angle - (bent - radius) / np.maximum(slope, 0.05), 0.0, np.pi)
+    bent, _ = _bent(angle, coefficients)
+    angle[np.abs(bent - radius) > _NEAR] = np.nan
     share = np.where(radius > 1e-12, np.sin(angle) / np.maximum(radius, 1e-12), 1.0)
     return np.column_stack([flat * share[:, None], np.cos(angle)])
 

@@ -97,6 +97,8 @@ def _matrix(
     if shape is not None and (rows, cols) != shape:
         raise ConfigError(f"{where}: expected {shape[0]} rows and {shape[1]} columns")
     cells = data.split() if isinstance(data, str) else list(data)
+    if any(math.isnan(_number(cell)) for cell in cells):
+        raise ConfigError(f"{where}: expected numbers in plain text, not as base64")
     if min(rows, cols) < 0 or len(cells) != rows * cols:
         raise ConfigError(f"{where}: {len(cells)} numbers, expected as many as rows by cols")
     return numbers([_number(cell) for cell in cells], where)

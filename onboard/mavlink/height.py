@@ -28,9 +28,7 @@ def range_sample(message: Any, attitude: Attitude | None, t_ns: int) -> Telemetr
     measures nothing, or something else."""
     if message.orientation != wire.MAV_SENSOR_ROTATION_PITCH_270 or attitude is None:
         return None
-    if not message.min_distance <= message.current_distance < message.max_distance:
-        return None
-    if getattr(message, "signal_quality", 0) == INVALID_SIGNAL:
+    if not is_measured(message):
         return None
     roll, pitch = math.radians(attitude.roll_deg), math.radians(attitude.pitch_deg)
     upright = math.cos(roll) * math.cos(pitch)
@@ -38,6 +36,12 @@ def range_sample(message: Any, attitude: Attitude | None, t_ns: int) -> Telemetr
         return None
     height_m = message.current_distance / CM * upright
     return Telemetry(t_ns, height_agl_m=height_m, height_accuracy_m=RANGE_ACCURACY_M)
+
+
+def is_measured(message: Any) -> bool:
+    """Whether a DISTANCE_SENSOR (#132) has met something within its reach."""
+    is_within = message.min_distance <= message.current_distance < message.max_distance
+    return is_within and getattr(message, "signal_quality", 0) != INVALID_SIGNAL
 
 
 def ground_sample(message: Any, alt_amsl_m: float | None, t_ns: int) -> Telemetry | None:

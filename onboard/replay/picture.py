@@ -69,7 +69,7 @@ def _title(columns: Columns) -> str:
 
 
 def _draw_imagery(axes: Any, localizer: Localizer, shown: Points) -> None:
-    low, high = shown.min(axis=0) - MARGIN_M, shown.max(axis=0) + MARGIN_M
+    low, high = np.nanmin(shown, axis=0) - MARGIN_M, np.nanmax(shown, axis=0) + MARGIN_M
     middle = (low + high) / 2
     side_px = min(MAX_PICTURE_PX, int((high - low).max() / localizer.gsd_m))
     image, valid, (east_m, north_m) = localizer.imagery.read(
@@ -122,7 +122,9 @@ def _places(
 def _truth(track: Track | None, localizer: Localizer) -> Points:
     if track is None:
         return np.empty((0, 2))
-    return localizer.local.to_enu(track.lat_deg, track.lon_deg)
+    places_m = localizer.local.to_enu(track.lat_deg, track.lon_deg)
+    ends = [row + 1 for row in sorted(track.silent_after) if 0 <= row < len(places_m) - 1]
+    return np.insert(places_m, ends, np.nan, axis=0)  # where nobody knows, there is no line
 
 
 def _corners(localizer: Localizer) -> Points:

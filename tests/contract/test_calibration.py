@@ -223,6 +223,7 @@ distortion_coefficients: !!opencv-matrix
         ("rows: 1\n   cols: 4", "rows: -1\n   cols: -4", "distortion_coefficients: 4 numbers"),
         ("510., 240.,", "", "camera_matrix: 7 numbers, expected as many as"),
         ("500.", ".Nan", "camera_matrix: expected numbers"),
+        ("[ 0.1, 0.01, 0., 0. ]", '!!binary "MWQgMC4x"', "distortion_coefficients: .*base64"),
         ("500., 0.", "500., 2.", "camera_matrix: expected axes at right angles"),
         ("   dt: d\n   data: [ 0.1", "   a: [ 0.1", "distortion_coefficients: expected a matrix"),
         ("fisheye_model: 0", "fisheye_model: abc", "fisheye_model: expected 0 or 1"),

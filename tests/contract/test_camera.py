@@ -105,6 +105,15 @@ def test_a_lens_that_folds_within_the_picture_has_no_corners() -> None:
     assert np.isnan(camera.seen_px([beyond])).all()
 
 
+def test_a_fisheye_has_no_rays_beyond_its_fold() -> None:
+    camera = replace(
+        Camera.from_hfov(1280, 960, 130.0), lens="fisheye", distortion=(-0.1, 0.0, 0.0, 0.0)
+    )
+    wide = replace(camera, fx_px=300.0, fy_px=300.0)
+    rays = wide.rays([[640.0, 480.0], [0.0, 480.0], [0.0, 0.0]])
+    assert np.isfinite(rays[:, 0]).tolist() == [True, False, False]
+
+
 def test_a_strong_pincushion_reaches_its_corners() -> None:
     camera = replace(Camera.from_hfov(640, 480, 110.0), distortion=(0.35, 0.0, 0.0, 0.0))
     corners = [[0.0, 0.0], [639.0, 0.0], [639.0, 479.0], [0.0, 479.0]]

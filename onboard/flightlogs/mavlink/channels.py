@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...mavlink.height import is_measured
 from ..angles import counts_from_vehicle, euler_deg
 from ..assemble import POSITION_ACCURACY_M, Channels
 from ..flight_log import CameraEvent
@@ -98,8 +99,7 @@ def _height(kinds: dict[str, Spoken], found: Channels) -> Series | None:
     ranges = [
         (t_ns, message)
         for t_ns, message in kinds.get("DISTANCE_SENSOR", [])
-        if message.orientation == _LOOKS_DOWN
-        and message.min_distance < message.current_distance < message.max_distance
+        if message.orientation == _LOOKS_DOWN and is_measured(message)
     ]
     known = [(t_ns, m) for t_ns, m in kinds.get("TERRAIN_REPORT", []) if m.spacing]
     measured = _series(ranges, "current_distance", 1e2, "DISTANCE_SENSOR.current_distance")

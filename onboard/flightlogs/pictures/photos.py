@@ -74,7 +74,7 @@ def read_photos(folder: Path, paths: Sequence[Path]) -> FlightLog:
 _CELLS: dict[str, Callable[[Telemetry], object]] = {
     "position": lambda sample: sample.prior,
     "attitude of drone or camera": lambda sample: sample.attitude or sample.gimbal,
-    "height above take-off": lambda sample: sample.height_agl_m,
+    "height above take-off": lambda sample: sample.height_above_home_m,
 }
 
 
@@ -83,12 +83,12 @@ def _sample(t_ns: int, tags: PhotoTags) -> Telemetry:
     return Telemetry(
         t_ns,
         attitude=_angles(tags, _DRONE),
-        height_agl_m=tags.number(_RELATIVE),
         alt_amsl_m=_altitude_m(tags),
         prior=Prior(tags.lat_deg or 0.0, tags.lon_deg or 0.0, _accuracy_m(tags))
         if has_position
         else None,
         gimbal=_angles(tags, _CAMERA),
+        height_above_home_m=tags.number(_RELATIVE),
     )
 
 
@@ -108,7 +108,10 @@ def _sources(tags: Sequence[PhotoTags]) -> dict[str, str]:
     told = {
         "attitude": ("drone-dji:Flight..Degree, of the drone", lambda t: _angles(t, _DRONE)),
         "gimbal": ("drone-dji:Gimbal..Degree, of the camera", lambda t: _angles(t, _CAMERA)),
-        "height_agl_m": (f"{_RELATIVE}, above where it took off", lambda t: t.number(_RELATIVE)),
+        "height_above_home_m": (
+            f"{_RELATIVE}, above where it took off",
+            lambda t: t.number(_RELATIVE),
+        ),
         "prior": ("EXIF, by GNSS", lambda t: t.lat_deg),
         "alt_amsl_m": ("EXIF GPSAltitude, above sea level", _altitude_m),
     }

@@ -83,7 +83,7 @@ def read_srt(path: Path) -> FlightLog:
     sources = {name: source for cue in reversed(cues) for name, source in cue.sources.items()}
     heights = [np.array([cue.height_m for cue in cues])]
     source = sources.get("height", "")
-    found.height = series(times_ns, heights, source, found.findings, MAX_GAP_NS)
+    found.home_height = series(times_ns, heights, source, found.findings, MAX_GAP_NS)
     found.attitude = _angles(cues, times_ns, lambda cue: cue.attitude, "F.PRY, of the drone", found)
     gimbal = sources.get("gimbal", "")
     found.gimbal = _angles(cues, times_ns, lambda cue: cue.gimbal, gimbal, found)

@@ -174,11 +174,17 @@ def _lens(camera: Camera) -> Camera:
 
 @lru_cache(maxsize=8)
 def lens_rays(camera: Camera, samples: int) -> Floats:
-    """[H * samples, W * samples, 3] unit rays in camera axes, `samples` across each pixel."""
+    """[H * samples, W * samples, 3] unit rays in camera axes, `samples` across each pixel.
+
+    Raises:
+        DataError: the lens reaches no ray at some pixels.
+    """
     column = (np.arange(camera.width_px * samples) + 0.5) / samples - 0.5
     row = (np.arange(camera.height_px * samples) + 0.5) / samples - 0.5
     pixels = np.stack(np.meshgrid(column, row), axis=-1)
     rays = camera.rays(pixels.reshape(-1, 2)).reshape((*pixels.shape[:2], 3))
+    if not np.isfinite(rays).all():
+        raise DataError("camera: the lens's polynomials turn back within the picture")
     return np.ascontiguousarray(rays)
 
 

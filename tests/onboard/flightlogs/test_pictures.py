@@ -84,7 +84,7 @@ def test_photos_of_a_drone_are_a_log(tmp_path: Path) -> None:
     sample = found.telemetry.at(times["1.jpg"])
     assert sample.attitude == Attitude(3.0, 1.8, 46.0)
     assert sample.gimbal == Attitude(0.0, -89.9, 315.0)
-    assert sample.height_agl_m == 39.8
+    assert sample.height_above_home_m == 39.8
     assert sample.alt_amsl_m is None
     assert any("datum" in line for line in found.oddities)
     assert found.truth is not None

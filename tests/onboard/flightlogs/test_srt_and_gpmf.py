@@ -86,7 +86,7 @@ def test_every_dialect_tells_where_it_was(
     assert sample.t_ns == S // 2
     assert sample.prior is not None
     assert (sample.prior.lat_deg, sample.prior.lon_deg) == pytest.approx((lat_deg, lon_deg))
-    assert sample.height_agl_m == pytest.approx(height_m)
+    assert sample.height_above_home_m == pytest.approx(height_m)
     assert sample.alt_amsl_m is None
     assert log.truth is not None
 
@@ -103,7 +103,7 @@ def test_angles_are_pitch_roll_yaw(save: Any) -> None:
 def test_an_altitude_of_no_datum_is_not_used(save: Any) -> None:
     body = "[latitude: 41.4] [longitude: 2.2] [altitude: 117.0]"
     log = read_srt(save("flight.srt", subtitles(body)))
-    assert log.telemetry.samples[0].height_agl_m is None
+    assert log.telemetry.samples[0].height_above_home_m is None
     assert log.telemetry.samples[0].alt_amsl_m is None
     assert told(log.oddities, "altitude", "datum")
 
@@ -121,7 +121,7 @@ def test_coarse_positions_are_told_and_cost_accuracy(save: Any) -> None:
 
 def test_without_coordinates_the_height_is_used(save: Any) -> None:
     log = read_srt(save("indoors.srt", subtitles("BAROMETER:1.5", "BAROMETER:2.5")))
-    assert log.telemetry.at(S // 2).height_agl_m == pytest.approx(2.0)
+    assert log.telemetry.at(S // 2).height_above_home_m == pytest.approx(2.0)
     assert log.truth is None
     assert told(log.oddities, "no position")
 

@@ -147,6 +147,26 @@ def test_terrain_gives_the_height_above_ground(tlog: Any, flight: Any, save: Any
     assert "TERRAIN_REPORT" in log.provenance["height_agl_m"]
 
 
+@pytest.mark.parametrize(
+    ("cm", "quality", "height_m"),
+    [(500, 0, 5.0), (500, 1, None), (20, 0, 0.2), (12000, 0, None)],
+)
+def test_a_rangefinder_is_believed_as_in_flight(
+    tlog: Any, flight: Any, save: Any, cm: int, quality: int, height_m: float | None
+) -> None:
+    flight(tlog)
+    for half in range(18):
+        tlog.say(
+            half / 2.0 - 0.5,
+            wire.MAVLink_distance_sensor_message(
+                0, 20, 12000, cm, 0, 0, 25, 255, 0.0, 0.0, [0.0] * 4, quality
+            ),
+        )
+    sample = read_tlog(save("range.tlog", tlog.data)).telemetry.at(START_NS + 4 * S)
+    assert sample.height_agl_m == (height_m and pytest.approx(height_m, rel=0.05))
+    assert sample.height_accuracy_m == (height_m and 3.0)
+
+
 def test_a_gimbal_that_looks_down(tlog: Any, flight: Any, save: Any) -> None:
     flight(tlog)
     half = 0.5**0.5
