@@ -72,6 +72,11 @@ class Telemetry:
     height_above_home_m: float | None = None
     """Above where the vehicle took off: above the ground where that is as high."""
 
+    @property
+    def height_m(self) -> float | None:
+        """Above the ground, or above home where no better height is known."""
+        return self.height_above_home_m if self.height_agl_m is None else self.height_agl_m
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -23,6 +23,8 @@ from ..records import Fix, Frame, Image, Rejection, Telemetry
 from . import entries
 from .recorder import SUFFIX
 
+HEAD = b"\x89MCAP0\r\n"
+"""The first bytes of every record."""
 NS_PER_S = 1_000_000_000
 _DAMAGE = (
     *(McapError, zstandard.ZstdError, struct.error, EOFError),

@@ -59,9 +59,9 @@ def upright(ranges: Series | None, attitude: Series | None) -> Series | None:
     if ranges is None or attitude is None:
         return None
     tilt = np.radians(attitude.at(ranges.times_ns, turning=True)[:, :2])
-    upright = np.cos(tilt).prod(axis=1, keepdims=True)
-    heights = ranges.values * upright
-    known = upright[:, 0] >= math.cos(math.radians(MAX_TILT_DEG))  # not where it is NaN either
+    straight = np.cos(tilt).prod(axis=1, keepdims=True)
+    heights = ranges.values * straight
+    known = straight[:, 0] >= math.cos(math.radians(MAX_TILT_DEG))  # not where it is NaN either
     if not known.any():
         return None
     source = f"{ranges.source}, straightened by roll and pitch"

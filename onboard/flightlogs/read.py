@@ -13,6 +13,7 @@ from .ardupilot.dataflash import read_dataflash
 from .ardupilot.rows import BINARY_HEAD
 from .ardupilot.rows import HEAD_BYTES as DESCRIBED_BYTES
 from .flight_log import Clock, FlightLog
+from .flight_record import HEAD as MCAP_HEAD
 from .mavlink.messages import looks_like_tlog
 from .mavlink.tlog import read_tlog
 from .mcap_log import read_mcap
@@ -29,7 +30,6 @@ HEAD_BYTES = 4096
 TABLES = frozenset({*COLUMNS, "file", "lat_deg", "lon_deg"})
 """Columns by which a table is known though it lacks the one that is needed."""
 LOG_SUFFIXES = frozenset({".bin", ".log", ".tlog", ".ulg", ".srt", ".mp4", ".mov"})
-_MCAP_HEAD = b"\x89MCAP0"
 _KNOWN = "DataFlash (.bin, .log), .tlog, .ulg, .mcap, .SRT, GoPro's video, CSV, a folder of photos"
 
 
@@ -129,7 +129,7 @@ def _guess(head: bytes) -> str:
 
 _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[Path], FlightLog]], ...] = (
     (lambda head: head.startswith(ULOG_HEAD), read_ulog),
-    (lambda head: head.startswith(_MCAP_HEAD), read_mcap),
+    (lambda head: head.startswith(MCAP_HEAD), read_mcap),
     (lambda head: BINARY_HEAD in head[:DESCRIBED_BYTES], read_dataflash),
     (looks_like_tlog, read_tlog),
     (looks_like_mp4, _read_video),

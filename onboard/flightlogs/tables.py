@@ -31,7 +31,7 @@ def truth_table(track: Track) -> str:
     rows = zip(track.times_ns, track.lat_deg, track.lon_deg, strict=True)
     for row, (t_ns, lat_deg, lon_deg) in enumerate(rows):
         lines.append(f"{_seconds(t_ns)},{lat_deg:.8f},{lon_deg:.8f}")
-        if row in track.silent_after and row + 1 < len(track.times_ns):
+        if row in track.silent_after:
             lines.append(f"{_seconds((t_ns + track.times_ns[row + 1]) // 2)},,")
     return "\n".join(lines) + "\n"
 

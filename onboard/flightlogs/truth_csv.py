@@ -69,7 +69,7 @@ def read_track(path: Path, times_by_file: Mapping[str, int] | None = None) -> Tr
     if not known:
         raise DataError(f"{path}: no row has a position")
     times, lats, lons = zip(*known, strict=True)
-    return Track(times, lats, lons, frozenset(silent_after))
+    return Track(times, lats, lons, frozenset(silent_after & set(range(len(known) - 1))))
 
 
 def _times(table: Table, times_by_file: Mapping[str, int] | None) -> list[int]:

@@ -94,9 +94,9 @@ def told(telemetry: Telemetry | None) -> dict[str, float | bool | None]:
     if telemetry is None:
         return {}
     north, east = telemetry.velocity_north_m_s, telemetry.velocity_east_m_s
-    attitude, height_m = telemetry.attitude, telemetry.height_agl_m
+    attitude = telemetry.attitude
     return {
-        "height_agl_m": _finite(telemetry.height_above_home_m if height_m is None else height_m),
+        "height_agl_m": _finite(telemetry.height_m),
         "heading_deg": _finite(attitude.heading_deg if attitude else None),
         "speed_m_s": None if north is None or east is None else _finite(math.hypot(north, east)),
         "has_prior": telemetry.prior is not None,

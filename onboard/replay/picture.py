@@ -123,7 +123,7 @@ def _truth(track: Track | None, localizer: Localizer) -> Points:
     if track is None:
         return np.empty((0, 2))
     places_m = localizer.local.to_enu(track.lat_deg, track.lon_deg)
-    ends = [row + 1 for row in sorted(track.silent_after) if 0 <= row < len(places_m) - 1]
+    ends = [row + 1 for row in sorted(track.silent_after)]
     return np.insert(places_m, ends, np.nan, axis=0)  # where nobody knows, there is no line
 
 

@@ -13,11 +13,10 @@ from typing import Any
 from ..bundle import read_manifest
 from ..config import ReplayConfig, load
 from ..daemon.record import told_by_files
-from ..flightlogs.flight_record import FlightRecord
+from ..flightlogs.flight_record import HEAD, FlightRecord
 from ..flightlogs.recorder import SUFFIX
 from ..records import Fix, Rejection
 
-HEAD = b"\x89MCAP0\r\n"
 SETTINGS = ("camera", "localizer", "prior")
 HELD = "held_against_flight"
 """Name in summary.json of what came of it."""

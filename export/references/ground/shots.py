@@ -79,8 +79,7 @@ def _listed(paths: list[Path], log: FlightLog, source: FlightSource) -> Iterator
 
 
 def _sampled(path: Path, sample: Telemetry, config: CameraConfig | None) -> Shot:
-    attitude, at = sample.attitude, sample.prior
-    height_m = sample.height_above_home_m if sample.height_agl_m is None else sample.height_agl_m
+    attitude, height_m, at = sample.attitude, sample.height_m, sample.prior
     if attitude is None or height_m is None or at is None:
         raise DataError(f"{path}: its telemetry lacks attitude, height or position (prior_lat_deg)")
     camera = _camera(path, read_tags(path), config)
