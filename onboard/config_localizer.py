@@ -61,6 +61,10 @@ class RetrieveConfig(Section):
     """Folder of TensorRT plans; by default ~/.cache/geobridge/plans."""
     cuda_graph: bool = False
     """Let TensorRT launch a frame as one recorded graph."""
+    around: bool = False
+    """Encode the squares around the middle of what is aligned as well, nine instead of one: for
+    ground of which the map shows only what lies at the picture's rim. Reaches as far as
+    `verify.footprint_ratio` does."""
     prior_sigmas: Positive = 4.0
     """Radius of the search around where dead reckoning expects us, in units of its accuracy."""
 
@@ -84,6 +88,8 @@ class VerifyConfig(Section):
 
     windows: Annotated[int, Field(ge=1, le=16)] = 3
     """Separate neighbourhoods among the candidates that are tried, and must lose clearly."""
+    hypotheses: Annotated[int, Field(ge=1, le=24)] = 3
+    """Headings and heights that are tried where several may be true, the likeliest first."""
     footprint_ratio: Annotated[float, Field(ge=1, le=4)] = 1.35
     """Side of the ground square that is aligned, in reference footprints."""
     search_m: Annotated[float, Field(gt=0, le=1000)] = 40.0

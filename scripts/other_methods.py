@@ -67,9 +67,9 @@ class RetrievalOnly:
             return None
         best = max(found.candidates, key=lambda each: each.score)
         east_m, north_m = self.localizer.index.centres_m[best.place]
-        patch = found.patch
+        shown = found.shown.patch
         return Position(
-            float(east_m) - patch.east_m, float(north_m) - patch.north_m, found.footprint_m / 4.0
+            float(east_m) - shown.east_m, float(north_m) - shown.north_m, found.footprint_m / 4.0
         )
 
 

@@ -161,7 +161,7 @@ def align_parts(
         matches.shift_px * [patch.gsd_m, -patch.gsd_m],
         matches.of,
         patch.gsd_m,
-        size_px * patch.gsd_m,
+        matches.side_px * patch.gsd_m,
         turn_sigma_deg,
         stretch_sigma,
     )

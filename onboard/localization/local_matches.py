@@ -6,6 +6,8 @@ only they can say: a picture of other land has a peak too, but its parts point a
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +19,8 @@ from .structure import Ground, correlate, peak
 Floats = npt.NDArray[np.float64]
 
 PARTS = 5
-"""Parts along a side of the picture; they do not overlap, so that their errors are their own."""
+"""Parts along a side of a picture of which the map shows half or more; they do not overlap, so that
+their errors are their own."""
 MIN_PART_PX = 12
 REACH = 0.2
 """How far around a part it is looked for, in sides of it: the turn and stretch that are left after
@@ -31,11 +34,13 @@ MIN_POINTS = 3
 @dataclass(frozen=True, eq=False)
 class LocalMatches:
     """[N, 2] columns and rows of the parts' middles in the picture, and [N, 2] how many pixels to
-    the right and down of there they lie in the reference. `of`: parts that were looked for."""
+    the right and down of there they lie in the reference. `of`: parts that were looked for, of a
+    size that five by five of them fill a square of `side_px`."""
 
     at_px: Floats
     shift_px: Floats
     of: int
+    side_px: float
 
 
 class Matcher(Protocol):
@@ -50,8 +55,9 @@ def match_structure(picture: Ground, reference: Ground) -> LocalMatches:
     reach = reach_px(len(picture.field))
     at: list[tuple[float, float]] = []
     shifts: list[tuple[float, float]] = []
-    corners, part_px = _shown(picture, reference, reach)
-    for top, left in corners:
+    parts = _Parts.shown(picture, reference, reach)
+    part_px = parts.part_px
+    for top, left in parts.corners:
         part = slice(top, top + part_px), slice(left, left + part_px)
         around = slice(top, top + part_px + 2 * reach), slice(left, left + part_px + 2 * reach)
         fit, row, column = peak(
@@ -61,7 +67,7 @@ def match_structure(picture: Ground, reference: Ground) -> LocalMatches:
         if fit >= MIN_CORRELATION and 0 < row < 2 * reach and 0 < column < 2 * reach:
             at.append((left + (part_px - 1) / 2.0, top + (part_px - 1) / 2.0))
             shifts.append((column - reach, row - reach))
-    return LocalMatches(np.reshape(at, (-1, 2)), np.reshape(shifts, (-1, 2)), len(corners))
+    return parts.matched(at, shifts)
 
 
 def reach_px(side_px: int) -> int:
@@ -84,33 +90,57 @@ def parts_of_points(
     moved = there_px - reach - at_px
     near = np.abs(moved).max(axis=1, initial=0.0) <= reach
     at_px, moved = at_px[near], moved[near]
-    at: list[Floats] = []
-    shifts: list[Floats] = []
-    corners, part_px = _shown(picture, reference, reach)
-    for top, left in corners:
+    at: list[tuple[float, float]] = []
+    shifts: list[tuple[float, float]] = []
+    parts = _Parts.shown(picture, reference, reach)
+    part_px = parts.part_px
+    for top, left in parts.corners:
         inside = ((at_px >= [left, top]) & (at_px < [left + part_px, top + part_px])).all(axis=1)
         if inside.sum() >= MIN_POINTS:
-            at.append(at_px[inside].mean(axis=0))
-            shifts.append(np.median(moved[inside], axis=0))
-    return LocalMatches(np.reshape(at, (-1, 2)), np.reshape(shifts, (-1, 2)), len(corners))
+            column, row = at_px[inside].mean(axis=0)
+            right, down = np.median(moved[inside], axis=0)
+            at.append((column, row))
+            shifts.append((right, down))
+    return parts.matched(at, shifts)
 
 
-def _shown(picture: Ground, reference: Ground, reach: int) -> tuple[list[tuple[int, int]], int]:
-    """Top and left of the parts that both show where they were aligned, and the side of a part.
+@dataclass(frozen=True)
+class _Parts:
+    """Top and left of the parts of a picture that are looked for, and their side; `side_px` as
+    `LocalMatches` has it."""
 
-    What lies beyond the edge of the map speaks neither for a place nor against it.
-    """
-    side_px = len(picture.mask)
-    part_px = side_px // PARTS
-    if part_px < MIN_PART_PX:
-        return [], part_px
-    first = (side_px - PARTS * part_px) // 2
-    along = [first + part_px * part for part in range(PARTS)]
-    there = reference.mask[reach : reach + side_px, reach : reach + side_px]
-    both = picture.mask * there
-    return [
-        (top, left)
-        for top in along
-        for left in along
-        if both[top : top + part_px, left : left + part_px].mean() >= MIN_SHOWN
-    ], part_px
+    corners: list[tuple[int, int]]
+    part_px: int
+    side_px: float
+
+    @classmethod
+    def shown(cls, picture: Ground, reference: Ground, reach: int) -> _Parts:
+        """Those that both show where they were aligned.
+
+        What lies beyond the edge of the map speaks neither for a place nor against it. Where that
+        is most of the picture the parts are smaller, so that there are as many as in half of one.
+        """
+        whole_px = len(picture.mask)
+        if whole_px // PARTS < MIN_PART_PX:
+            return cls([], whole_px // PARTS, whole_px)
+        there = reference.mask[reach : reach + whole_px, reach : reach + whole_px]
+        both = picture.mask * there
+        side_px = whole_px * min(1.0, math.sqrt(2.0 * both.mean()))
+        part_px = max(MIN_PART_PX, int(side_px / PARTS))
+        count = whole_px // part_px
+        first = (whole_px - count * part_px) // 2
+        along = [first + part_px * part for part in range(count)]
+        corners = [
+            (top, left)
+            for top in along
+            for left in along
+            if both[top : top + part_px, left : left + part_px].mean() >= MIN_SHOWN
+        ]
+        return cls(corners, part_px, max(side_px, float(PARTS * MIN_PART_PX)))
+
+    def matched(
+        self, at_px: Sequence[tuple[float, float]], shift_px: Sequence[tuple[float, float]]
+    ) -> LocalMatches:
+        """What was found of them."""
+        columns_and_rows, shifts = (np.reshape(each, (-1, 2)) for each in (at_px, shift_px))
+        return LocalMatches(columns_and_rows, shifts, len(self.corners), self.side_px)

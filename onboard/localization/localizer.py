@@ -32,7 +32,7 @@ from .prepare import Prepared, prepare
 from .reckoning import Reckoning
 from .rectify import Patch
 from .search import Believed, Search, believed
-from .supposed import Looked, Retrieved, likeliest, shown
+from .supposed import Looked, Retrieved, likeliest, patch_centres_m, shown, supporting
 from .told import Below, trusted
 from .verify import verify
 
@@ -154,20 +154,18 @@ class Localizer:
         self._on_stage("encode")
         found = []
         for each, descriptor in zip(seen, descriptors, strict=True):
-            best, hints = self._search.look(descriptor, each.patch, footprint_m, expected, prior)
-            found.append(
-                Retrieved(best, each.patch, footprint_m, hints, descriptor, each.hypothesis)
-            )
+            best, hints = self._search.look(descriptor, each.query, footprint_m, expected, prior)
+            found.append(Retrieved(best, each, footprint_m, hints, descriptor))
         self._on_stage("search")
-        likely = likeliest(found)
+        likely = likeliest(found, self.config.verify.hypotheses)
         if not likely:
             return Rejection(t_ns, Reason.OUT_OF_AREA, "no reference near the expected position")
         return likely
 
     def _with_cloud(self, found: Retrieved, motion: Motion | None, t_ns: int) -> Retrieved:
         """With the squares that all frames since the track was lost point at."""
-        patch, footprint_m = found.patch, found.footprint_m
-        places_m = self._lost.hints(t_ns, motion, found.candidates, patch, footprint_m)
+        query, footprint_m = found.shown.query, found.footprint_m
+        places_m = self._lost.hints(t_ns, motion, found.candidates, query, footprint_m)
         more = self._search.pointed_at(found.descriptor, footprint_m, places_m)
         return replace(found, hints=[*found.hints, *more])
 
@@ -208,14 +206,13 @@ class Localizer:
 
         def rectify(heading_error_deg: float, scale: float, coarser: int) -> Patch | None:
             if (heading_error_deg, scale, coarser) == (0.0, 0.0, 1):
-                return found.patch
-            further = found.hypothesis.further(heading_error_deg, scale)
+                return found.shown.patch
+            further = found.shown.hypothesis.further(heading_error_deg, scale)
             return prepared.rectify(
                 footprint_m, self.gsd_m * coarser, further.heading_offset_deg, further.scale
             )
 
-        centres_m = self._search.centres_m(found.candidates)
-        hints_m = self._search.centres_m(found.hints)
+        centres_m, hints_m = patch_centres_m(found, self._search)
         return self.verify(rectify, centres_m, self.imagery, self.config.verify, hints_m)
 
     def _decide(
@@ -231,9 +228,8 @@ class Localizer:
         measured = measured_position(
             t_ns, aligned, prepared, telemetry, self.accuracy, config.prepare
         )
-        seen_m = aligned.east_m + found.patch.east_m, aligned.north_m + found.patch.north_m
-        nearest = self._search.nearest(seen_m, [*found.candidates, *found.hints])
-        deviation = found.hypothesis.further(aligned.heading_error_deg, aligned.scale_error)
+        nearest = supporting(aligned, found, self._search)
+        deviation = found.shown.hypothesis.further(aligned.heading_error_deg, aligned.scale_error)
         evidence = evidence_of(
             aligned,
             nearest,

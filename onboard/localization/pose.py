@@ -29,7 +29,7 @@ class Pose:
     stretch, and [2, 2] covariance of the place, east first.
 
     `inliers` parts of the `of` that were looked for agree, `residual_m` (1-sigma per axis) with
-    each other; `spread` is their 1-sigma where it is least, in sides of the picture.
+    each other; `spread` is their 1-sigma where it is least, in sides of what 5 x 5 parts fill.
     """
 
     east_m: float
@@ -64,7 +64,7 @@ def fit_pose(
         shift_m: metres east and north that each part lies from where the place so far puts it.
         of: parts that were looked for.
         pixel_m: metres in a pixel, in which parts are measured.
-        side_m: of the picture.
+        side_m: of what 5 x 5 parts fill: the picture, where the map shows half of it.
         turn_sigma_deg: 1-sigma of the turn that may be left.
         stretch_sigma: 1-sigma of the stretch.
     """

@@ -14,9 +14,12 @@ from ..records import Attitude, Frame, Image, Reason, Rejection, Telemetry
 from ..terrain import Relief
 from .doubt import AS_TOLD, Hypothesis, hypotheses
 from .health import picture_problem
-from .rectify import Matrix, Patch, Picture, crop_centre, lay
+from .rectify import Matrix, Patch, Picture, crop, lay
 from .sight import Sight
 from .told import MIN_HEIGHT_AGL_M, Below, height, turned
+
+AROUND = ((0, 0), *((east, north) for north in (1, 0, -1) for east in (-1, 0, 1) if east or north))
+"""Where in a patch its footprints lie, east and north: the middle first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,18 +131,21 @@ def ground(
     gsd_m: float,
     config: LocalizerConfig,
     hypothesis: Hypothesis = AS_TOLD,
-) -> tuple[Patch, Patch] | Rejection:
-    """The patch of ground that is aligned with the imagery, and the footprint in its middle."""
+) -> tuple[Patch, list[Patch]] | Rejection:
+    """The patch of ground that is aligned with the imagery, and the footprints in it that are
+    encoded: the one in its middle, and those around it where they are asked for."""
     supposed = hypothesis.heading_offset_deg, hypothesis.scale
     patch = prepared.rectify(footprint_m * config.verify.footprint_ratio, gsd_m, *supposed)
     if patch is None:
         return Rejection(t_ns, Reason.TOO_LITTLE_GROUND, "no ground in the picture")
-    middle = crop_centre(patch, footprint_m)
-    seen, needed = middle.valid_fraction, config.prepare.min_valid_fraction
-    if not seen >= needed:
-        detail = f"{seen:.0%} of the footprint seen, {needed:.0%} needed"
+    places = AROUND if config.retrieve.around else AROUND[:1]
+    squares = [crop(patch, footprint_m, *place) for place in places]
+    needed = config.prepare.min_valid_fraction
+    seen = [square for square in squares if square.valid_fraction >= needed]
+    if not seen:
+        detail = f"{squares[0].valid_fraction:.0%} of the footprint seen, {needed:.0%} needed"
         return Rejection(t_ns, Reason.TOO_LITTLE_GROUND, detail)
-    return patch, middle
+    return patch, seen
 
 
 def off_nadir_deg(enu_from_camera: Matrix) -> float:

@@ -235,8 +235,22 @@ def _shrink(picture: Picture, pixel_from_patch: Matrix, size_px: int) -> tuple[I
 
 def crop_centre(patch: Patch, footprint_m: float) -> Patch:
     """The middle of a patch; of the patch's parity, so that both have the same centre."""
+    return crop(patch, footprint_m, 0, 0)
+
+
+def crop(patch: Patch, footprint_m: float, east: int, north: int) -> Patch:
+    """The square in the middle of a patch, or at its eastern (1), western (-1), northern or
+    southern edge."""
     size_px = patch.image.shape[0]
     side_px = min(size_px, round(footprint_m / patch.gsd_m))
     margin = (size_px - side_px) // 2
-    inner = slice(margin, size_px - margin)
-    return replace(patch, image=patch.image[inner, inner], valid=patch.valid[inner, inner])
+    side_px = size_px - 2 * margin
+    top, left = margin * (1 - north), margin * (1 + east)
+    inside = slice(top, top + side_px), slice(left, left + side_px)
+    return replace(
+        patch,
+        image=patch.image[inside],
+        valid=patch.valid[inside],
+        east_m=patch.east_m + east * margin * patch.gsd_m,
+        north_m=patch.north_m + north * margin * patch.gsd_m,
+    )

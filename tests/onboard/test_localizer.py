@@ -20,6 +20,7 @@ from geobridge.onboard.config import (
     LocalizerConfig,
     PrepareConfig,
     RetrieveConfig,
+    VerifyConfig,
 )
 from geobridge.onboard.flightlogs.telemetry_csv import read_telemetry
 from geobridge.onboard.flightlogs.truth_csv import read_track
@@ -54,6 +55,8 @@ S = 1_000_000_000
 CAMERA = Camera.from_hfov(320, 240, 70.0)
 CONFIG = LocalizerConfig()
 WRONG_M = 10.0
+EDGE_M = 200.0
+"""How far east of its middle the map of the rehearsal ends."""
 
 
 @dataclass(frozen=True)
@@ -426,7 +429,7 @@ def test_a_prior_confines_nothing(parts: Parts, known: Moment) -> None:
     assert isinstance(told, Retrieved)
     assert told.candidates == alone.candidates
     hint, *twins = told.hints
-    seen_m = 120.0 + told.patch.east_m, -90.0 + told.patch.north_m
+    seen_m = 120.0 + told.shown.patch.east_m, -90.0 + told.shown.patch.north_m
     spacing_m = parts.index.layers[0].entry.spacing_m
     assert spacing_m is not None
     assert math.dist(parts.index.centres_m[hint.place], seen_m) <= spacing_m
@@ -553,22 +556,54 @@ def test_a_start_anywhere_is_found_within_seconds(parts: Parts, flight: list[Mom
     assert np.mean(found) >= 0.6
 
 
-@pytest.mark.fault("N6", "a flight over the edge", "silence")
-def test_beyond_the_edge_of_the_map_there_is_silence(
-    parts: Parts, land: Callable[[int, Day], Image], level: Callable[[Image], Setting]
-) -> None:
-    setting, attitude = level(land(7, SUMMER_NOON)), Attitude(0.0, 0.0, 90.0)
-    leaving = []
+@pytest.fixture(scope="module")
+def leaving(land: Callable[[int, Day], Image], level: Callable[[Image], Setting]) -> list[Moment]:
+    """15 m a second eastward, from 140 m inside the map to 160 m beyond its edge, where other land
+    goes on."""
+    inside, beyond = land(7, SUMMER_NOON), land(8, SUMMER_NOON)
+    half = inside.shape[1] // 2
+    setting = level(np.ascontiguousarray(np.hstack([inside[:, half:], beyond[:, :half]])))
+    attitude, moments = Attitude(0.0, 0.0, 60.0), []  # no seam along the rows of a picture
     for second in range(1, 22):
-        east_m = 15.0 * second
-        state = State(float(second), east_m, -40.0, 110.0, attitude, (15.0, 0.0, 0.0))
+        from_edge_m = 15.0 * second - 155.0
+        state = State(float(second), from_edge_m, -40.0, 110.0, attitude, (15.0, 0.0, 0.0))
         picture = drone(setting, CAMERA, state, seed=second).image
-        lat_deg, lon_deg = (float(x) for x in LocalFrame(47.4, 8.5).to_geodetic([east_m, -40.0]))
+        place = LocalFrame(47.4, 8.5).to_geodetic([from_edge_m + EDGE_M, -40.0])
         told = Telemetry(second * S, attitude, 110.0, None, 0.0, 15.0)
-        leaving.append(Moment(Frame(picture, second * S), told, lat_deg, lon_deg))
+        moments.append(Moment(Frame(picture, second * S), told, float(place[0]), float(place[1])))
+    return moments
+
+
+@pytest.mark.fault("N6", "a flight over the edge", "silence")
+def test_beyond_the_edge_of_the_map_there_is_silence(parts: Parts, leaving: list[Moment]) -> None:
     fixed, _ = follow(parts.localizer(), leaving)
-    assert fixed
-    assert leaving[fixed[-1]].lon_deg < leaving[13].lon_deg  # 10 m beyond the edge at most
+    assert 8 in fixed
+    assert beyond_edge_m(leaving[fixed[-1]]) < 30.0
+
+
+def test_the_rim_of_a_picture_is_enough_where_it_is_looked_at(
+    parts: Parts, leaving: list[Moment]
+) -> None:
+    """Positions one by one, of a vehicle that is no longer over the map."""
+    once = FilterConfig(confirmations=1, confirmation_span_s=0.0)
+    found = {}
+    for around in (False, True):
+        config = LocalizerConfig(
+            retrieve=RetrieveConfig(around=around),
+            verify=VerifyConfig(footprint_ratio=1.6),
+            filter=once,
+        )
+        results = [(parts.localizer(config).handle(m.frame, m.telemetry), m) for m in leaving]
+        fixes = [(result, moment) for result, moment in results if isinstance(result, Fix)]
+        assert all(moment.error_m(fix) < WRONG_M for fix, moment in fixes)
+        found[around] = max(beyond_edge_m(moment) for _, moment in fixes)
+    assert found[True] > 35.0
+    assert found[True] >= found[False] + 15.0
+
+
+def beyond_edge_m(moment: Moment) -> float:
+    east_m, _ = LocalFrame(47.4, 8.5).to_enu(moment.lat_deg, moment.lon_deg)
+    return float(east_m) - EDGE_M
 
 
 @pytest.mark.fault(

@@ -299,3 +299,24 @@ def test_the_same_answer_every_time(summer: Image) -> None:
     first, again = (match_features(picture, reference) for _ in range(2))
     assert np.array_equal(first.shift_px, again.shift_px)
     assert replace(first, at_px=again.at_px, shift_px=again.shift_px).of == again.of
+
+
+@pytest.mark.parametrize("match", [match_structure, match_features])
+@pytest.mark.parametrize("shown_px", [160, 110, 56])
+def test_of_a_strip_of_map_as_many_parts_are_looked_for_as_of_half_a_picture(
+    summer: Image, match: Matcher, shown_px: int
+) -> None:
+    reach = reach_px(SIDE_PX)
+    around = np.ascontiguousarray(summer[100 : 100 + SIDE_PX + 2 * reach, 100:])
+    around = np.ascontiguousarray(around[:, : SIDE_PX + 2 * reach])
+    valid = np.ones(around.shape[:2], np.uint8)
+    valid[:, reach + shown_px :] = 0
+    inner = slice(reach, reach + SIDE_PX)
+    found = match(ground(around[inner, inner]), Ground.of(around, valid))
+    assert 12 <= found.of <= PARTS**2
+    assert len(found.at_px) >= 0.8 * found.of
+    assert found.at_px[:, 0].max() < shown_px
+    assert np.abs(found.shift_px).max() < 0.5
+    assert found.side_px == pytest.approx(
+        SIDE_PX * min(1.0, (2 * shown_px / SIDE_PX) ** 0.5), rel=0.06
+    )

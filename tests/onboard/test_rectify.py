@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geobridge.onboard.camera import Camera, Mount
-from geobridge.onboard.localization.rectify import Patch, crop_centre, rectify
+from geobridge.onboard.localization.rectify import Patch, crop, crop_centre, rectify
 from geobridge.onboard.records import Attitude, Image
 
 Floats = npt.NDArray[np.float64]
@@ -147,3 +147,19 @@ def test_the_crop_has_the_centre_of_the_patch(size_px: int, share: float, gsd_m:
     assert ramp[first : first + side_px].mean() == 0.0
     assert np.array_equal(cropped.image[0, :, 0], image[0, first : first + side_px, 0])
     assert (cropped.gsd_m, cropped.east_m, cropped.north_m) == (gsd_m, 3.0, -4.0)
+
+
+def test_the_squares_around_the_middle_lie_where_they_say() -> None:
+    camera, attitude = Camera.from_hfov(640, 480, 80.0), Attitude(2.0, -3.0, 40.0)
+    picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    patch = rectify(picture, camera, attitude, 100.0, 100.0, 1.0)
+    assert patch is not None
+    for east, north in ((-1, 0), (1, 1), (0, -1)):
+        square = crop(patch, 60.0, east, north)
+        assert square.image.shape == (60, 60, 3)
+        shown = patch.frame_px([[20.0 + 20 * east, 20.0 - 20 * north]])
+        assert np.allclose(square.frame_px([[0.0, 0.0]]), shown)
+        assert (square.east_m, square.north_m) == (
+            patch.east_m + 20.0 * east,
+            patch.north_m + 20.0 * north,
+        )

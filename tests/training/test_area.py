@@ -152,6 +152,26 @@ def test_ground_that_the_camera_misses_is_filled(area_map: Path) -> None:
     assert 0.5 < filled.mean() < 0.98
 
 
+def test_a_drone_sees_ground_where_the_map_ends(
+    texture: Draw, write_raster: Write, tmp_path: Path
+) -> None:
+    """The outline of what is mapped must not tell a place."""
+    image = np.maximum(texture(300), 1)
+    image[:, :150] = 0
+    half = source(write_raster(tmp_path / "half.tif", image, nodata=0), **CALM)
+    rng, edge = np.random.default_rng(0), np.array([160.0, 150.0])
+    high = source(half.config.raster, **(CALM | {"height_agl_m": [200.0, 200.0]}))
+    views = [high.drone_view(edge, rng) for _ in range(4)]
+    for view in views:
+        assert not (view == half.preprocess.fill).all(axis=2).any()
+    beyond, shown = np.s_[8:-8, 2:18], np.s_[8:-8, 30:-2]
+    for one, other in combinations(views, 2):
+        assert np.abs(one[shown].astype(int) - other[shown]).mean() < 8.0
+        assert np.abs(one[beyond].astype(int) - other[beyond]).mean() > 12.0
+    square = half.satellite_view(edge, rng)
+    assert (square == half.preprocess.fill).all(axis=2)[beyond].all()
+
+
 def test_places_lie_where_there_is_map(texture: Draw, write_raster: Write, tmp_path: Path) -> None:
     image = texture(300)
     image[:, :150] = 0
