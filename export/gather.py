@@ -199,8 +199,7 @@ def _encoded(
     if laid.between is not None:
         between = laid.between
         held_out = encoded("held_out", laid.view, between, between.pictures).descriptors
-        seen = AnotherDay(between.pictures, len(between.places))
-        flown = encoded("flown", View.DRONE, between, seen).descriptors
+        flown = encoded("flown", View.DRONE, between, AnotherDay(between.pictures)).descriptors
         held_out_m = centres_m(between.places)
     return EncodedLayer(
         laid.view,

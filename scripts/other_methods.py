@@ -55,6 +55,53 @@ class Ours:
 
 
 @dataclass
+class Filtered:
+    """Our fixes through a Kalman filter of the place and of the error of the velocity, each fix an
+    independent measurement as accurate as it says."""
+
+    localizer: Localizer
+    velocity_bias_m_s: float = 0.5
+    velocity_noise_m_s: float = 0.2
+    _found: Position | None = None
+    _t_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self._ours = Ours(self.localizer)
+        self._state, self._covariance = np.zeros(4), np.zeros((4, 4))
+
+    def __call__(self, frame: Frame, telemetry: Telemetry) -> Position | None:
+        fix, t_ns = self._ours(frame, telemetry), frame.t_capture_ns
+        if fix is None:
+            return None
+        elapsed_s, self._t_ns = (t_ns - self._t_ns) * _NS, t_ns
+        if self._found is None or elapsed_s > self.localizer.config.filter.max_coast_s:
+            self._state[:] = fix.east_m, fix.north_m, 0.0, 0.0
+            self._covariance = np.diag(np.repeat([fix.sigma_m, self.velocity_bias_m_s], 2) ** 2)
+        else:
+            self._predict(elapsed_s, telemetry)
+            self._update(fix)
+        sigma_m = math.sqrt(float(np.linalg.eigvalsh(self._covariance[:2, :2])[-1]))
+        self._found = Position(float(self._state[0]), float(self._state[1]), sigma_m)
+        return self._found
+
+    def _predict(self, elapsed_s: float, telemetry: Telemetry) -> None:
+        step = np.eye(4)
+        step[:2, 2:] = -elapsed_s * np.eye(2)
+        velocity_m_s = telemetry.velocity_east_m_s or 0.0, telemetry.velocity_north_m_s or 0.0
+        self._state = step @ self._state
+        self._state[:2] += np.array(velocity_m_s) * elapsed_s
+        self._covariance = step @ self._covariance @ step.T
+        self._covariance[:2, :2] += np.eye(2) * (self.velocity_noise_m_s * elapsed_s) ** 2
+
+    def _update(self, fix: Position) -> None:
+        innovation = np.array([fix.east_m, fix.north_m]) - self._state[:2]
+        expected = self._covariance[:2, :2] + np.eye(2) * fix.sigma_m**2
+        gain = np.linalg.solve(expected, self._covariance[:2]).T
+        self._state = self._state + gain @ innovation
+        self._covariance = self._covariance - gain @ self._covariance[:2]
+
+
+@dataclass
 class RetrievalOnly:
     """The middle of the most similar square, wherever it is; a quarter of its side for accuracy."""
 

@@ -50,6 +50,27 @@ class Map:
 
 
 @dataclass(frozen=True)
+class Strips:
+    """A map that shows strips of its land alone: every so many metres one, a share of that wide."""
+
+    whole: Map
+    every_m: float
+    share: float
+    bearing_rad: float
+    first_m: float
+
+    def read(self, east_m: float, north_m: float, size_px: int) -> tuple[Image, Mask, Place]:
+        """As the whole map gives it, and nothing between strips."""
+        picture, valid, (east_m, north_m) = self.whole.read(east_m, north_m, size_px)
+        steps_m = (np.arange(size_px) - (size_px - 1) / 2.0) * self.whole.gsd_m
+        across_m = (east_m + steps_m) * np.cos(self.bearing_rad)
+        across_m = across_m + ((north_m - steps_m) * np.sin(self.bearing_rad))[:, None]
+        inside = (across_m - self.first_m) % self.every_m < self.share * self.every_m
+        valid = np.where(inside, valid, 0).astype(np.uint8)
+        return picture * valid[..., None], valid, (east_m, north_m)
+
+
+@dataclass(frozen=True)
 class TelemetryErrors:
     """1-sigma of what telemetry says."""
 

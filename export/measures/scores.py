@@ -7,7 +7,7 @@ differ more, so right scores are lower than these; wrong ones hardly change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from geobridge.onboard.geodesy import Floats
 from geobridge.onboard.manifest import SCORE_SHARES, Quantiles, ScoresEntry
-from geobridge.onboard.records import Image, Mask
 from geobridge.training.appearance.augment import another_day
-from geobridge.training.appearance.beyond import OTHERS, gone_on
+from geobridge.training.appearance.beyond import gone_on
 
 from ..references.places import Picture
 
@@ -30,24 +29,18 @@ STRENGTH = 0.6
 class AnotherDay:
     """Pictures as a drone's camera may see them on another day; the same ones every time.
 
-    Where the map ends they go on with the ground of another of the `count` pictures: a drone sees
-    some there, and an outline in common would make right scores too good.
+    Where the map ends they go on: a drone sees some ground there, and an outline in common would
+    make right scores too good.
     """
 
     pictures: Callable[[int], Picture]
-    count: int
 
     def __call__(self, row: int) -> Picture:
-        """A picture and its mask, changed."""
+        """A picture, changed; it shows ground all over."""
         image, valid = self.pictures(row)
         if valid is not None:
-            image, valid = gone_on(image, valid, self._others(row))
-        return another_day(image, np.random.default_rng(row), STRENGTH), valid
-
-    def _others(self, row: int) -> Iterator[tuple[Image, Mask]]:
-        for other in np.random.default_rng([row, 1]).integers(self.count, size=OTHERS):
-            image, valid = self.pictures(int(other))
-            yield image, np.ones(image.shape[:2], np.uint8) if valid is None else valid
+            image = gone_on(image, valid)
+        return another_day(image, np.random.default_rng(row), STRENGTH), None
 
 
 def scores_of(

@@ -8,7 +8,6 @@ where the map ends; its satellite view is the map's own square nearby, cut as pa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -23,7 +22,7 @@ from geobridge.onboard.records import Attitude, Image, Mask
 from geobridge.onboard.views import View
 
 from ..appearance.augment import another_day, another_sensor
-from ..appearance.beyond import OTHERS, gone_on
+from ..appearance.beyond import gone_on
 from ..config_data import AreaConfig, BatchesConfig
 from ..rasters.raster import Raster
 from .batch import NEGATIVE, NEITHER, POSITIVE, TEXT, Batch
@@ -110,27 +109,10 @@ class AreaSource:
     def drone_view(self, centre_px: Matrix, rng: np.random.Generator) -> Image:
         """What a drone would see of a place, rectified with the errors of its own sensors."""
         map_from_patch, seen = self._view_geometry(centre_px, rng)
-        image, shown = gone_on(*self._picture(map_from_patch), self._elsewhere(map_from_patch, rng))
-        changed = another_day(image, rng, self.config.appearance)
-        return apply(changed, self.preprocess, shown & seen)
-
-    def _elsewhere(
-        self, map_from_patch: Matrix, rng: np.random.Generator
-    ) -> Iterator[tuple[Image, Mask]]:
-        """The map at other places, seen as this one."""
-        half = (self.size_px - 1) / 2.0
-        *centre_px, scale = map_from_patch @ [half, half, 1.0]
-        for _ in range(OTHERS):
-            moved = np.eye(3)
-            place_px = self.centres_px[rng.integers(len(self.centres_px))]
-            moved[:2, 2] = place_px - np.array(centre_px) / scale
-            yield self._picture(moved @ map_from_patch)
-
-    def _picture(self, map_from_patch: Matrix) -> tuple[Image, Mask]:
-        return (
-            self._warp(self.image, map_from_patch, cv2.INTER_LINEAR),
-            self._warp(self.valid, map_from_patch, cv2.INTER_NEAREST),
-        )
+        image = self._warp(self.image, map_from_patch, cv2.INTER_LINEAR)
+        valid = self._warp(self.valid, map_from_patch, cv2.INTER_NEAREST)
+        changed = another_day(gone_on(image, valid), rng, self.config.appearance)
+        return apply(changed, self.preprocess, seen)
 
     def _warp(self, layer: Image, map_from_patch: Matrix, interpolation: int) -> Image:
         square, flags = (self.size_px, self.size_px), interpolation | cv2.WARP_INVERSE_MAP
