@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geobridge.onboard.camera import Camera, Mount
-from geobridge.onboard.localization.rectify import Patch, crop_centre, rectify
+from geobridge.onboard.localization.rectify import Patch, Picture, crop_centre, rectify
 from geobridge.onboard.records import Attitude, Image
 
 Floats = npt.NDArray[np.float64]
@@ -147,3 +148,16 @@ def test_the_crop_has_the_centre_of_the_patch(size_px: int, share: float, gsd_m:
     assert ramp[first : first + side_px].mean() == 0.0
     assert np.array_equal(cropped.image[0, :, 0], image[0, first : first + side_px, 0])
     assert (cropped.gsd_m, cropped.east_m, cropped.north_m) == (gsd_m, 3.0, -4.0)
+
+
+@pytest.mark.parametrize("factor", range(2, 8))
+def test_a_smaller_picture_is_of_the_means_of_squares(factor: int) -> None:
+    sums = np.arange(255 * factor**2 + 1)
+    filled = np.clip(sums[:, None] - 255 * np.arange(factor**2), 0, 255).astype(np.uint8)
+    side_by_side = filled.reshape(len(sums), factor, factor).transpose(1, 0, 2)
+    grey = side_by_side.reshape(factor, -1)
+    image = np.dstack([grey, grey[:, ::-1], np.roll(grey, factor, axis=1)])
+    image = np.vstack([image, image[:, ::-1]])
+    small = Picture(image).smaller(factor)
+    assert np.array_equal(small, cv2.resize(image, (len(sums), 2), interpolation=cv2.INTER_AREA))
+    assert np.abs(small[0, :, 0] - sums / factor**2).max() <= 0.5
