@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import cv2
@@ -79,13 +79,13 @@ class Mount:
     down_m: float = 0.0
     gimbal: bool = False
 
-    @property
+    @cached_property
     def body_from_camera(self) -> Matrix:
         """[3, 3] rotation from camera axes to body axes."""
         turn = rotation(self.roll_deg, self.pitch_deg, self.yaw_deg)
         return np.asarray(turn @ _BODY_FROM_FORWARD_CAMERA)
 
-    @property
+    @cached_property
     def lever_m(self) -> Matrix:
         """[3] metres forward, right and down from the autopilot's point to the camera."""
         return np.array([self.forward_m, self.right_m, self.down_m])
@@ -118,7 +118,7 @@ class Camera:
         centre = ((width_px - 1) / 2.0, (height_px - 1) / 2.0)
         return cls(width_px, height_px, f_px, f_px, *centre, mount=mount or Mount())
 
-    @property
+    @cached_property
     def matrix(self) -> Matrix:
         """[3, 3] pixel_from_camera."""
         return np.array(
@@ -128,6 +128,12 @@ class Camera:
                 [0.0, 0.0, 1.0],
             ]
         )
+
+    @cached_property
+    def middle_ray(self) -> Matrix:
+        """[3] unit direction in camera axes of the middle of the picture."""
+        middle_px = (self.width_px - 1) / 2.0, (self.height_px - 1) / 2.0
+        return np.asarray(self.rays(middle_px)[0])
 
     def enu_from_camera(self, attitude: Attitude) -> Matrix:
         """[3, 3] rotation from camera axes to east, north, up, of a camera that is fixed."""

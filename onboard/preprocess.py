@@ -71,7 +71,8 @@ def apply(image: Image, spec: Preprocess, valid: Mask | None = None) -> Image:
     if valid is not None:
         if valid.shape != image.shape[:2]:
             raise ValueError(f"mask {valid.shape} does not fit picture {image.shape[:2]}")
-        image = np.asarray(cv2.copyTo(image, valid, np.full_like(image, spec.fill)), np.uint8)
+        filled = _filled(*valid.shape, spec.fill).copy()
+        image = np.asarray(cv2.copyTo(image, valid, filled), np.uint8)
     if spec.fit == "centre_crop":
         image = _centre_crop(image, spec.width_px / spec.height_px)
     return resize(image, spec.height_px, spec.width_px, spec.interpolation)
@@ -101,6 +102,13 @@ def _resample(image: Image, target: int, interpolation: Interpolation) -> Image:
         total += tap
     np.clip(total, 0.0, 255.0, out=total)  # truncation below rounds, for the half is in already
     return total.astype(np.uint8).reshape(target, *image.shape[1:])
+
+
+@lru_cache(maxsize=8)
+def _filled(height_px: int, width_px: int, fill: tuple[int, int, int]) -> Image:
+    """[height_px, width_px, 3] of one colour, made once: numpy needs longer for it than for all of
+    the rest that a mask asks for."""
+    return np.full((height_px, width_px, 3), fill, np.uint8)
 
 
 def _turned(image: Image) -> Image:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +18,9 @@ from .views import View
 
 Image = npt.NDArray[np.uint8]
 """[height, width, 3] RGB."""
+
+Grey = npt.NDArray[np.uint8]
+"""[height, width] grey levels."""
 
 Mask = npt.NDArray[np.uint8]
 """[height, width], 1 where the picture shows something and 0 where it does not."""
@@ -28,6 +33,11 @@ class Frame:
     image: Image
     t_capture_ns: int
     name: str = ""
+
+    @cached_property
+    def grey(self) -> Grey:
+        """The picture without its colours, for all who look at that."""
+        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ and reaches its threshold, so NaN fails closed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..config import GateConfig
 from ..manifest import ScoresEntry
@@ -62,7 +62,7 @@ def gate(evidence: Evidence, config: GateConfig) -> Refusal | None:
 def is_doubtful(evidence: Evidence, config: GateConfig) -> bool:
     """Whether it would not do for a first position: good to continue a track, for a while."""
     alone = (_by_correlation, _by_parts, _by_contrast)
-    anew = Evidence(**{**vars(evidence), "tracking": False})
+    anew = replace(evidence, tracking=False)
     return evidence.disputed or any(refuses(anew, config) is not None for refuses in alone)
 
 

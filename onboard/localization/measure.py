@@ -56,10 +56,11 @@ def tilt_covariance_m2(prepared: Prepared, accuracy_deg: float) -> Floats:
     They move the ground in the middle of the frame by the height at nadir, and by more the
     flatter the camera looks, most of all along its view.
     """
-    camera = prepared.camera
-    middle = [[(camera.width_px - 1) / 2.0, (camera.height_px - 1) / 2.0]]
-    ray = prepared.enu_from_camera @ camera.rays(middle)[0]
-    turned = ray + np.cross(np.eye(3)[:2], ray) * math.radians(accuracy_deg)
+    ray = prepared.enu_from_camera @ prepared.camera.middle_ray
+    east, north, up = ray
+    # by how much a radian about east, and one about north, turns it
+    moved = np.array([[0.0, -up, north], [up, 0.0, -east]])
+    turned = ray + moved * math.radians(accuracy_deg)
     down = np.maximum(-np.array([ray[2], *turned[:, 2]]), 1e-3 * float(np.linalg.norm(ray)))
     ground_m = prepared.height_agl_m * np.vstack([ray, turned])[:, :2] / down[:, None]
     moved_m = ground_m[1:] - ground_m[0]

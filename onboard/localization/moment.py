@@ -24,7 +24,7 @@ class Moment:
     @cached_property
     def look(self) -> Look:
         """The picture, to be compared with those before and after it."""
-        return Look(self.frame.image)
+        return Look(self.frame)
 
     def problem_after(self, before: Moment) -> Problem | None:
         """Whether the picture is all or in part that of the moment before."""
@@ -35,13 +35,14 @@ class Moment:
         by both velocities; None where one is not known. Ground that left the picture has moved all
         across it."""
         velocities = [_velocity_m_s(each.telemetry) for each in (before, self)]
-        centre_m = before.prepared.sight().centre_m()
+        earlier = before.prepared.sight()
+        centre_m = earlier.centre_m()
         if velocities[0] is None or velocities[1] is None or centre_m is None:
             return None
         elapsed_s = (self.frame.t_capture_ns - before.frame.t_capture_ns) * 1e-9
         way_m = (velocities[0] + velocities[1]) / 2.0 * elapsed_s
         camera = self.prepared.camera
-        there = before.prepared.sight().frame_px([centre_m])[0]
+        there = earlier.frame_px([centre_m])[0]
         here = self.prepared.sight().frame_px([centre_m - way_m])[0]
         moved_px = math.hypot(*(here - there))
         return moved_px if math.isfinite(moved_px) else float(camera.width_px)

@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..records import Frame, Image
+from ..records import Frame, Grey
 from .sight import Sight
 
 Floats = npt.NDArray[np.float64]
-Grey = npt.NDArray[np.uint8]
 
 WIDTH_PX = 480
 """Frames are shrunk by a whole factor to about this width."""
@@ -91,7 +90,7 @@ class VisualOdometry:
 
     def step(self, frame: Frame, sight: Sight) -> Motion | NoMotion:
         """The motion since the frame before; `sight` is where this frame's camera sees what."""
-        grey, factor = _shrunk(frame.image)
+        grey, factor = _shrunk(frame.grey)
         before, now = self._before, _View(frame.t_capture_ns, grey, factor, sight)
         self._before = now
         if before is None:
@@ -191,10 +190,9 @@ def _pixel_m(view: _View, points: Floats, ground: Floats) -> float:
     return float(np.nanmedian(np.hypot(*(beside - ground).T)))
 
 
-def _shrunk(image: Image) -> tuple[Grey, int]:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+def _shrunk(grey: Grey) -> tuple[Grey, int]:
     factor = max(1, round(grey.shape[1] / WIDTH_PX))
     size = grey.shape[1] // factor, grey.shape[0] // factor
     if factor > 1 and min(size) > 0:
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(grey, np.uint8), factor
+        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return grey, factor

@@ -45,18 +45,22 @@ class Prepared:
     def _picture(self) -> Picture:
         return Picture(self.image)
 
-    @property
+    @cached_property
     def enu_from_camera(self) -> Matrix:
         """[3, 3] rotation from camera axes to east, north, up, as told."""
         if self.gimbal is not None:
             return enu_from_gimbal(self.gimbal)
         return self.camera.enu_from_camera(self.attitude)
 
+    @cached_property
+    def _lever_m(self) -> Matrix:
+        """[3] metres east, north and up from the vehicle to the camera, as told."""
+        return np.asarray(enu_from_body(self.attitude) @ self.camera.mount.lever_m)
+
     def sight(self, heading_error_deg: float = 0.0, scale: float = 0.0) -> Sight:
         """Where the camera sees what, under a hypothesis about heading and height."""
-        lever_m = enu_from_body(self.attitude) @ self.camera.mount.lever_m
         height_m = self.height_agl_m * (1.0 + scale)
-        camera_m = lever_m + np.array([0.0, 0.0, height_m])
+        camera_m = self._lever_m + np.array([0.0, 0.0, height_m])
         camera_m[2] = max(camera_m[2], MIN_HEIGHT_AGL_M)
         told = Sight(self.camera, self.enu_from_camera, camera_m, self.relief)
         return told.turned(-heading_error_deg) if heading_error_deg else told
@@ -82,7 +86,7 @@ def prepare(
         return Rejection(frame.t_capture_ns, reason, detail)
 
     size_px = camera.width_px, camera.height_px
-    problem = picture_problem(frame.image, *size_px, config.min_contrast)
+    problem = picture_problem(frame, *size_px, config.min_contrast)
     if problem is not None:
         return reject(*problem)
     age_s = abs(frame.t_capture_ns - telemetry.t_ns) * 1e-9
@@ -118,7 +122,7 @@ def upright(frame: Frame, camera: Camera, config: PrepareConfig) -> Image | Reje
     """The undistorted picture itself, where there is nothing to flatten: of a camera that looks
     ahead, as street pictures do."""
     size_px = camera.width_px, camera.height_px
-    problem = picture_problem(frame.image, *size_px, config.min_contrast)
+    problem = picture_problem(frame, *size_px, config.min_contrast)
     if problem is not None:
         return Rejection(frame.t_capture_ns, *problem)
     return camera.undistort(frame.image)

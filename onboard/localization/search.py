@@ -110,11 +110,12 @@ class Search:
     def centres_m(self, candidates: Sequence[Candidate]) -> list[Place]:
         """Where candidates lie."""
         rows = self.index.centres_m[[candidate.place for candidate in candidates]]
-        return [(float(east), float(north)) for east, north in rows]
+        return [(east_m, north_m) for east_m, north_m in rows.tolist()]
 
     def nearest(self, seen_m: Place, candidates: Sequence[Candidate]) -> Candidate:
         """The first of the candidates whose square lies nearest to a place."""
-        return min(candidates, key=lambda each: math.dist(self.index.centres_m[each.place], seen_m))
+        away_m = [math.dist(centre_m, seen_m) for centre_m in self.centres_m(candidates)]
+        return candidates[away_m.index(min(away_m))]
 
     def _squares(self, footprint_m: float | None = None) -> list[LayerEntry]:
         return [layer.entry for view in SQUARES for layer in self.index.of(view, footprint_m)]

@@ -73,8 +73,7 @@ class Sight:
     def centre_m(self) -> tuple[float, float] | None:
         """Metres east and north of the vehicle of the ground in the middle of the frame, or as far
         out as `MAX_LOOK_DEG` allows; None straight up."""
-        middle = [[(self.camera.width_px - 1) / 2.0, (self.camera.height_px - 1) / 2.0]]
-        east, north, up = self.enu_from_camera @ self.camera.rays(middle)[0]
+        east, north, up = self.enu_from_camera @ self.camera.middle_ray
         flat = math.hypot(east, north)
         if -up < flat / math.tan(math.radians(MAX_LOOK_DEG)):
             if flat < 1e-9:

@@ -95,7 +95,7 @@ class Index:
                 f" expected ({self.descriptors.shape[1]},) and 1"
             )
         parts = [layer.best(query, top_k, within) for layer in self.of(view, footprint_m)]
-        return self._candidates(np.concatenate([np.empty(0, np.int64), *parts]), query, top_k)
+        return self._candidates(np.concatenate(parts), query, top_k) if parts else []
 
     def of(self, view: View, footprint_m: float | None = None) -> list[Layer]:
         """The layers of a view, or the one of a footprint among them."""

@@ -98,8 +98,8 @@ class Layer:
             return [(0, self.entry.count)]
         if np.isnan([*within.centre_m, within.radius_m]).any():
             return []
-        low, high = (self._cell(within.centre_m, sign * within.radius_m) for sign in (-1.0, 1.0))
-        return [self._cell_row(north, low[0], high[0]) for north in range(low[1], high[1] + 1)]
+        (west, south), (east, north) = self._corner_cells(within.centre_m, within.radius_m).tolist()
+        return [self._cell_row(row, west, east) for row in range(south, north + 1)]
 
     def _wanted(self, spans: list[Span], within: Within) -> Flags | None:
         """For each row of the slices whether it lies inside; None where all do."""
@@ -116,10 +116,14 @@ class Layer:
             wanted &= np.abs((off + 180.0) % 360.0 - 180.0) <= within.heading_off_deg
         return wanted
 
-    def _cell(self, centre_m: tuple[float, float], step_m: float) -> npt.NDArray[np.int64]:
-        """The cell that far up in east and north, or the nearest one that the layer has."""
-        cell = np.floor((np.asarray(centre_m) + step_m) / CELL_M)
-        return np.clip(cell, *self._extent).astype(np.int64)
+    def _corner_cells(
+        self, centre_m: tuple[float, float], radius_m: float
+    ) -> npt.NDArray[np.int64]:
+        """[2, 2] the cells, east before north, that far down and that far up in both, or the
+        nearest ones that the layer has."""
+        corners_m = np.add(centre_m, [[-radius_m], [radius_m]])
+        cells = np.clip(np.floor(corners_m / CELL_M), *self._extent)
+        return cells.astype(np.int64)
 
     def _cell_row(self, north: int, west: int, east: int) -> Span:
         """First and last+1 row of the cells `west` to `east` of one row of cells."""

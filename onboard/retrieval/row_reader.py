@@ -7,6 +7,7 @@ with each: ranking again a few rows here and there would soon hold the whole fil
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ class RowReader:
             os.close(self._file)
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """[K, D] of [K] rows.
+        """[K, D] of [K] rows; those that follow each other are read as one.
 
         Raises:
             OSError: the file became shorter.
@@ -37,8 +38,16 @@ class RowReader:
         dimension = self._rows.shape[1]
         length = dimension * self._rows.itemsize
         raw = b"".join(
-            os.pread(self._file, length, self._start + length * row) for row in rows.tolist()
+            os.pread(self._file, length * count, self._start + length * first)
+            for first, count in _runs(rows)
         )
         if len(raw) != length * len(rows):
             raise OSError(f"{self._rows.filename}: shorter than it was")  # type: ignore[attr-defined]
         return np.frombuffer(raw, np.float16).reshape(len(rows), dimension).astype(np.float32)
+
+
+def _runs(rows: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """First row and length of every run of neighbours, in the order of the rows."""
+    breaks = np.flatnonzero(rows[1:] != rows[:-1] + 1) + 1
+    bounds = [0, *breaks.tolist(), len(rows)]
+    return [(int(rows[start]), stop - start) for start, stop in pairwise(bounds) if start < stop]

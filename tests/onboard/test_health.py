@@ -15,14 +15,14 @@ from geobridge.onboard.frames.picture import size_of
 from geobridge.onboard.frames.video import VideoSource
 from geobridge.onboard.localization.health import Look, Problem, picture_problem
 from geobridge.onboard.localization.health import motion_problem as problem_of_looks
-from geobridge.onboard.records import Image, Reason
+from geobridge.onboard.records import Frame, Image, Reason
 
 WIDTH, HEIGHT, MIN_CONTRAST = 320, 240, 2.5
 Spoil = Callable[[Image], Image]
 
 
 def problem_of(image: Image) -> Reason | None:
-    found = picture_problem(image, *size_of(image), MIN_CONTRAST)
+    found = picture_problem(Frame(image, 0), *size_of(image), MIN_CONTRAST)
     assert found is None or any(letter.isdigit() for letter in found[1])
     return found[0] if found else None
 
@@ -95,13 +95,14 @@ def test_nothing_but_noise_is_never_well(level: int, noise: float, seed: int) ->
 @given(st.integers(1, 40), st.integers(1, 40))
 @pytest.mark.fault("C4", "another height or width", "refused, never resized")
 def test_another_size_is_refused(height: int, width: int) -> None:
-    found = picture_problem(np.zeros((height, width, 3), np.uint8), width + 1, height, 0.0)
+    picture = np.zeros((height, width, 3), np.uint8)
+    found = picture_problem(Frame(picture, 0), width + 1, height, 0.0)
     assert found is not None
     assert found[0] is Reason.WRONG_SIZE
 
 
 def motion_problem(before: Image, now: Image, motion_px: float | None) -> Problem | None:
-    return problem_of_looks(Look(before), Look(now), motion_px)
+    return problem_of_looks(Look(Frame(before, 0)), Look(Frame(now, 1)), motion_px)
 
 
 def again(image: Image) -> Image:
@@ -163,7 +164,8 @@ def real_pictures(data: Path) -> Iterator[Image]:
 @pytest.mark.real_data
 def test_no_real_picture_is_suspected(data: Path) -> None:
     problems = [
-        picture_problem(image, *size_of(image), MIN_CONTRAST) for image in real_pictures(data)
+        picture_problem(Frame(image, 0), *size_of(image), MIN_CONTRAST)
+        for image in real_pictures(data)
     ]
     assert len(problems) > 150
     assert set(problems) == {None}

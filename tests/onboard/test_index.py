@@ -363,7 +363,7 @@ def test_rows_are_read_from_a_mapped_file_as_from_memory(tmp_path: Path) -> None
     descriptors = descriptors_of(90)
     np.save(tmp_path / "rows.npy", descriptors)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    for rows in ([], [3], [88, 0, 7, 7]):
+    for rows in ([], [3], [88, 0, 7, 7], [3, 4, 5, 9, 88, 89]):
         chosen = np.array(rows, np.int64)
         expected = descriptors[chosen].astype(np.float32)
         assert np.array_equal(RowReader(mapped).read(chosen), expected)

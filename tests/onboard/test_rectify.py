@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geobridge.onboard.camera import Camera, Mount
-from geobridge.onboard.localization.rectify import Patch, crop, crop_centre, rectify
+from geobridge.onboard.localization.rectify import Patch, Picture, crop, crop_centre, rectify
 from geobridge.onboard.records import Attitude, Image
 
 Floats = npt.NDArray[np.float64]
@@ -163,3 +164,16 @@ def test_the_squares_around_the_middle_lie_where_they_say() -> None:
             patch.east_m + 20.0 * east,
             patch.north_m + 20.0 * north,
         )
+
+
+@pytest.mark.parametrize("factor", range(2, 8))
+def test_a_smaller_picture_is_of_the_means_of_squares(factor: int) -> None:
+    sums = np.arange(255 * factor**2 + 1)
+    filled = np.clip(sums[:, None] - 255 * np.arange(factor**2), 0, 255).astype(np.uint8)
+    side_by_side = filled.reshape(len(sums), factor, factor).transpose(1, 0, 2)
+    grey = side_by_side.reshape(factor, -1)
+    image = np.dstack([grey, grey[:, ::-1], np.roll(grey, factor, axis=1)])
+    image = np.vstack([image, image[:, ::-1]])
+    small = Picture(image).smaller(factor)
+    assert np.array_equal(small, cv2.resize(image, (len(sums), 2), interpolation=cv2.INTER_AREA))
+    assert np.abs(small[0, :, 0] - sums / factor**2).max() <= 0.5
