@@ -119,7 +119,9 @@ class Localizer:
             return Rejection(t_ns, Reason.NOT_VERIFIED, str(error))
         if best is None:
             return Rejection(t_ns, Reason.NOT_VERIFIED, "no reference imagery to compare with")
-        return self._decide(*best, prepared, telemetry, t_ns)
+        decided = self._decide(*best, prepared, telemetry, t_ns)
+        self._on_stage("decide")
+        return decided
 
     def retrieve(
         self,
@@ -246,7 +248,6 @@ class Localizer:
             # only what is believed moves the breaker: what is refused is no part of a track
             doubtful_s = self._breaker.after(t_ns, is_doubtful(evidence, config.gate))
             refusal = gate(replace(evidence, doubtful_s=doubtful_s), config.gate)
-        self._on_stage("decide")
         if refusal is not None:
             if refusal[0] is Reason.INCONSISTENT:
                 self.filter.disagree(measured)
