@@ -251,7 +251,7 @@ def draw_stanford(path: Path, flown: Sequence[Flown]) -> None:
     axes.axhline(LIMIT_M, color="#c0392b", lw=1)
     axes.axvline(LIMIT_M, color="#c0392b", lw=1)
     for text, at in _regions(errors_m, levels_m).items():
-        axes.annotate(text, (at[0] * edge, at[1] * edge), fontsize=8)
+        axes.annotate(text, (at[0] * edge, at[1] * edge), fontsize=9)
     axes.set_xlabel("error, m")
     axes.set_ylabel(f"protection level, {HPL_SIGMAS} sigma, m")
     axes.set_title(f"{len(errors_m)} fixes, alert limit {LIMIT_M:g} m", loc="left")
@@ -263,7 +263,7 @@ def _regions(errors_m: Floats, levels_m: Floats) -> dict[str, tuple[float, float
     misled = errors_m > levels_m
     hazard = usable & (errors_m > LIMIT_M)
     return {
-        f"nominal {int((usable & ~misled).sum())}": (0.02, 0.30),
+        f"nominal {int((usable & ~misled).sum())}": (0.02, 0.465),
         f"unavailable {int((~usable & ~misled).sum())}": (0.02, 0.93),
         f"misleading {int((misled & ~hazard).sum())}": (0.30, 0.02),
         f"hazardous {int(hazard.sum())}": (0.62, 0.06),
