@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
 import warnings
 from collections.abc import Callable
@@ -69,15 +71,31 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A rendered world of 400 m, packed and flown over; nobody changes what is in it.
+    """A rendered world of 400 m, packed and flown over; made once for all processes of a run, and
+    nobody changes what is in it.
 
     map.tif   summer       run/       checkpoint of a tiny encoder
     flight/   in autumn    encoders/  exported, fp32 and fp16
     abroad/   another world, at the same coordinates      bundle/    of map.tif
     """
-    for name in ("onnxscript", "onnxruntime", "rasterio"):
+    for name in ("onnxscript", "onnxruntime", "rasterio", "torch"):
         pytest.importorskip(name)
-    torch = pytest.importorskip("torch")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the folder of one of several processes
+        shared = shared.parent
+    folder, made = shared / "rehearsal", shared / "rehearsal.made"
+    with (shared / "rehearsal.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+            folder.mkdir()
+            _rehearse(folder)
+            made.touch()
+    return folder
+
+
+def _rehearse(folder: Path) -> None:
+    import torch
 
     from geobridge.export.encoders import export
     from geobridge.export.geotiff import write_geotiff
@@ -85,7 +103,6 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from geobridge.onboard.simulation.render.day import SUMMER_NOON
     from geobridge.training.trainer import train
 
-    folder = tmp_path_factory.mktemp("rehearsal")
     summer = picture_of(7, SUMMER_NOON)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)  # rasterio multiplies transforms
@@ -100,7 +117,6 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.set_num_threads(threads)
     export(folder / "run", folder / "encoders")
     pack(raster, folder / "encoders", folder / "bundle", registration_m=1.0)
-    return folder
 
 
 def picture_of(world_seed: int, day: Day) -> Image:
