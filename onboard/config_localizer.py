@@ -147,8 +147,9 @@ class GateConfig(Section):
     """Share of the parts that must agree, for a position that continues a confirmed track."""
     min_agreeing_untracked: Fraction = 0.5
     min_spread: Fraction = 0.08
-    """How far they must lie apart, 1-sigma where it is least, in sides of the picture; parts all
-    over it reach 0.28, parts of one row 0."""
+    """How far they must lie apart, 1-sigma where it is least, in sides of what 5 x 5 parts fill:
+    the picture, or less where the map shows less than half of it. Parts all over that reach 0.28,
+    parts of one row 0."""
     max_geometry_sigmas: Positive = 4.0
     """How far the alignment's turn and scale may be from the heading and height that are told."""
     max_innovation_sigmas: Positive = 4.0

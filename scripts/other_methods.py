@@ -114,9 +114,9 @@ class RetrievalOnly:
             return None
         best = max(found.candidates, key=lambda each: each.score)
         east_m, north_m = self.localizer.index.centres_m[best.place]
-        shown = found.shown.patch
+        query = found.shown.query
         return Position(
-            float(east_m) - shown.east_m, float(north_m) - shown.north_m, found.footprint_m / 4.0
+            float(east_m) - query.east_m, float(north_m) - query.north_m, found.footprint_m / 4.0
         )
 
 

@@ -21,8 +21,9 @@ class Evidence:
     """What speaks for a position: the retrieval's cosine, the alignment, the motion.
 
     `inliers` parts of the picture agree with the place, `agreeing` of those that were looked for;
-    `spread` is how far they lie apart, 1-sigma, in sides of the picture. `geometry_sigmas`: how far
-    turn and scale are from heading and height, in sigmas of what is stated. `tracking`: earlier
+    `spread` is how far they lie apart, 1-sigma, in sides of what 5 x 5 parts fill (`Pose`).
+    `geometry_sigmas`: how far turn and scale are from heading and height, in sigmas of what is
+    stated. `tracking`: earlier
     positions are confirmed, and this one only has to continue them. `min_score`: what the bundle
     says that a right place reaches; None where it says nothing. `looks_alike`: another place of the
     map, farther away, may look like the one that is accepted. `flown_m`: how far agreement reaches
@@ -110,7 +111,7 @@ def _by_parts(evidence: Evidence, config: GateConfig) -> Refusal | None:
     if not evidence.spread >= config.min_spread:
         return (
             Reason.SCATTERED,
-            f"parts that agree are spread by {evidence.spread:.2f} of the picture,"
+            f"parts that agree are spread by {evidence.spread:.2f} of what 5 x 5 of them fill,"
             f" {config.min_spread:g} needed",
         )
     return None

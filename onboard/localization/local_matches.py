@@ -19,8 +19,8 @@ from .structure import Ground, correlate, peak
 Floats = npt.NDArray[np.float64]
 
 PARTS = 5
-"""Parts along a side of a picture of which the map shows half or more; they do not overlap, so that
-their errors are their own."""
+"""Parts along a side of a picture that shows, on ground that the map shows too, half of its square
+or more; they do not overlap, so that their errors are their own."""
 MIN_PART_PX = 12
 REACH = 0.2
 """How far around a part it is looked for, in sides of it: the turn and stretch that are left after
@@ -117,8 +117,9 @@ class _Parts:
     def shown(cls, picture: Ground, reference: Ground, reach: int) -> _Parts:
         """Those that both show where they were aligned.
 
-        What lies beyond the edge of the map speaks neither for a place nor against it. Where that
-        is most of the picture the parts are smaller, so that there are as many as in half of one.
+        What lies beyond the edge of the map, or of the frame, speaks neither for a place nor
+        against it. Where that is most of the square the parts are smaller, so that there are as
+        many as in half of one, unless they would be smaller than `MIN_PART_PX`.
         """
         whole_px = len(picture.mask)
         if whole_px // PARTS < MIN_PART_PX:

@@ -18,8 +18,8 @@ from .rectify import Matrix, Patch, Picture, crop, lay
 from .sight import Sight
 from .told import MIN_HEIGHT_AGL_M, Below, height, turned
 
-AROUND = ((0, 0), *((east, north) for north in (1, 0, -1) for east in (-1, 0, 1) if east or north))
-"""Where in a patch its footprints lie, east and north: the middle first."""
+AROUND = tuple((east, north) for north in (1, 0, -1) for east in (-1, 0, 1) if east or north)
+"""Where in a patch the footprints around its middle lie, east and north."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +142,9 @@ def ground(
     patch = prepared.rectify(footprint_m * config.verify.footprint_ratio, gsd_m, *supposed)
     if patch is None:
         return Rejection(t_ns, Reason.TOO_LITTLE_GROUND, "no ground in the picture")
-    places = AROUND if config.retrieve.around else AROUND[:1]
-    squares = [crop(patch, footprint_m, *place) for place in places]
+    squares = [crop(patch, footprint_m, 0, 0)]
+    if config.retrieve.around and len(squares[0].image) < len(patch.image):
+        squares += [crop(patch, footprint_m, *place) for place in AROUND]
     needed = config.prepare.min_valid_fraction
     seen = [square for square in squares if square.valid_fraction >= needed]
     if not seen:

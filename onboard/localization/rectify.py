@@ -244,14 +244,9 @@ def _shrink(picture: Picture, pixel_from_patch: Matrix, size_px: int) -> tuple[I
     return picture.smaller(factor), small_from_full @ pixel_from_patch
 
 
-def crop_centre(patch: Patch, footprint_m: float) -> Patch:
-    """The middle of a patch; of the patch's parity, so that both have the same centre."""
-    return crop(patch, footprint_m, 0, 0)
-
-
 def crop(patch: Patch, footprint_m: float, east: int, north: int) -> Patch:
-    """The square in the middle of a patch, or at its eastern (1), western (-1), northern or
-    southern edge."""
+    """The square in the middle (0, 0) of a patch, or at its eastern (1) or western (-1), northern
+    (1) or southern (-1) edge; of the patch's parity, so that the middle has the patch's centre."""
     size_px = patch.image.shape[0]
     side_px = min(size_px, round(footprint_m / patch.gsd_m))
     margin = (size_px - side_px) // 2

@@ -168,7 +168,8 @@ class Search:
         """The square that the vehicle is said to see, and those anywhere that look most like it.
 
         Alone it would be verified without its twins, which the encoder may not have found: then
-        whoever deceives the receiver would choose the twin.
+        whoever deceives the receiver would choose the twin. Twins are scored by the picture as
+        every square is: how like the believed one they are says nothing to the gate.
         """
         squares = self._at(descriptor, footprint_m, seen_m)
         if not squares:
@@ -177,7 +178,7 @@ class Search:
         like_it /= np.linalg.norm(like_it)
         alike = self._best(like_it, footprint_m)
         _, *elsewhere = self._apart([*squares, *alike], 1 + TWINS)
-        twins = (self._at(like_it, footprint_m, centre) for centre in elsewhere)
+        twins = (self._at(descriptor, footprint_m, centre) for centre in elsewhere)
         return [*squares, *(square for found in twins for square in found)]
 
     def _around(

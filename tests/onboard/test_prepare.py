@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geobridge.onboard.camera import Camera, Mount
-from geobridge.onboard.config import PrepareConfig
+from geobridge.onboard.config import LocalizerConfig, PrepareConfig, RetrieveConfig, VerifyConfig
 from geobridge.onboard.localization.doubt import AS_TOLD
-from geobridge.onboard.localization.prepare import Prepared, prepare, upright
+from geobridge.onboard.localization.prepare import Prepared, ground, prepare, upright
 from geobridge.onboard.localization.told import Below, trusted
 from geobridge.onboard.manifest import TerrainEntry
 from geobridge.onboard.records import Attitude, Frame, Reason, Rejection, Telemetry
@@ -48,6 +48,22 @@ def test_what_is_told_well_is_one_hypothesis() -> None:
     assert found.hypotheses == (AS_TOLD,)
     assert found.added_accuracy_m == 0.0
     assert found.relief is None
+
+
+@pytest.mark.parametrize(("ratio", "squares"), [(1.0, 1), (1.5, 9)])
+def test_around_the_middle_there_are_squares_where_there_is_room(
+    ratio: float, squares: int
+) -> None:
+    config = LocalizerConfig(
+        retrieve=RetrieveConfig(around=True), verify=VerifyConfig(footprint_ratio=ratio)
+    )
+    found = ground(0, ready(TOLD), 40.0, 0.5, config)
+    assert not isinstance(found, Rejection)
+    patch, seen = found
+    places = [(square.east_m - patch.east_m, square.north_m - patch.north_m) for square in seen]
+    assert len(seen) == squares
+    assert len(set(places)) == squares
+    assert places[0] == (0.0, 0.0)
 
 
 @given(

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geobridge.onboard.camera import Camera, Mount
-from geobridge.onboard.localization.rectify import Patch, Picture, crop, crop_centre, rectify
+from geobridge.onboard.localization.rectify import Patch, Picture, crop, rectify
 from geobridge.onboard.records import Attitude, Image
 
 Floats = npt.NDArray[np.float64]
@@ -140,7 +140,7 @@ def test_the_crop_has_the_centre_of_the_patch(size_px: int, share: float, gsd_m:
     image[..., 0] = np.arange(size_px) % 256
     patch = Patch(image, np.ones((size_px, size_px), np.uint8), gsd_m, 3.0, -4.0)
     wanted_px = max(1, round(share * size_px))
-    cropped = crop_centre(patch, wanted_px * gsd_m)
+    cropped = crop(patch, wanted_px * gsd_m, 0, 0)
     side_px = len(cropped.image)
     assert cropped.image.shape == (side_px, side_px, 3)
     assert 0 <= side_px - min(wanted_px, size_px) <= 1
