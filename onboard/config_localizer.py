@@ -64,7 +64,7 @@ class RetrieveConfig(Section):
     around: bool = False
     """Encode the squares around the middle of what is aligned as well, nine instead of one: for
     ground of which the map shows only what lies at the picture's rim. Reaches as far as
-    `verify.footprint_ratio` does."""
+    `verify.footprint_ratio` does; every square has `verify.windows` of its own to be verified."""
     prior_sigmas: Positive = 4.0
     """Radius of the search around where dead reckoning expects us, in units of its accuracy."""
 

@@ -26,6 +26,8 @@ PROVIDERS = {
 }
 PRODUCTS = frozenset({"Conv", "FusedConv", "FusedMatMul", "Gemm", "MatMul", "QAttention"})
 """What takes the time of an encoder, and so must be where it was asked for."""
+AT_ONCE = 64
+"""Pictures that go through a network together: more need memory and save no time."""
 
 
 class OnnxRuntimeEngine:
@@ -76,6 +78,8 @@ class OnnxRuntimeEngine:
             self._input = self._session.get_inputs()[0]
             self._output = self._session.get_outputs()[0].name
             self._bound = Bound(runtime, self._session, "cuda") if on_gpu else None
+            profiled = name == "onnxruntime-tensorrt"
+            self._at_once = settings.max_batch if profiled else max(AT_ONCE, settings.max_batch)
             self._warm_up(model)
             if on_gpu:
                 check_placement(Path(self._session.end_profiling()), provider)
@@ -86,6 +90,11 @@ class OnnxRuntimeEngine:
         Raises:
             EngineError: the pictures do not fit the model.
         """
+        starts = range(0, max(len(images), 1), self._at_once)
+        parts = [self._few(images[first : first + self._at_once]) for first in starts]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _few(self, images: Image) -> npt.NDArray[np.float32]:
         try:
             if self._bound is not None:
                 return self._bound.run(images)

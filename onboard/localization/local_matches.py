@@ -21,7 +21,9 @@ Floats = npt.NDArray[np.float64]
 PARTS = 5
 """Parts along a side of a picture that shows, on ground that the map shows too, half of its square
 or more; they do not overlap, so that their errors are their own."""
-MIN_PART_PX = 12
+MIN_PART_PX, LEAST_SHARE = 12, 0.15
+"""How small parts become, in pixels and by the share of a picture that is shown: what they are
+worth where it is less was not measured."""
 REACH = 0.2
 """How far around a part it is looked for, in sides of it: the turn and stretch that are left after
 alignment move the outermost parts by less."""
@@ -119,14 +121,14 @@ class _Parts:
 
         What lies beyond the edge of the map, or of the frame, speaks neither for a place nor
         against it. Where that is most of the square the parts are smaller, so that there are as
-        many as in half of one, unless they would be smaller than `MIN_PART_PX`.
+        many as in half of one; below `LEAST_SHARE` and `MIN_PART_PX` there are fewer instead.
         """
         whole_px = len(picture.mask)
         if whole_px // PARTS < MIN_PART_PX:
             return cls([], whole_px // PARTS, whole_px)
         there = reference.mask[reach : reach + whole_px, reach : reach + whole_px]
         both = picture.mask * there
-        side_px = whole_px * min(1.0, math.sqrt(2.0 * both.mean()))
+        side_px = whole_px * min(1.0, math.sqrt(2.0 * max(float(both.mean()), LEAST_SHARE)))
         part_px = max(MIN_PART_PX, int(side_px / PARTS))
         count = whole_px // part_px
         first = (whole_px - count * part_px) // 2
