@@ -11,6 +11,7 @@ import pytest
 from geobridge.onboard.bundle import Bundle
 from geobridge.onboard.engines.engine import EngineSettings, open_engine
 from geobridge.onboard.engines.onnxruntime import (
+    AT_ONCE,
     Bound,
     OnnxRuntimeEngine,
     check_placement,
@@ -51,12 +52,13 @@ def line_of(error: pytest.ExceptionInfo[GeobridgeError]) -> str:
     return line
 
 
-def test_a_batch_is_answered_as_its_pictures_are(model: Path) -> None:
-    engine, images = OnnxRuntimeEngine(model), pictures(5)
+@pytest.mark.parametrize("count", [5, 2 * AT_ONCE + 3])
+def test_a_batch_is_answered_as_its_pictures_are(model: Path, count: int) -> None:
+    engine, images = OnnxRuntimeEngine(model), pictures(count)
     together = engine.run(images)
-    assert together.shape == (5, 64)
+    assert together.shape == (count, 64)
     assert together.dtype == np.float32
-    assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+    assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(count), abs=1e-5)
     single = np.concatenate([engine.run(image[None]) for image in images])
     assert np.allclose(together, single, atol=1e-5)
 
