@@ -62,6 +62,8 @@ class Filtered:
     localizer: Localizer
     velocity_bias_m_s: float = 0.5
     velocity_noise_m_s: float = 0.2
+    drift_m_s: float = 0.1
+    """How far the velocity's error wanders in a second."""
     _found: Position | None = None
     _t_ns: int = 0
 
@@ -92,6 +94,7 @@ class Filtered:
         self._state[:2] += np.array(velocity_m_s) * elapsed_s
         self._covariance = step @ self._covariance @ step.T
         self._covariance[:2, :2] += np.eye(2) * (self.velocity_noise_m_s * elapsed_s) ** 2
+        self._covariance[2:, 2:] += np.eye(2) * self.drift_m_s**2 * elapsed_s
 
     def _update(self, fix: Position) -> None:
         innovation = np.array([fix.east_m, fix.north_m]) - self._state[:2]
