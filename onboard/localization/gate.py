@@ -23,12 +23,11 @@ class Evidence:
     `inliers` parts of the picture agree with the place, `agreeing` of those that were looked for;
     `spread` is how far they lie apart, 1-sigma, in sides of what 5 x 5 parts fill (`Pose`).
     `geometry_sigmas`: how far turn and scale are from heading and height, in sigmas of what is
-    stated. `tracking`: earlier
-    positions are confirmed, and this one only has to continue them. `min_score`: what the bundle
-    says that a right place reaches; None where it says nothing. `looks_alike`: another place of the
-    map, farther away, may look like the one that is accepted. `flown_m`: how far agreement reaches
-    back. `disputed`: the autopilot does not believe what it was sent. `doubtful_s`: how long there
-    has been nothing but doubtful evidence.
+    stated. `tracking`: earlier positions are confirmed, and this one only has to continue them.
+    `min_score`: what the bundle says that a right place reaches; None where it says nothing.
+    `looks_alike`: another place of the map, farther away, may look like the one that is accepted.
+    `flown_m`: how far agreement reaches back. `disputed`: the autopilot does not believe what it
+    was sent. `doubtful_s`: how long there has been nothing but doubtful evidence.
     """
 
     score: float

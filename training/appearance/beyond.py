@@ -22,7 +22,7 @@ def gone_on(image: Image, valid: Mask) -> Image:
     if shown.all() or not shown.any():
         return image
     _, labels = cv2.distanceTransformWithLabels(
-        np.where(shown, 0, 1).astype(np.uint8),
+        (~shown).astype(np.uint8),
         cv2.DIST_L2,
         cv2.DIST_MASK_5,
         labelType=cv2.DIST_LABEL_PIXEL,
