@@ -174,12 +174,13 @@ class Camera:
         points = np.asarray(rays, float).reshape(-1, 3)
         if self.lens == "fisheye":
             flat = fisheye.flat(points, self.distortion)
-            return np.asarray(flat * [self.fx_px, self.fy_px] + [self.cx_px, self.cy_px])
-        none = np.zeros(3)
-        found, _ = cv2.projectPoints(
-            points[:, None], none, none, self.matrix, np.asarray(self.distortion or (0.0,) * 4)
-        )
-        return np.asarray(found, float).reshape(-1, 2)
+        elif self.is_straight:
+            flat = points[:, :2] / points[:, 2:]
+        else:
+            none, bent = np.zeros(3), np.asarray(self.distortion)
+            found, _ = cv2.projectPoints(points[:, None], none, none, self.matrix, bent)
+            return np.asarray(found, float).reshape(-1, 2)
+        return np.asarray(flat * [self.fx_px, self.fy_px] + [self.cx_px, self.cy_px])
 
     def seen_px(self, rays: npt.ArrayLike) -> Matrix:
         """[N, 3] any directions to [N, 2] pixels, NaN where the lens does not look.

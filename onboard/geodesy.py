@@ -16,6 +16,7 @@ import pymap3d
 
 Floats = npt.NDArray[np.float64]
 
+WGS84 = pymap3d.Ellipsoid.from_name("wgs84")
 MAX_RADIUS_M = 60_000.0
 """Beyond this distance from its origin a local frame refuses to work."""
 
@@ -68,13 +69,25 @@ class LocalFrame:
         radius2_m2 = np.sum(enu**2, axis=-1)
         if not np.all(radius2_m2 <= MAX_RADIUS_M**2):
             raise ValueError(f"point farther than {MAX_RADIUS_M / 1000:.0f} km from the origin")
-        up_m = -radius2_m2 / (2.0 * 6_371_000.0)
-        for _ in range(2):  # drop onto the ellipsoid; a second step would be below a micrometre
-            lat_deg, lon_deg, height_m = pymap3d.enu2geodetic(
-                enu[..., 0], enu[..., 1], up_m, self.origin_lat_deg, self.origin_lon_deg, 0.0
-            )
-            up_m = up_m - height_m
-        return np.asarray(lat_deg, float), np.asarray(lon_deg, float)
+        east_m, north_m = enu[..., 0], enu[..., 1]
+        up_m = self._surface_up_m(radius2_m2, north_m)
+        origin = self.origin_lat_deg, self.origin_lon_deg, 0.0
+        x_m, y_m, z_m = pymap3d.enu2ecef(east_m, north_m, up_m, *origin)
+        # of a point of the surface, latitude needs no iteration
+        lat_rad = np.arctan2(z_m, (1.0 - WGS84.eccentricity**2) * np.hypot(x_m, y_m))
+        return np.degrees(lat_rad), np.degrees(np.arctan2(y_m, x_m))
+
+    def _surface_up_m(self, radius2_m2: Floats, north_m: Floats) -> Floats:
+        """Where the ellipsoid lies above the plane (less than 0): the nearer root of its equation
+        along the plane's normal."""
+        lat_rad = math.radians(self.origin_lat_deg)
+        sine, cosine = math.sin(lat_rad), math.cos(lat_rad)
+        flat = (WGS84.semimajor_axis / WGS84.semiminor_axis) ** 2 - 1.0
+        normal_m = WGS84.semimajor_axis / math.sqrt(1.0 - (WGS84.eccentricity * sine) ** 2)
+        square = 1.0 + flat * sine**2
+        half_m = normal_m + north_m * (flat * sine * cosine)
+        rest_m2 = radius2_m2 + flat * (north_m * cosine) ** 2
+        return np.asarray(-rest_m2 / (half_m + np.sqrt(half_m**2 - square * rest_m2)))
 
 
 def distance_m(lat1_deg: float, lon1_deg: float, lat2_deg: float, lon2_deg: float) -> float:

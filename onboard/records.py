@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -88,8 +89,7 @@ class Telemetry:
         return self.height_above_home_m if self.height_agl_m is None else self.height_agl_m
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One retrieved reference. `score` is the cosine of the descriptors, higher is better."""
 
     place: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -73,6 +74,15 @@ def open_engine(
 
         return OnnxRuntimeEngine(model, name, settings)
     raise EngineError(f"engine {name!r} is unknown; expected one of {', '.join(ENGINES)}")
+
+
+def in_batches(
+    images: Image, at_most: int, run: Callable[[Image], npt.NDArray[np.float32]]
+) -> npt.NDArray[np.float32]:
+    """[N, H, W, 3] to [N, D], no more than so many pictures at once."""
+    starts = range(0, max(len(images), 1), at_most)
+    parts = [run(images[first : first + at_most]) for first in starts]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def check_descriptors(descriptors: npt.NDArray[np.float32], who: str) -> None:

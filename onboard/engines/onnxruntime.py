@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..errors import EngineError
 from ..records import Image
-from .engine import EngineSettings
+from .engine import EngineSettings, in_batches
 from .header import read_header
 
 log = logging.getLogger(__name__)
@@ -90,9 +90,7 @@ class OnnxRuntimeEngine:
         Raises:
             EngineError: the pictures do not fit the model.
         """
-        starts = range(0, max(len(images), 1), self._at_once)
-        parts = [self._few(images[first : first + self._at_once]) for first in starts]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return in_batches(images, self._at_once, self._few)
 
     def _few(self, images: Image) -> npt.NDArray[np.float32]:
         try:

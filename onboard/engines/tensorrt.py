@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ..errors import EngineError
 from ..records import Image
 from .cuda import Cuda
+from .engine import in_batches
 from .plans import REBUILD, Plan, find_plan, identity_of
 from .tensorrt_interface import ICudaEngine, IExecutionContext, Runtime
 
@@ -174,8 +175,7 @@ class TensorRtEngine:
                 f"tensorrt: pictures of {images.shape} {images.dtype}, the plan takes uint8 of"
                 f" {expected}"
             )
-        starts = range(0, len(images), self.max_batch)
-        return np.concatenate([self._few(images[i : i + self.max_batch]) for i in starts])
+        return in_batches(images, self.max_batch, self._few)
 
     def close(self) -> None:
         """Give the GPU's memory back; the engine is of no use afterwards."""

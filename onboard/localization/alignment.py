@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from ..records import Image, Mask
 from .local_matches import Matcher, match_structure, reach_px
 from .pose import Pose, fit_pose
 from .rectify import Patch
+from .shrink import shrink
 from .structure import EDGE_PX, Ground, correlate, peak, second_peak
 
 Rectifier = Callable[[float, float, int], Patch | None]
@@ -85,10 +85,8 @@ class Window:
         margin_px = side_px + 2 * EDGE_PX
         image, valid, (east_m, north_m) = imagery.read(*centre_m, margin_px * coarser)
         if coarser > 1:
-            small = margin_px, margin_px
-            image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
-            share = cv2.resize(255 * valid, small, interpolation=cv2.INTER_AREA)
-            valid = (share > 127).astype(np.uint8)
+            image = shrink(image, coarser)
+            valid = (shrink(255 * valid, coarser) > 127).astype(np.uint8)
         inner = slice(EDGE_PX, EDGE_PX + side_px)
         return cls(Ground.of(image, valid).cut(inner, inner), east_m, north_m)
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..records import Frame, Grey, Reason
+from .shrink import shrink
 
 Field = npt.NDArray[np.float32]
 Problem = tuple[Reason, str]
@@ -72,7 +73,7 @@ def figures(grey: Grey) -> dict[str, float]:
     return {
         "brightest": _brightest(some),
         "white": np.count_nonzero(some >= WHITE) / some.size,
-        "contrast": float(some.std()),
+        "contrast": float(cv2.meanStdDev(some)[1].item()),
         "sharpness": _sharpness(small),
         "tear": _tear(grey),
     }
@@ -154,8 +155,5 @@ def likeness(before: Look, now: Look) -> float:
 
 def _at_most(grey: Grey, width_px: int) -> Grey:
     """A whole fraction of the picture, not much wider than this."""
-    factor = max(1, round(grey.shape[1] / width_px))
-    if factor == 1:
-        return grey
-    size = max(1, grey.shape[1] // factor), max(1, grey.shape[0] // factor)
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    height_px, across_px = grey.shape
+    return shrink(grey, max(1, min(round(across_px / width_px), height_px)))

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..records import Frame, Grey
+from .shrink import shrink
 from .sight import Sight
 
 Floats = npt.NDArray[np.float64]
@@ -192,7 +193,4 @@ def _pixel_m(view: _View, points: Floats, ground: Floats) -> float:
 
 def _shrunk(grey: Grey) -> tuple[Grey, int]:
     factor = max(1, round(grey.shape[1] / WIDTH_PX))
-    size = grey.shape[1] // factor, grey.shape[0] // factor
-    if factor > 1 and min(size) > 0:
-        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return grey, factor
+    return (shrink(grey, factor), factor) if factor <= len(grey) else (grey, 1)

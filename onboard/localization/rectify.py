@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..camera import Camera
 from ..records import Attitude, Image, Mask
+from .shrink import shrink
 from .sight import Sight
 
 Matrix = npt.NDArray[np.float64]
@@ -24,9 +25,6 @@ NODE_PX = 8
 """Where a lens or a relief bends the ground, it is followed exactly at every so many pixels and
 straight between; on a pinhole's plane every pixel is exact."""
 _NOWHERE_PX = -1e4
-_BLURRED = (3, 5)
-"""Sides of squares of pixels whose means OpenCV finds in half of the time by running sums; the
-bytes are the same, for of an odd number of pixels no mean lies halfway between two levels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,28 +35,15 @@ class Picture:
     _smaller: dict[int, Image] = field(default_factory=dict)
 
     def smaller(self, factor: int) -> Image:
-        """The picture that many times smaller; the rest at its right and lower edge is left out."""
-        if factor == 1:
-            return self.image
+        """The picture that many times smaller."""
         if factor not in self._smaller:
-            height, width = self.image.shape[0] // factor, self.image.shape[1] // factor
-            cropped = self.image[: height * factor, : width * factor]
-            self._smaller[factor] = _means(cropped, factor)
+            self._smaller[factor] = shrink(self.image, factor)
         return self._smaller[factor]
 
     def factor(self, steps_px: Matrix) -> int:
         """By how much [2, 2] steps of one patch pixel in it allow it to be smaller."""
         factor = int(np.sqrt(abs(np.linalg.det(steps_px))))
         return factor if 1 < factor <= min(self.image.shape[:2]) else 1
-
-
-def _means(image: Image, factor: int) -> Image:
-    """[H * factor, W * factor, 3] to [H, W, 3], each the mean of its square."""
-    size_px = image.shape[1] // factor, image.shape[0] // factor
-    if factor not in _BLURRED:
-        return np.asarray(cv2.resize(image, size_px, interpolation=cv2.INTER_AREA), np.uint8)
-    everywhere = cv2.blur(image, (factor, factor), anchor=(0, 0))
-    return np.asarray(cv2.resize(everywhere, size_px, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -79,7 +64,7 @@ class Patch:
     @property
     def valid_fraction(self) -> float:
         """Part of the square that the frame shows."""
-        return float(self.valid.mean())
+        return np.count_nonzero(self.valid) / self.valid.size
 
     def ground_m(self, patch_px: npt.ArrayLike) -> Matrix:
         """[N, 2] columns and rows of the patch to [N, 2] metres east and north of the vehicle."""

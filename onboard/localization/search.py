@@ -85,7 +85,8 @@ class Search:
         candidates = self._best(descriptor, footprint_m, within)
         hints = self._of_streets(descriptor, footprint_m, within)
         # where it is expected is looked at whatever the encoder thinks
-        return candidates, hints + self._at(descriptor, footprint_m, centre_m)
+        here = self._first_at(candidates, footprint_m, centre_m)
+        return candidates, hints + (here or self._at(descriptor, footprint_m, centre_m))
 
     def pointed_at(
         self, descriptor: Descriptor, footprint_m: float, places_m: Sequence[Place]
@@ -142,6 +143,14 @@ class Search:
         """The square around a place, if there is one."""
         within = Within(seen_m, self._spacing_m(footprint_m))
         return self._best(descriptor, footprint_m, within, 1)[:1]
+
+    def _first_at(
+        self, candidates: Sequence[Candidate], footprint_m: float, seen_m: Place
+    ) -> list[Candidate]:
+        """As `_at`, of squares that were found already; none where they do not reach there."""
+        near_m, centres_m = self._spacing_m(footprint_m), self.centres_m(candidates)
+        found = zip(candidates, centres_m, strict=True)
+        return [each for each, at_m in found if math.dist(at_m, seen_m) <= near_m][:1]
 
     def _of_streets(
         self, descriptor: Descriptor, footprint_m: float, within: Within = EVERYWHERE
