@@ -256,6 +256,28 @@ def test_hints_stay_apart_and_inside_the_gate(parts: Parts, known: Moment) -> No
     assert math.dist(index.centres_m[expected], here) <= REACH_M
 
 
+def test_where_it_is_expected_is_looked_at_whatever_was_found(parts: Parts, known: Moment) -> None:
+    """The square there is the same whether the candidates of the search reach so far or not."""
+    t_ns, ready, index = known.frame.t_capture_ns, prepared(known), Index.open(parts.bundle)
+    spacing_m = parts.bundle.manifest.layers[0].spacing_m
+    assert spacing_m is not None
+    for east_m, north_m in ((0.0, 0.0), (30.0, -20.0), (-55.0, 40.0)):
+        at_m = known.east_m + east_m, known.north_m + north_m
+        hints = []
+        for top_k in (1, 100):
+            config = LocalizerConfig(retrieve=RetrieveConfig(top_k=top_k))
+            localizer = parts.localizer(index, config)
+            found = localizer.retrieve(ready, t_ns, Position(t_ns, *at_m, 40.0, None, None))
+            assert not isinstance(found, Rejection)
+            assert len(found.candidates) == 1 or top_k > 1
+            hints.append([hint.place for hint in found.hints])
+            query = found.shown.query
+            seen_m = at_m[0] + query.east_m, at_m[1] + query.north_m
+            assert math.dist(index.centres_m[hints[-1][0]], seen_m) <= spacing_m
+        assert hints[0] == hints[1]
+        assert len(hints[0]) == 1
+
+
 def test_a_street_picture_beside_no_square_points_at_nothing(parts: Parts, known: Moment) -> None:
     index = parts.index([(900.0, 900.0)], [parts.query(known)])
     found = parts.localizer(index, LocalizerConfig()).retrieve(prepared(known), 0)
