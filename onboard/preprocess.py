@@ -22,6 +22,12 @@ from .records import Image, Mask
 
 Interpolation = Literal["bicubic", "box"]
 Fit = Literal["squash", "centre_crop"]
+Band = tuple[slice, slice, npt.NDArray[np.float32]]
+
+_BAND = 16
+"""Rows that are made by one matrix product: few enough that little of it is zeros."""
+_STEP = 2.0**-15
+"""Grey levels by weights sum to less than 2^9, and single precision holds 2^24 of these steps."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +94,12 @@ def resize(image: Image, height_px: int, width_px: int, interpolation: Interpola
 
 
 def _resample(image: Image, target: int, interpolation: Interpolation) -> Image:
-    """[S, ...] to [target, ...] along the first axis.
-
-    Tap by tap rather than as a matrix product: every sum has one order, so every machine gets the
-    same bytes, and no thread pool is woken for a picture this small.
-    """
-    places, weights = _taps(len(image), target, interpolation)
+    """[S, ...] to [target, ...] along the first axis."""
     values = image.reshape(len(image), -1).astype(np.float32)
-    total = np.full((target, values.shape[1]), 0.5, np.float32)
-    for place, weight in zip(places, weights, strict=True):
-        tap = values[place]
-        tap *= weight[:, None]
-        total += tap
+    total = np.empty((target, values.shape[1]), np.float32)
+    for rows, places, weights in _bands(len(image), target, interpolation):
+        np.matmul(weights, values[places], out=total[rows])
+    total += 0.5
     np.clip(total, 0.0, 255.0, out=total)  # truncation below rounds, for the half is in already
     return total.astype(np.uint8).reshape(target, *image.shape[1:])
 
@@ -127,10 +127,9 @@ def _centre_crop(image: Image, aspect: float) -> Image:
 
 
 @lru_cache(maxsize=64)
-def _taps(
-    source: int, target: int, interpolation: Interpolation
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """[K, target] places along the source and their weights; each target's weights sum to one."""
+def _bands(source: int, target: int, interpolation: Interpolation) -> tuple[Band, ...]:
+    """The rows of the result, some at a time, the places along the source that they are made of,
+    and [rows, places] weights."""
     scale = source / target
     widen = max(scale, 1.0)
     support = (2.0 if interpolation == "bicubic" else 0.5) * widen
@@ -138,10 +137,25 @@ def _taps(
     centre = (np.arange(target, dtype=float) + 0.5) * scale
     first = np.maximum((centre - support + 0.5).astype(np.int64), 0)
     last = np.minimum((centre + support + 0.5).astype(np.int64), source)
-    places = first + np.arange(int((last - first).max()))[:, None]
-    weights = np.where(places < last, kernel((places + 0.5 - centre) / widen), 0.0)
-    weights /= weights.sum(axis=0)
-    return np.minimum(places, source - 1), np.asarray(weights, np.float32)
+    bands = []
+    for start in range(0, target, _BAND):
+        rows = slice(start, min(start + _BAND, target))
+        places = slice(int(first[rows][0]), int(last[rows][-1]))
+        at = np.arange(places.start, places.stop)
+        used = (at >= first[rows, None]) & (at < last[rows, None])
+        weights = np.where(used, kernel((at + 0.5 - centre[rows, None]) / widen), 0.0)
+        bands.append((rows, places, _exact(weights / weights.sum(axis=1, keepdims=True))))
+    return tuple(bands)
+
+
+def _exact(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """[N, K] weights as whole multiples of `_STEP` whose rows sum to one.
+
+    With them every product of a grey level and every sum of products is exact in single precision,
+    so each machine gets the same bytes, in whatever order its matrix product adds them.
+    """
+    reached = np.rint(np.cumsum(weights, axis=1) / _STEP)
+    return np.asarray(np.diff(reached, axis=1, prepend=0.0) * _STEP, np.float32)
 
 
 def _keys(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

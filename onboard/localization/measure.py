@@ -56,13 +56,12 @@ def tilt_covariance_m2(prepared: Prepared, accuracy_deg: float) -> Floats:
     They move the ground in the middle of the frame by the height at nadir, and by more the
     flatter the camera looks, most of all along its view.
     """
-    ray = prepared.enu_from_camera @ prepared.camera.middle_ray
-    east, north, up = ray
-    # by how much a radian about east, and one about north, turns it
-    moved = np.array([[0.0, -up, north], [up, 0.0, -east]])
-    turned = ray + moved * math.radians(accuracy_deg)
-    down = np.maximum(-np.array([ray[2], *turned[:, 2]]), 1e-3 * float(np.linalg.norm(ray)))
-    ground_m = prepared.height_agl_m * np.vstack([ray, turned])[:, :2] / down[:, None]
+    east, north, up = (prepared.enu_from_camera @ prepared.camera.middle_ray).tolist()
+    tilt_rad = math.radians(accuracy_deg)
+    about_east = east, north - up * tilt_rad, up + north * tilt_rad
+    about_north = east + up * tilt_rad, north, up - east * tilt_rad
+    rays = np.array([(east, north, up), about_east, about_north])
+    ground_m = prepared.height_agl_m * rays[:, :2] / np.maximum(-rays[:, 2:], 1e-3)
     moved_m = ground_m[1:] - ground_m[0]
     return np.asarray(moved_m.T @ moved_m)
 

@@ -36,7 +36,7 @@ class Moment:
         across it."""
         velocities = [_velocity_m_s(each.telemetry) for each in (before, self)]
         earlier = before.prepared.sight()
-        centre_m = earlier.centre_m()
+        centre_m = earlier.centre_m
         if velocities[0] is None or velocities[1] is None or centre_m is None:
             return None
         elapsed_s = (self.frame.t_capture_ns - before.frame.t_capture_ns) * 1e-9

@@ -59,11 +59,17 @@ class Prepared:
 
     def sight(self, heading_error_deg: float = 0.0, scale: float = 0.0) -> Sight:
         """Where the camera sees what, under a hypothesis about heading and height."""
-        height_m = self.height_agl_m * (1.0 + scale)
-        camera_m = self._lever_m + np.array([0.0, 0.0, height_m])
+        sight = self._as_told if scale == 0.0 else self._from_height(1.0 + scale)
+        return sight.turned(-heading_error_deg) if heading_error_deg else sight
+
+    @cached_property
+    def _as_told(self) -> Sight:
+        return self._from_height(1.0)
+
+    def _from_height(self, share: float) -> Sight:
+        camera_m = self._lever_m + np.array([0.0, 0.0, self.height_agl_m * share])
         camera_m[2] = max(camera_m[2], MIN_HEIGHT_AGL_M)
-        told = Sight(self.camera, self.enu_from_camera, camera_m, self.relief)
-        return told.turned(-heading_error_deg) if heading_error_deg else told
+        return Sight(self.camera, self.enu_from_camera, camera_m, self.relief)
 
     def rectify(
         self, footprint_m: float, gsd_m: float, heading_error_deg: float = 0.0, scale: float = 0.0

@@ -102,7 +102,7 @@ def lay(picture: Picture, sight: Sight, footprint_m: float, gsd_m: float) -> Pat
 
     `picture` is the frame as the camera gave it, not undistorted.
     """
-    centre = sight.centre_m()
+    centre = sight.centre_m
     if centre is None:
         return None
     size_px = max(8, round(footprint_m / gsd_m))

@@ -7,7 +7,6 @@ gate that another square would not pass.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ import numpy as np
 
 from ..config import LocalizerConfig
 from ..errors import BundleError
-from ..geodesy import MAX_RADIUS_M, LocalFrame, distance_m
+from ..geodesy import MAX_RADIUS_M, Floats, LocalFrame, distance_m
 from ..manifest import LayerEntry
 from ..records import Candidate, Prior
 from ..retrieval.halves import Descriptor
@@ -113,10 +112,10 @@ class Search:
         rows = self.index.centres_m[[candidate.place for candidate in candidates]]
         return [(east_m, north_m) for east_m, north_m in rows.tolist()]
 
-    def nearest(self, seen_m: Place, candidates: Sequence[Candidate]) -> Candidate:
-        """The first of the candidates whose square lies nearest to a place."""
-        away_m = [math.dist(centre_m, seen_m) for centre_m in self.centres_m(candidates)]
-        return candidates[away_m.index(min(away_m))]
+    def away_m(self, candidates: Sequence[Candidate], seen_m: Place) -> Floats:
+        """[N] how far from a place each of the candidates has its middle."""
+        rows = self.index.centres_m[[candidate.place for candidate in candidates]]
+        return np.asarray(np.hypot(*(rows - seen_m).T))
 
     def _squares(self, footprint_m: float | None = None) -> list[LayerEntry]:
         return [layer.entry for view in SQUARES for layer in self.index.of(view, footprint_m)]
@@ -148,9 +147,8 @@ class Search:
         self, candidates: Sequence[Candidate], footprint_m: float, seen_m: Place
     ) -> list[Candidate]:
         """As `_at`, of squares that were found already; none where they do not reach there."""
-        near_m, centres_m = self._spacing_m(footprint_m), self.centres_m(candidates)
-        found = zip(candidates, centres_m, strict=True)
-        return [each for each, at_m in found if math.dist(at_m, seen_m) <= near_m][:1]
+        near = self.away_m(candidates, seen_m) <= self._spacing_m(footprint_m)
+        return [candidates[first] for first in np.flatnonzero(near)[:1]]
 
     def _of_streets(
         self, descriptor: Descriptor, footprint_m: float, within: Within = EVERYWHERE

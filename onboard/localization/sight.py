@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -70,6 +71,7 @@ class Sight:
         ground = np.column_stack([np.eye(3)[:, :2], -self.camera_m])
         return np.asarray(self.camera.matrix @ self.enu_from_camera.T @ ground)
 
+    @cached_property
     def centre_m(self) -> tuple[float, float] | None:
         """Metres east and north of the vehicle of the ground in the middle of the frame, or as far
         out as `MAX_LOOK_DEG` allows; None straight up."""

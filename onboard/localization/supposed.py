@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..config import LocalizerConfig
 from ..records import Candidate, Rejection
 from ..retrieval.halves import Descriptor
@@ -143,8 +145,10 @@ def supporting(aligned: Alignment, found: Retrieved, search: Search) -> Candidat
     def nearest(each: Retrieved) -> tuple[float, Candidate]:
         query = each.shown.query
         seen_m = aligned.east_m + query.east_m, aligned.north_m + query.north_m
-        best = search.nearest(seen_m, [*each.candidates, *each.hints])
-        return math.dist(search.centres_m([best])[0], seen_m), best
+        squares = [*each.candidates, *each.hints]
+        away_m = search.away_m(squares, seen_m)
+        first = int(np.argmin(away_m))
+        return float(away_m[first]), squares[first]
 
     half_m = found.footprint_m / 2.0  # a square that lies farther away shows other ground
     away = (nearest(each) for each in (found, *found.beside))

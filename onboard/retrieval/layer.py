@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,12 +71,13 @@ class Layer:
         self.view = View(entry.view)
         self._own = slice(entry.first, entry.first + entry.count)
         self._centres_m = centres_m[self._own]
-        self._cells = np.floor(self._centres_m / CELL_M).astype(np.int32)
+        cells = np.floor(self._centres_m / CELL_M).astype(np.int32)
+        self._cells_east, self._cells_north = np.ascontiguousarray(cells.T)
         self._headings_deg = places["heading_deg"][self._own]
         self._halves = Halves(descriptors[self._own])
         self._graph = graph
         self._check(places[self._own])
-        self._extent = self._cells.min(axis=0), self._cells.max(axis=0)
+        self._extent = cells.min(axis=0), cells.max(axis=0)
 
     def best(self, query: Descriptor, top_k: int, within: Within) -> Rows:
         """Rows among which the best `top_k` for [D] are, in no order; exact unless lost on a map
@@ -96,10 +99,11 @@ class Layer:
         """The slices of cells that reach into the circle; none into one of NaN."""
         if within.centre_m is None:
             return [(0, self.entry.count)]
-        if np.isnan([*within.centre_m, within.radius_m]).any():
+        if math.isnan(sum(within.centre_m) + within.radius_m):
             return []
         (west, south), (east, north) = self._corner_cells(within.centre_m, within.radius_m).tolist()
-        return [self._cell_row(row, west, east) for row in range(south, north + 1)]
+        starts = np.searchsorted(self._cells_north, range(south, north + 2)).tolist()
+        return [self._cells_of(span, west, east) for span in pairwise(starts)]
 
     def _wanted(self, spans: list[Span], within: Within) -> Flags | None:
         """For each row of the slices whether it lies inside; None where all do."""
@@ -125,17 +129,17 @@ class Layer:
         cells = np.clip(np.floor(corners_m / CELL_M), *self._extent)
         return cells.astype(np.int64)
 
-    def _cell_row(self, north: int, west: int, east: int) -> Span:
-        """First and last+1 row of the cells `west` to `east` of one row of cells."""
-        start, stop = np.searchsorted(self._cells[:, 1], [north, north + 1])
-        inside = np.searchsorted(self._cells[start:stop, 0], [west, east + 1])
-        return int(start + inside[0]), int(start + inside[1])
+    def _cells_of(self, row: Span, west: int, east: int) -> Span:
+        """Of a row of cells those from `west` to `east`."""
+        start, stop = row
+        inside = np.searchsorted(self._cells_east[start:stop], (west, east + 1)).tolist()
+        return start + inside[0], start + inside[1]
 
     def _check(self, own: npt.NDArray[Any]) -> None:
         if not (own["view"] == VIEW_CODES[self.view]).all():
             raise BundleError("reference/places.npy: views other than those of its layers")
         if not (own["footprint_m"] == np.float32(self.entry.footprint_m)).all():
             raise BundleError("reference/places.npy: footprints other than those of its layers")
-        rows, columns = np.diff(self._cells[:, 1]), np.diff(self._cells[:, 0])
+        rows, columns = np.diff(self._cells_north), np.diff(self._cells_east)
         if not np.all((rows > 0) | ((rows == 0) & (columns >= 0))):
             raise BundleError("reference/places.npy is not in spatial order")

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geobridge.onboard.preprocess import Interpolation, Preprocess, apply, resize
+from geobridge.onboard.preprocess import (
+    _STEP,
+    Interpolation,
+    Preprocess,
+    _bands,
+    apply,
+    resize,
+)
 from geobridge.onboard.records import Image
 
 pillow = pytest.importorskip("PIL.Image")
@@ -41,6 +48,22 @@ def test_equals_pillow_to_one_grey_level(
     expected = np.asarray(wide.resize((to_width, to_height), kernel))
     found = resize(image, to_height, to_width, interpolation)
     assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@given(st.integers(1, 700), st.integers(1, 300), interpolations)
+def test_every_sum_is_exact_in_single_precision(
+    source: int, target: int, interpolation: Interpolation
+) -> None:
+    """Else the bytes would hang on the order in which a machine's matrix product adds."""
+    made = 0
+    for rows, places, weights in _bands(source, target, interpolation):
+        assert (rows.start, weights.shape) == (made, (rows.stop - made, places.stop - places.start))
+        made = rows.stop
+        steps = weights.astype(float) / _STEP
+        assert np.array_equal(steps, np.rint(steps))
+        assert np.all(np.sum(steps, axis=1) * _STEP == 1.0)
+        assert np.all(255 * np.abs(steps).sum(axis=1) < 2**24)
+    assert made == target
 
 
 @given(sides, sides, interpolations)
