@@ -19,6 +19,12 @@ Span = tuple[int, int]
 """First row, and the one after the last."""
 
 
+def rows_of(spans: Sequence[Span], wanted: Flags | None = None) -> Rows:
+    """All rows of some spans, or of those the wanted ones."""
+    rows = np.concatenate([np.arange(*span) for span in spans] or [np.empty(0, np.int64)])
+    return rows if wanted is None else rows[wanted]
+
+
 class Halves:
     """[N, D] float16 rows, which must stay as they are while this lives. One search at a time."""
 
@@ -46,10 +52,11 @@ class Halves:
         `wanted` says for each row of the spans, one span after the other, whether it counts; no
         row may lie in two spans.
         """
-        there = sum(stop - first for first, stop in spans)
-        count = min(count, there if wanted is None else int(np.count_nonzero(wanted)))
         if count <= 0:
             return np.empty(0, np.int64)
+        there = sum(stop - first for first, stop in spans)
+        if count >= (there if wanted is None else np.count_nonzero(wanted)):
+            return rows_of(spans, wanted)
         if wanted is None:
             return self._scan(self._of_all, query, spans, count)
         self._choose(spans, wanted)

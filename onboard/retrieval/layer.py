@@ -15,7 +15,7 @@ from ..geodesy import Floats
 from ..manifest import LayerEntry
 from ..views import VIEW_CODES, View
 from .graph import Graph
-from .halves import Descriptor, Flags, Halves, Rows, Span
+from .halves import Descriptor, Flags, Halves, Rows, Span, rows_of
 
 CELL_M = 250.0
 """Side of the squares by which the places of a layer are ordered in a bundle."""
@@ -91,9 +91,7 @@ class Layer:
     def rows(self, within: Within = EVERYWHERE) -> Rows:
         """All of its rows there."""
         spans = self._spans(within)
-        own = np.concatenate([np.arange(*span) for span in spans] or [np.empty(0, np.int64)])
-        wanted = self._wanted(spans, within)
-        return self.entry.first + (own if wanted is None else own[wanted])
+        return self.entry.first + rows_of(spans, self._wanted(spans, within))
 
     def _spans(self, within: Within) -> list[Span]:
         """The slices of cells that reach into the circle; none into one of NaN."""
