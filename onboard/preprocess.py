@@ -26,6 +26,9 @@ Band = tuple[slice, slice, npt.NDArray[np.float32]]
 
 _BAND = 16
 """Rows that are made by one matrix product: few enough that little of it is zeros."""
+_AT_ONCE = 2**18
+"""Products of a matrix product that OpenBLAS leaves to one thread: others that it wakes spin on for
+milliseconds."""
 _STEP = 2.0**-15
 """Grey levels by weights sum to less than 2^9, and single precision holds 2^24 of these steps."""
 
@@ -98,7 +101,10 @@ def _resample(image: Image, target: int, interpolation: Interpolation) -> Image:
     values = image.reshape(len(image), -1).astype(np.float32)
     total = np.empty((target, values.shape[1]), np.float32)
     for rows, places, weights in _bands(len(image), target, interpolation):
-        np.matmul(weights, values[places], out=total[rows])
+        width = max(1, _AT_ONCE // weights.size)
+        for start in range(0, values.shape[1], width):
+            columns = slice(start, start + width)
+            np.matmul(weights, values[places, columns], out=total[rows, columns])
     total += 0.5
     np.clip(total, 0.0, 255.0, out=total)  # truncation below rounds, for the half is in already
     return total.astype(np.uint8).reshape(target, *image.shape[1:])

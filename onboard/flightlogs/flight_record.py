@@ -154,7 +154,8 @@ def newest_record(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    found = sorted(path.glob(f"*{SUFFIX}"), key=lambda each: each.stat().st_mtime_ns)
+    there = filter(Path.is_file, path.glob(f"*{SUFFIX}"))  # a link may lead nowhere
+    found = sorted(there, key=lambda each: each.stat().st_mtime_ns)
     if not found:
         raise DataError(f"{path}: holds no flight record")
     return found[-1]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -64,6 +66,20 @@ def test_every_sum_is_exact_in_single_precision(
         assert np.all(np.sum(steps, axis=1) * _STEP == 1.0)
         assert np.all(255 * np.abs(steps).sum(axis=1) < 2**24)
     assert made == target
+
+
+def test_no_other_thread_is_woken() -> None:
+    """Those of a matrix product spin on afterwards, and take the cores of whoever comes next."""
+    code = """
+import time, numpy as np
+from geobridge.onboard.preprocess import resize
+others = time.process_time() - time.thread_time()
+for side_px in (150, 640, 2000):
+    resize(np.zeros((side_px, side_px, 3), np.uint8), 224, 224, "bicubic")
+print(time.process_time() - time.thread_time() - others)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.02
 
 
 @given(sides, sides, interpolations)

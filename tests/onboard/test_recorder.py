@@ -317,17 +317,15 @@ def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.mcap").write_text("nothing of the kind")
     with pytest.raises(DataError, match=r"x\.mcap: not a flight record"):
         FlightRecord(tmp_path / "x.mcap")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "latest.mcap").symlink_to("gone.mcap")
     with pytest.raises(DataError, match="holds no flight record"):
-        newest_record(_empty(tmp_path))
+        newest_record(empty)
     with pytest.raises(DataError, match="holds thumbnails"):
         list(FlightRecord(recorded(tmp_path / "t", FLOWN, frames="thumbnails")))
     with pytest.raises(DataError, match="holds no pictures"):
         list(FlightRecord(recorded(tmp_path / "n", FLOWN, frames="none")))
-
-
-def _empty(tmp_path: Path) -> Path:
-    (tmp_path / "empty").mkdir()
-    return tmp_path / "empty"
 
 
 @pytest.mark.parametrize(
