@@ -12,6 +12,9 @@ MIN_COSINE = {"fp32": 0.99999, "fp16": 0.9995}
 trained weights cost it cosine and need not cost it a single place."""
 MIN_RANK1 = {"fp32": 0.995, "fp16": 0.995, "int8": 0.95}
 """Share of queries that must find the same reference first."""
+TIE = 1e-4
+"""References whose scores differ by no more are one find: half precision, in which a bundle keeps
+their descriptors, moves a score by about as much."""
 MIN_CONTROL_GAP = 1e-3
 """By how much other pictures' descriptors must agree less, or agreement would prove nothing."""
 MAX_CONTROL_RANK1 = 0.5
@@ -23,9 +26,9 @@ Descriptors = npt.NDArray[np.float32]
 class Agreement:
     """Of N pictures' descriptors, expected and given.
 
-    `rank1`: share of the queries whose first reference is the same. `rank10`: share of the ten
-    first that are the same. None where there is no gallery. `shuffled_*`: the control, every
-    picture's descriptor in the place of another's, which must not agree.
+    `rank1`: share of the queries whose first reference is the same, or as good to `TIE`. `rank10`:
+    share of the ten first that are the same. None where there is no gallery. `shuffled_*`: the
+    control, every picture's descriptor in the place of another's, which must not agree.
     """
 
     pictures: int
@@ -61,9 +64,9 @@ def compare(
     )
     if references is None:
         return agreement
-    wanted, found = (_first_ten(each[-queries:], references) for each in (expected, given))
-    same = wanted[:, 0] == found[:, 0]
-    other = wanted[:, 0] == np.roll(found[:, 0], 1)
+    scores = expected[-queries:] @ references.T
+    wanted, found = _first_ten(scores), _first_ten(given[-queries:] @ references.T)
+    same, other = (_as_good(scores, first) for first in (found[:, 0], np.roll(found[:, 0], 1)))
     shared = [len(np.intersect1d(a, b)) / len(a) for a, b in zip(wanted, found, strict=True)]
     return Agreement(
         **{
@@ -105,5 +108,11 @@ def disagreement(agreement: Agreement, precision: str) -> str | None:
     return None
 
 
-def _first_ten(queries: Descriptors, references: Descriptors) -> npt.NDArray[np.int64]:
-    return np.argsort(-(queries @ references.T), axis=1, kind="stable")[:, :10]
+def _first_ten(scores: Descriptors) -> npt.NDArray[np.int64]:
+    return np.argsort(-scores, axis=1, kind="stable")[:, :10]
+
+
+def _as_good(scores: Descriptors, found: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """[Q] whether the reference found is the best by [Q, R] scores, or as good."""
+    of_found = scores[np.arange(len(scores)), found]
+    return np.asarray(of_found >= scores.max(axis=1) - np.float32(TIE))

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 pytest.importorskip("rasterio")
 pytest.importorskip("torch")
 
 from geobridge.export.gallery import PLACES, _cut, rendered_gallery
-from geobridge.onboard.agreement import compare
+from geobridge.onboard.agreement import TIE, compare
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.preprocess import Preprocess
+
+Rows = npt.NDArray[np.float32]
 
 
 def read(row: int, column: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,3 +53,29 @@ def test_a_rendered_gallery_is_always_the_same_and_tells_places_apart() -> None:
     assert found.rank1 is not None
     assert found.shuffled_rank1 is not None
     assert found.rank1 > 0.3 > found.shuffled_rank1
+
+
+@pytest.mark.parametrize(("step", "share"), [(5e-4, 1.0), (1e-2, 0.0)])
+def test_references_that_score_alike_are_one_find(step: float, share: float) -> None:
+    """Between two neighbours, where `step` decides which of them is found first."""
+
+    def unit(rows: Rows) -> Rows:
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+    first, aside = (unit(np.random.default_rng(seed).standard_normal((60, 128))) for seed in (1, 2))
+    second = unit(first + 0.05 * aside)
+    references = np.vstack([first, second])
+    expected, given = (unit(first + second + side * 2 * step * aside) for side in (-1, 1))
+    ours, theirs = ((each @ references.T).argmax(axis=1) for each in (expected, given))
+    assert np.all(ours < 60)
+    assert np.all(theirs >= 60)
+    found = compare(expected, given, references, 60)
+    assert found.rank1 == share
+    assert found.shuffled_rank1 == 0.0
+
+
+def test_half_precision_of_descriptors_moves_scores_by_about_a_tie() -> None:
+    rows = np.random.default_rng(3).standard_normal((600, 128))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    moved = np.abs(rows @ (rows.astype(np.float16) - rows).T).max()
+    assert TIE / 3 < moved < 3 * TIE
