@@ -22,15 +22,15 @@ from .records import Image, Mask
 
 Interpolation = Literal["bicubic", "box"]
 Fit = Literal["squash", "centre_crop"]
-Band = tuple[slice, slice, npt.NDArray[np.float32]]
+Band = tuple[slice, slice, npt.NDArray[np.float64]]
 
 _BAND = 16
 """Rows that are made by one matrix product: few enough that little of it is zeros."""
 _AT_ONCE = 2**18
 """Products of a matrix product that OpenBLAS leaves to one thread: others that it wakes spin on for
 milliseconds."""
-_STEP = 2.0**-15
-"""Grey levels by weights sum to less than 2^9, and single precision holds 2^24 of these steps."""
+_STEP = 2.0**-40
+"""Grey levels by weights sum to less than 2^9, or 2^49 of these steps, and a double holds 2^53."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def resize(image: Image, height_px: int, width_px: int, interpolation: Interpola
 
 def _resample(image: Image, target: int, interpolation: Interpolation) -> Image:
     """[S, ...] to [target, ...] along the first axis."""
-    values = image.reshape(len(image), -1).astype(np.float32)
-    total = np.empty((target, values.shape[1]), np.float32)
+    values = image.reshape(len(image), -1).astype(np.float64)
+    total = np.empty((target, values.shape[1]))
     for rows, places, weights in _bands(len(image), target, interpolation):
         width = max(1, _AT_ONCE // weights.size)
         for start in range(0, values.shape[1], width):
@@ -154,14 +154,14 @@ def _bands(source: int, target: int, interpolation: Interpolation) -> tuple[Band
     return tuple(bands)
 
 
-def _exact(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+def _exact(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """[N, K] weights as whole multiples of `_STEP` whose rows sum to one.
 
-    With them every product of a grey level and every sum of products is exact in single precision,
-    so each machine gets the same bytes, in whatever order its matrix product adds them.
+    With them every product of a grey level and every sum of products is exact in a double, so each
+    machine gets the same bytes, in whatever order its matrix product adds them.
     """
     reached = np.rint(np.cumsum(weights, axis=1) / _STEP)
-    return np.asarray(np.diff(reached, axis=1, prepend=0.0) * _STEP, np.float32)
+    return np.asarray(np.diff(reached, axis=1, prepend=0.0) * _STEP)
 
 
 def _keys(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

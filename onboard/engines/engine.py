@@ -80,7 +80,7 @@ def in_batches(
     images: Image, at_most: int, run: Callable[[Image], npt.NDArray[np.float32]]
 ) -> npt.NDArray[np.float32]:
     """[N, H, W, 3] to [N, D], no more than so many pictures at once."""
-    starts = range(0, max(len(images), 1), at_most)
+    starts = range(0, max(len(images), 1), at_most)  # of no pictures too, what comes has D columns
     parts = [run(images[first : first + at_most]) for first in starts]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

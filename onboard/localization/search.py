@@ -84,7 +84,7 @@ class Search:
         candidates = self._best(descriptor, footprint_m, within)
         hints = self._of_streets(descriptor, footprint_m, within)
         # where it is expected is looked at whatever the encoder thinks
-        here = self._first_at(candidates, footprint_m, centre_m)
+        here = self._first_at(candidates, footprint_m, within)
         return candidates, hints + (here or self._at(descriptor, footprint_m, centre_m))
 
     def pointed_at(
@@ -144,11 +144,16 @@ class Search:
         return self._best(descriptor, footprint_m, within, 1)[:1]
 
     def _first_at(
-        self, candidates: Sequence[Candidate], footprint_m: float, seen_m: Place
+        self, candidates: Sequence[Candidate], footprint_m: float, within: Within
     ) -> list[Candidate]:
-        """As `_at`, of squares that were found already; none where they do not reach there."""
-        near = self.away_m(candidates, seen_m) <= self._spacing_m(footprint_m)
-        return [candidates[first] for first in np.flatnonzero(near)[:1]]
+        """As `_at` of the gate's middle, of squares that a search within the gate found already;
+        none where they do not tell."""
+        near_m, seen_m = self._spacing_m(footprint_m), within.centre_m
+        if seen_m is None or near_m > within.radius_m:
+            return []
+        first = [each for each in candidates if each.view is SQUARES[0]]
+        near = np.flatnonzero(self.away_m(first, seen_m) <= near_m)
+        return [first[row] for row in near[:1]]
 
     def _of_streets(
         self, descriptor: Descriptor, footprint_m: float, within: Within = EVERYWHERE

@@ -1,4 +1,4 @@
-"""Pictures a whole number of times smaller, in a tenth of the time that OpenCV needs for it."""
+"""Pictures a whole number of times smaller, in a fraction of the time that OpenCV needs for it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def shrink(image: Levels, factor: int) -> Levels:
     """[H, W] or [H, W, 3] to one that many times smaller, each pixel the mean of its square; what
     is left at the right and lower edge is left out.
 
-    Halved as often as that goes, which OpenCV does fastest of all: each time rounds, a half up, so
-    a level may be higher by one.
+    Halved as often as that goes, which OpenCV does fastest of all. Each time rounds quarters, a
+    half up, and so takes up to a quarter of a level or adds up to a half.
     """
     height_px, width_px = image.shape[0] // factor, image.shape[1] // factor
     image = image[: height_px * factor, : width_px * factor]

@@ -100,7 +100,8 @@ class Layer:
         if math.isnan(sum(within.centre_m) + within.radius_m):
             return []
         (west, south), (east, north) = self._corner_cells(within.centre_m, within.radius_m).tolist()
-        starts = np.searchsorted(self._cells_north, range(south, north + 2)).tolist()
+        rows = np.arange(south, north + 2, dtype=np.int32)  # any other type would copy the column
+        starts = np.searchsorted(self._cells_north, rows).tolist()
         return [self._cells_of(span, west, east) for span in pairwise(starts)]
 
     def _wanted(self, spans: list[Span], within: Within) -> Flags | None:
@@ -130,7 +131,8 @@ class Layer:
     def _cells_of(self, row: Span, west: int, east: int) -> Span:
         """Of a row of cells those from `west` to `east`."""
         start, stop = row
-        inside = np.searchsorted(self._cells_east[start:stop], (west, east + 1)).tolist()
+        columns = np.array((west, east + 1), np.int32)
+        inside = np.searchsorted(self._cells_east[start:stop], columns).tolist()
         return start + inside[0], start + inside[1]
 
     def _check(self, own: npt.NDArray[Any]) -> None:
