@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..records import Frame, Grey, Reason
-from .shrink import shrink
+from .shrink import factor_to, shrink
 
 Field = npt.NDArray[np.float32]
 Problem = tuple[Reason, str]
@@ -68,7 +68,7 @@ def picture_problem(
 def figures(grey: Grey) -> dict[str, float]:
     """What the limits are on: `brightest` hundredth and `contrast` in grey levels, the share that
     is `white`, `sharpness` and `tear`."""
-    small = _at_most(grey, _LOOK_PX)
+    small = shrink(grey, factor_to(grey, _LOOK_PX))
     some = small[::_LIGHT_STEP_PX, ::_LIGHT_STEP_PX].ravel()
     return {
         "brightest": _brightest(some),
@@ -88,7 +88,8 @@ class Look:
     @cached_property
     def detail(self) -> Field:
         """What is finer than some pixels of the shrunk picture, in grey levels."""
-        levels = _at_most(self.frame.grey, _DETAIL_PX).astype(np.float32)
+        grey = self.frame.grey
+        levels = shrink(grey, factor_to(grey, _DETAIL_PX)).astype(np.float32)
         return np.asarray(levels - cv2.GaussianBlur(levels, (0, 0), 2.0), np.float32)
 
 
@@ -151,9 +152,3 @@ def likeness(before: Look, now: Look) -> float:
     a, b = before.detail, now.detail
     power = float(np.sum(a * a)) * float(np.sum(b * b))
     return float(np.sum(a * b)) / math.sqrt(max(power, 1e-12))
-
-
-def _at_most(grey: Grey, width_px: int) -> Grey:
-    """A whole fraction of the picture, not much wider than this."""
-    height_px, across_px = grey.shape
-    return shrink(grey, max(1, min(round(across_px / width_px), height_px)))

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..records import Frame, Grey
-from .shrink import shrink
+from .shrink import factor_to, shrink
 from .sight import Sight
 
 Floats = npt.NDArray[np.float64]
@@ -91,7 +91,8 @@ class VisualOdometry:
 
     def step(self, frame: Frame, sight: Sight) -> Motion | NoMotion:
         """The motion since the frame before; `sight` is where this frame's camera sees what."""
-        grey, factor = _shrunk(frame.grey)
+        factor = factor_to(frame.grey, WIDTH_PX)
+        grey = shrink(frame.grey, factor)
         before, now = self._before, _View(frame.t_capture_ns, grey, factor, sight)
         self._before = now
         if before is None:
@@ -189,8 +190,3 @@ def _pixel_m(view: _View, points: Floats, ground: Floats) -> float:
     """Metres of ground in a pixel, where most of the corners are."""
     beside = view.ground_m(points + np.array([1.0, 0.0]))
     return float(np.nanmedian(np.hypot(*(beside - ground).T)))
-
-
-def _shrunk(grey: Grey) -> tuple[Grey, int]:
-    factor = max(1, round(grey.shape[1] / WIDTH_PX))
-    return (shrink(grey, factor), factor) if factor <= len(grey) else (grey, 1)

@@ -31,5 +31,11 @@ def shrink(image: Levels, factor: int) -> Levels:
     return image if factor == 1 else _resized(image, width_px, height_px, cv2.INTER_AREA)
 
 
+def factor_to(image: Levels, width_px: int) -> int:
+    """How many times smaller a picture is not much wider than this, and not gone."""
+    factor: int = round(image.shape[1] / width_px)
+    return max(1, min(factor, len(image)))
+
+
 def _resized(image: Levels, width_px: int, height_px: int, interpolation: int) -> Levels:
     return np.asarray(cv2.resize(image, (width_px, height_px), interpolation=interpolation))

@@ -53,7 +53,7 @@ class Index:
         self.layers = [
             Layer(
                 entry,
-                places,
+                self.places,
                 self.centres_m,
                 descriptors,
                 graphs.get(entry.graph.path) if entry.graph else None,
