@@ -65,6 +65,7 @@ class OptimConfig(Section):
     learning_rate: Positive = 1e-3
     betas: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.999)
     epsilon: Positive = 1e-8
+    """Of Adam; also where estimators of `geolink.refinement` learn."""
     warmup_steps: Annotated[int, Field(ge=0)] = 50
     weight_decay: NonNegative = 0.05
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -253,7 +253,7 @@ def _with_points(model: GeoBridge, settings: TrainConfig, device: torch.device) 
     first: ImageEncoder = next(iter(model.images.values()))  # type: ignore[assignment]
     length = first.length()
     model.points = PointTower(config.tower, length)
-    return Terms(config, tuple(model.images), length, device)
+    return Terms(config, tuple(model.images), length, device, settings.optim.epsilon)
 
 
 def _synchronised(model: GeoBridge, world: World) -> GeoBridge:

@@ -36,7 +36,12 @@ class Terms:
     """
 
     def __init__(
-        self, config: GeoLinkConfig, views: Sequence[str], length: int, device: torch.device
+        self,
+        config: GeoLinkConfig,
+        views: Sequence[str],
+        length: int,
+        device: torch.device,
+        epsilon: float = 1e-8,
     ) -> None:
         self.config, self.views = config, tuple(views)
         self.estimators: Bottleneck | Residual | None = None
@@ -44,7 +49,7 @@ class Terms:
             reading = Bottleneck if config.refinement == "bottleneck" else Residual
             self.estimators = reading(views, length, config.refinement_width).to(device)
             self.optimizer = torch.optim.Adam(
-                self.estimators.parameters(), lr=config.refinement_rate
+                self.estimators.parameters(), lr=config.refinement_rate, eps=epsilon
             )
 
     def is_warming_up(self, step: int) -> bool:
