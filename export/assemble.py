@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from geobridge.onboard.bundle import file_entry, write_manifest
 from geobridge.onboard.geodesy import Floats
-from geobridge.onboard.manifest import (
-    FORMAT_VERSION,
+from geobridge.onboard.manifest import FORMAT_VERSION, Manifest
+from geobridge.onboard.manifest_entries import (
     AccuracyEntry,
     CoverageEntry,
     DescriptorEntry,
@@ -23,7 +23,6 @@ from geobridge.onboard.manifest import (
     FileEntry,
     KnownAnswersEntry,
     LayerEntry,
-    Manifest,
     Role,
 )
 from geobridge.onboard.preprocess import resize

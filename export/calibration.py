@@ -20,7 +20,7 @@ from geobridge.onboard import durable, metrics
 from geobridge.onboard.bundle import MANIFEST, SIGNATURE, Bundle, sha256, write_manifest
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import Floats
-from geobridge.onboard.manifest import AccuracyEntry
+from geobridge.onboard.manifest_entries import AccuracyEntry
 from geobridge.onboard.replay.summary import WRONG_LIMIT_M
 
 LEAST_FIXES, LEAST_PIECES = 100, 4

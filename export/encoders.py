@@ -24,7 +24,7 @@ from geobridge.onboard.agreement import MIN_COSINE, Descriptors, compare, disagr
 from geobridge.onboard.bundle import sha256
 from geobridge.onboard.engines.header import OPSETS
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.manifest import Precision, PreprocessEntry
+from geobridge.onboard.manifest_entries import Precision, PreprocessEntry
 from geobridge.onboard.views import View
 from geobridge.training import checkpoint as checkpoints
 from geobridge.training.model import GeoBridge, ImageEncoder

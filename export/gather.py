@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import Floats, LocalFrame
-from geobridge.onboard.manifest import ImageryEntry, TerrainEntry
+from geobridge.onboard.manifest_entries import ImageryEntry, TerrainEntry
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.layer import spatial_order
 from geobridge.onboard.views import View

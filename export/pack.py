@@ -13,7 +13,7 @@ from pathlib import Path
 
 from geobridge.onboard.bundle import sha256
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.manifest import MAX_FOOTPRINT_PX, MAX_GSD_M, MIN_GSD_M
+from geobridge.onboard.manifest_entries import MAX_FOOTPRINT_PX, MAX_GSD_M, MIN_GSD_M
 from geobridge.onboard.views import View
 
 from .assemble import assemble

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import LocalFrame
-from geobridge.onboard.manifest import SourceEntry
+from geobridge.onboard.manifest_entries import SourceEntry
 
 from .record import ExportRecord
 

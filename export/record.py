@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from geobridge.onboard.bundle import sha256
 from geobridge.onboard.config import Positive, Section, first_problem
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.manifest import Precision, PreprocessEntry, Sha256
+from geobridge.onboard.manifest_entries import Precision, PreprocessEntry, Sha256
 from geobridge.onboard.views import View
 
 RECORD = "encoders.json"

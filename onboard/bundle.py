@@ -29,15 +29,8 @@ import numpy.typing as npt
 
 from . import durable
 from .errors import BundleError
-from .manifest import (
-    EncoderEntry,
-    FileEntry,
-    KnownAnswersEntry,
-    Manifest,
-    Role,
-    manifest_bytes,
-    parse_manifest,
-)
+from .manifest import Manifest, manifest_bytes, parse_manifest
+from .manifest_entries import EncoderEntry, FileEntry, KnownAnswersEntry, Role
 from .signing import SIGNATURE_BYTES, TrustedKey, signer_of
 from .trust import Trust
 from .views import View

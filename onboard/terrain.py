@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .bundle import Bundle
 from .errors import BundleError
-from .manifest import TerrainEntry
+from .manifest_entries import TerrainEntry
 
 LOWEST_M, HIGHEST_M = -500.0, 9000.0
 NEAR_M, _NEAR_STEPS = 30.0, 7

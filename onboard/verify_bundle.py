@@ -19,7 +19,8 @@ from .engine_parity import engine_parity
 from .engines.engine import EngineSettings
 from .errors import ConfigError
 from .geodesy import Floats
-from .manifest import CoverageEntry, Manifest, SourceEntry
+from .manifest import Manifest
+from .manifest_entries import CoverageEntry, SourceEntry
 from .pairing import check_pairing
 from .retrieval.encoder import Encoder
 from .retrieval.imagery import ReferenceImagery, check_tiles

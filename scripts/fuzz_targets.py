@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import io
 import json
-import sqlite3
 import tarfile
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+
+import fuzz_seeds
 
 Target = tuple[Callable[[bytes], object], list[bytes]]
 MOST_BYTES = 8192
@@ -91,32 +92,6 @@ def of_logs(folder: Path) -> dict[str, Target]:
     }
 
 
-_STORED_YAML = b"""%YAML:1.0
----
-image_width: 640
-image_height: 480
-camera_matrix: !!opencv-matrix
-   rows: 3
-   cols: 3
-   dt: d
-   data: [ 400., 0., 320., 0., 400., 240., 0., 0., 1. ]
-distortion_coefficients: !!opencv-matrix
-   rows: 1
-   cols: 5
-   dt: d
-   data: [ 0.1, 0., 0., 0., 0. ]
-"""
-_STORED_XML = b"""<?xml version="1.0"?>
-<opencv_storage>
-<image_width>640</image_width>
-<image_height>480</image_height>
-<K type_id="opencv-matrix"><rows>3</rows><cols>3</cols><dt>d</dt>
-<data>400. 0. 320. 0. 400. 240. 0. 0. 1.</data></K>
-<D type_id="opencv-matrix"><rows>1</rows><cols>4</cols><dt>d</dt><data>0. 0. 0. 0.</data></D>
-</opencv_storage>
-"""
-
-
 def of_files(folder: Path) -> dict[str, Target]:
     from geobridge.onboard.calibration.read import read_calibration
     from geobridge.onboard.config import RunConfig, load
@@ -144,7 +119,9 @@ def of_files(folder: Path) -> dict[str, Target]:
             ],
         ),
         "calibration": by_path(
-            folder / "input.yaml", read_calibration, [kalibr, _STORED_YAML, _STORED_XML]
+            folder / "input.yaml",
+            read_calibration,
+            [kalibr, fuzz_seeds.STORED_YAML, fuzz_seeds.STORED_XML],
         ),
         "prior": by_path(
             folder / "input.geojson",
@@ -203,8 +180,12 @@ def of_ground(folder: Path) -> dict[str, Target]:
     write_geotiff(folder / "seed.tif", picture, frame, -12.0, 12.0, 1.0)
     return {
         "geotiff": by_path(folder / "input.tif", geotiff, [(folder / "seed.tif").read_bytes()]),
-        "mbtiles": by_path(folder / "input.mbtiles", mbtiles, [_mbtiles(folder / "seed.mbtiles")]),
-        "video": by_path(folder / "input.mp4", video, [_video(folder / "seed.mp4", picture)]),
+        "mbtiles": by_path(
+            folder / "input.mbtiles", mbtiles, [fuzz_seeds.mbtiles(folder / "seed.mbtiles")]
+        ),
+        "video": by_path(
+            folder / "input.mp4", video, [fuzz_seeds.video(folder / "seed.mp4", picture)]
+        ),
         "gpmf": by_path(folder / "input.mp4", read_flight_log, [mp4([gpmf(rows)] * 2)]),
     }
 
@@ -263,35 +244,6 @@ def of_points(folder: Path) -> dict[str, Target]:
     made = {kind: by_path(folder / f"input.{kind}", cloud, [seed]) for kind, seed in seeds.items()}
     made["ply"][1].append(text.encode())
     return made
-
-
-def _mbtiles(path: Path) -> bytes:
-    """A tile of a colour at the middle of the frame, in small pages."""
-    import cv2
-    import numpy as np
-
-    tile = cv2.imencode(".png", np.full((16, 16, 3), 99, np.uint8))[1].tobytes()
-    with sqlite3.connect(path) as file:
-        file.execute("PRAGMA page_size = 512")
-        file.execute("CREATE TABLE metadata (name text, value text)")
-        file.execute(
-            "CREATE TABLE tiles (zoom_level integer, tile_column integer, tile_row integer,"
-            " tile_data blob)"
-        )
-        file.execute("INSERT INTO metadata VALUES ('format', 'png')")
-        file.execute("INSERT INTO tiles VALUES (10, 536, 664, ?)", (tile,))
-    file.close()
-    return path.read_bytes()
-
-
-def _video(path: Path, picture: object) -> bytes:
-    import cv2
-
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (24, 24))
-    for _ in range(3):
-        writer.write(picture)
-    writer.release()
-    return path.read_bytes()
 
 
 def by_path(path: Path, read: Callable[[Path], object], seeds: list[bytes]) -> Target:

@@ -18,7 +18,8 @@ from geobridge.export.keys import new_key
 from geobridge.export.signing import sign
 from geobridge.onboard.bundle import PLACE, file_entry, write_manifest
 from geobridge.onboard.geodesy import LocalFrame
-from geobridge.onboard.manifest import (
+from geobridge.onboard.manifest import Manifest
+from geobridge.onboard.manifest_entries import (
     AccuracyEntry,
     CoverageEntry,
     DescriptorEntry,
@@ -28,7 +29,6 @@ from geobridge.onboard.manifest import (
     ImageryEntry,
     KnownAnswersEntry,
     LayerEntry,
-    Manifest,
     PreprocessEntry,
     Role,
     TerrainEntry,

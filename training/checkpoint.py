@@ -12,7 +12,6 @@ One without state.safetensors holds weights alone, as an import does.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -20,7 +19,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -32,34 +30,19 @@ from geobridge.onboard.bundle import sha256
 from geobridge.onboard.config import validate
 from geobridge.onboard.errors import DataError
 
+from .checkpoint_record import (
+    FORMAT_VERSION,
+    MODEL,
+    RECORD,
+    STATE,
+    Standing,
+    digest_of,
+    read_record,
+)
 from .config import TrainConfig
 from .model import POINTS, GeoBridge, build_model
 
-FORMAT_VERSION = 2
-RECORD, MODEL, STATE = "checkpoint.json", "model.safetensors", "state.safetensors"
 BEST = "best"
-_FILES = {1: ({MODEL, "optimizer.safetensors"},), FORMAT_VERSION: ({MODEL}, {MODEL, STATE})}
-"""What a checkpoint of a format may consist of beside its record."""
-
-
-@dataclass(frozen=True)
-class Best:
-    """The step that did best so far, and its mean R@1 on the validation split."""
-
-    step: int
-    r1: float
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How far a run is: `step` of `steps`, in so many processes; 0 steps in a checkpoint that is of
-    no run, or of a format that did not say.
-    """
-
-    step: int
-    steps: int = 0
-    processes: int = 1
-    best: Best | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +118,7 @@ def read(path: Path) -> Checkpoint:
             path = path / BEST
         elif checkpoints(path):
             path = checkpoints(path)[-1]
-    record = _record(path / RECORD)
+    record = read_record(path / RECORD)
     for name, expected in record["sha256"].items():
         file = path / name
         if not file.is_file():
@@ -241,17 +224,11 @@ def _write(
             "config": config.model_dump(mode="json"),
             "sha256": {name: sha256(partial / name) for name in files},
         }
-        whole["record_sha256"] = _digest(whole)
+        whole["record_sha256"] = digest_of(whole)
         (partial / RECORD).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
         return durable.publish_folder(partial, final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _digest(record: Mapping[str, Any]) -> str:
-    """Of what a record says, but for this digest."""
-    said = {key: value for key, value in record.items() if key != "record_sha256"}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -276,37 +253,3 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:  # a file system without links
         shutil.copy2(source, target)
-
-
-def _record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path.parent}: not a checkpoint, {RECORD}: {error.strerror}") from None
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON: {error}") from None
-    version = record.get("format_version") if isinstance(record, dict) else None
-    if version not in _FILES:
-        raise DataError(f"{path}: format_version {version}, this version reads {FORMAT_VERSION}")
-    if "record_sha256" in record and record["record_sha256"] != _digest(record):
-        raise DataError(f"{path}: changed since it was written")  # earlier ones say nothing of it
-    record = {**asdict(Standing(0)), **record, "step": record.get("step")}
-    for key in ("config", "sha256"):
-        if key not in record:
-            raise DataError(f"{path}: key {key} is missing")
-    for key in ("step", "steps", "processes"):
-        if type(record[key]) is not int:
-            raise DataError(f"{path}: {key} is no whole number")
-    if not isinstance(record["sha256"], dict) or set(record["sha256"]) not in _FILES[version]:
-        raise DataError(f"{path}: sha256 must name {MODEL} and {STATE}")
-    record["best"] = _best(record["best"], path)
-    return record
-
-
-def _best(entry: Any, path: Path) -> Best | None:
-    if entry is None:
-        return None
-    try:
-        return Best(int(entry["step"]), float(entry["r1"]))
-    except (KeyError, TypeError, ValueError):
-        raise DataError(f"{path}: best has no step and r1") from None

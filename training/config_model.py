@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from geobridge.onboard.config import Positive, Section
-from geobridge.onboard.manifest import PreprocessEntry
+from geobridge.onboard.manifest_entries import PreprocessEntry
 from geobridge.onboard.preprocess import Fit, Interpolation, Preprocess
 from geobridge.onboard.views import View
 

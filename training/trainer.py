@@ -19,6 +19,7 @@ from geobridge.onboard.errors import ConfigError, DataError
 
 from . import checkpoint as checkpoints
 from .checkpoint import BEST
+from .checkpoint_record import RECORD, Best
 from .config import TrainConfig
 from .datasets.batch import BatchSource
 from .distributed import World, joined
@@ -107,9 +108,7 @@ def _train(settings: TrainConfig, world: World) -> Path:
         return path
 
 
-def _begin(
-    settings: TrainConfig, world: World
-) -> tuple[Learner, BatchSource, Feed, checkpoints.Best | None]:
+def _begin(settings: TrainConfig, world: World) -> tuple[Learner, BatchSource, Feed, Best | None]:
     """A learner, new or where it stopped, what it learns from, and the best step before."""
     plan.check(settings)
     selection.check(settings)
@@ -162,7 +161,7 @@ def _complete(settings: TrainConfig, world: World) -> Path | None:
     best = resumed.standing.best
     if best is None:
         return resumed.path
-    kept = (run / BEST / checkpoints.RECORD).exists()
+    kept = (run / BEST / RECORD).exists()
     return run / BEST if kept and checkpoints.read(run).step == best.step else None
 
 

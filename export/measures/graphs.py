@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geobridge.onboard import durable
-from geobridge.onboard.manifest import GraphEntry
+from geobridge.onboard.manifest_entries import GraphEntry
 from geobridge.onboard.retrieval import graph as graphs
 from geobridge.onboard.retrieval.halves import Halves
 from geobridge.onboard.retrieval.layer import EXACT_UP_TO

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geobridge.onboard.geodesy import Floats
-from geobridge.onboard.manifest import SCORE_SHARES, Quantiles, ScoresEntry
+from geobridge.onboard.manifest_entries import SCORE_SHARES, Quantiles, ScoresEntry
 from geobridge.training.appearance.augment import another_day
 from geobridge.training.appearance.beyond import gone_on
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geobridge.onboard import durable
-from geobridge.onboard.manifest import ImageryEntry
+from geobridge.onboard.manifest_entries import ImageryEntry
 from geobridge.onboard.records import Image
 from geobridge.onboard.retrieval.imagery import decode_tile, tile_path
 

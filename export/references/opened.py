@@ -8,7 +8,7 @@ from pathlib import Path
 
 from geobridge.onboard.bundle import sha256
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.manifest import SourceEntry
+from geobridge.onboard.manifest_entries import SourceEntry
 from geobridge.onboard.views import View
 from geobridge.training.imagery import server
 from geobridge.training.imagery.tile_folder import TileFolder

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from geobridge.onboard.bundle import PLACE
 from geobridge.onboard.geodesy import Floats, LocalFrame
-from geobridge.onboard.manifest import ImageryEntry
+from geobridge.onboard.manifest_entries import ImageryEntry
 from geobridge.onboard.records import Image, Mask
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.retrieval.layer import spatial_order

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geobridge.onboard.geodesy import LocalFrame
-from geobridge.onboard.manifest import ImageryEntry, TerrainEntry
+from geobridge.onboard.manifest_entries import ImageryEntry, TerrainEntry
 from geobridge.onboard.records import Mask
 from geobridge.training.rasters.georeference import require_on_earth
 from geobridge.training.rasters.raster import Grid

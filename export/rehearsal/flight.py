@@ -17,7 +17,7 @@ from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import distance_m
 from geobridge.onboard.localization.localizer import Localizer
 from geobridge.onboard.localization.matchers import open_matcher
-from geobridge.onboard.manifest import CoverageEntry
+from geobridge.onboard.manifest_entries import CoverageEntry
 from geobridge.onboard.records import Fix, Frame, Rejection, Telemetry
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BundleError, EngineError
-from ..manifest import EncoderEntry
+from ..manifest_entries import EncoderEntry
 
 OPSETS = (18, 20)
 """Of exported encoders: 20 is the newest that TensorRT 10.3 of JetPack 6 parses."""

@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError
 from ..bundle import sha256
 from ..config import Section, first_problem
 from ..errors import EngineError
-from ..manifest import Sha256
+from ..manifest_entries import Sha256
 from .cuda import Device
 
 FORMAT_VERSION: Literal[1] = 1

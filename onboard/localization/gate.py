@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..config import GateConfig
-from ..manifest import ScoresEntry
+from ..manifest_entries import ScoresEntry
 from ..records import Reason
 
 MAX_COSINE = 1.01

@@ -13,7 +13,8 @@ from functools import partial
 from ..camera import Camera
 from ..config import LocalizerConfig
 from ..errors import EngineError
-from ..manifest import CoverageEntry, Manifest
+from ..manifest import Manifest
+from ..manifest_entries import CoverageEntry
 from ..records import Fix, Frame, Prior, Reason, Rejection, Telemetry
 from ..retrieval.encoder import Encoder
 from ..retrieval.index import Index

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..config import PrepareConfig
 from ..geodesy import LocalFrame
-from ..manifest import AccuracyEntry, ScoresEntry
+from ..manifest_entries import AccuracyEntry, ScoresEntry
 from ..records import Candidate, Fix, Telemetry
 from .alignment import Alignment
 from .doubt import Hypothesis

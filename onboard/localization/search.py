@@ -17,7 +17,7 @@ import numpy as np
 from ..config import LocalizerConfig
 from ..errors import BundleError
 from ..geodesy import MAX_RADIUS_M, Floats, LocalFrame, distance_m
-from ..manifest import LayerEntry
+from ..manifest_entries import LayerEntry
 from ..records import Candidate, Prior
 from ..retrieval.halves import Descriptor
 from ..retrieval.index import Index

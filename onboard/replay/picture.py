@@ -100,16 +100,21 @@ def _draw_accuracy(axes: Any, fixes: Points, sigmas_m: Points) -> None:
 def _draw_errors(axes: Any, columns: Columns) -> None:
     seconds, errors_m, fixed = columns.elapsed_s, columns["error_m"], columns.is_fix
     known, silent = np.isfinite(errors_m), seconds[~fixed]
-    axes.plot(seconds[known], errors_m[known], color=FIX, linewidth=1.2, label="error")
+    if known.any():
+        axes.plot(seconds[known], errors_m[known], color=FIX, linewidth=1.2, label="error")
     if fixed.any():
-        stated_m = float(np.median(columns["horiz_accuracy_m"][fixed]))
-        axes.axhline(2.45 * stated_m, color=INK, linestyle=":", label="stated 95 %")
-    axes.plot(silent, np.zeros(len(silent)), "|", color=WITHHELD, label="withheld")
+        stated_m = 2.45 * columns["horiz_accuracy_m"][fixed]
+        axes.plot(seconds[fixed], stated_m, ".", color=INK, markersize=2, label="stated 95 %")
+    if len(silent):
+        axes.plot(silent, np.zeros(len(silent)), "|", color=WITHHELD, label="withheld")
     axes.set_xlabel("time, s")
-    axes.set_ylabel("error, m")
     axes.set_ylim(bottom=0)
+    if fixed.any():
+        axes.set_ylabel("error, m")
+    else:
+        axes.set_yticks([])  # nothing to have an error
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", ncols=3, fontsize=8, frameon=False)
+    axes.legend(loc="upper left", ncols=3, fontsize=8, framealpha=0.85, edgecolor="none")
 
 
 def _places(

@@ -31,7 +31,7 @@ from .localize import FIXES, Job
 from .picture import require_matplotlib
 from .reflown import HELD, Held
 from .table import page_of, row_of
-from .variant import unlike, variants
+from .variant import Variant, unlike, variants
 
 HEADLINES = ("frames", "fixes", "availability", "withheld", "accuracy", "latency_ms")
 FLIGHTS = "flights"
@@ -93,39 +93,54 @@ def replay(
     if to_s is not None and not to_s > from_s:
         raise DataError(f"--to {to_s:g} s: expected a moment after --from {from_s:g} s")
     require_matplotlib()
-    sources = _sources(logs, frames, telemetry, truth)
-    sources = [
-        replace(each, rate_hz=rate_hz, video_at_s=video_at_s, estimate_lag=estimate_lag)
-        for each in sources
-    ]
+    moments: dict[str, Any] = {
+        "rate_hz": rate_hz,
+        "video_at_s": video_at_s,
+        "estimate_lag": estimate_lag,
+    }
+    sources = [replace(each, **moments) for each in _sources(logs, frames, telemetry, truth)]
     flown_with = variants(bundles, configs, overrides)
     if expect is not None and len(sources) * len(flown_with) > 1:
         raise DataError("--expect: expected one flight with one bundle and one configuration")
     stored = None if expect is None else _stored(expect, out)
     span = Span(from_s, to_s, without_gnss_after_s)
-    names = unlike([source.name for source in sources])
-    folders = names if len(names) > 1 else [""]
-    jobs = [
-        Job(name, source, variant, out / variant.name / folder, span, pictures)
-        for name, source, folder in zip(names, sources, folders, strict=True)
-        for variant in flown_with
-    ]
+    jobs = _jobs(sources, flown_with, out, span, pictures)
     must_lie_apart(out, jobs)
     told = fly_all(jobs, workers, engine)
     for each in told:
         (each.job.out / DIFFERENCES).unlink(missing_ok=True)  # of an earlier replay
-    if len(told) > 1:
-        rows = [row_of(each) for each in told]
-        durable.write_text(out / f"{FLIGHTS}.json", json.dumps(rows, indent=1) + "\n")
-        durable.write_text(out / f"{FLIGHTS}.html", page_of(told, out))
-        _must_be_as_in_flight(told)
-        return rows
     if stored is not None:
         must_be_equal(out / FIXES, stored)
+    answer = _of_one(told[0], out) if len(told) == 1 else _of_many(told, out)
     _must_be_as_in_flight(told)
-    summary = told[0].summary or {}
+    return answer
+
+
+def _jobs(
+    sources: Sequence[Source], flown_with: Sequence[Variant], out: Path, span: Span, pictures: int
+) -> list[Job]:
+    """Every flight with every variant, each with a folder of its own where there are several."""
+    names = unlike([source.name for source in sources])
+    folders = names if len(names) > 1 else [""]
+    return [
+        Job(name, source, variant, out / variant.name / folder, span, pictures)
+        for name, source, folder in zip(names, sources, folders, strict=True)
+        for variant in flown_with
+    ]
+
+
+def _of_one(told: Told, out: Path) -> dict[str, Any]:
+    summary = told.summary or {}
     written = {"report": str(out / REPORT), "picture": str(out / MAP)}
     return {key: summary[key] for key in HEADLINES} | written
+
+
+def _of_many(told: Sequence[Told], out: Path) -> list[dict[str, Any]]:
+    """A row of each, which are also a table beside their folders."""
+    rows = [row_of(each) for each in told]
+    durable.write_text(out / f"{FLIGHTS}.json", json.dumps(rows, indent=1) + "\n")
+    durable.write_text(out / f"{FLIGHTS}.html", page_of(told, out))
+    return rows
 
 
 def _stored(expect: Path, out: Path) -> list[Line]:

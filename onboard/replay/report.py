@@ -25,7 +25,7 @@ from .. import durable
 from ..geodesy import MAX_RADIUS_M, LocalFrame, distance_m
 from ..localization.alignment import Imagery
 from ..localization.localizer import Localizer
-from ..manifest import ImageryEntry
+from ..manifest_entries import ImageryEntry
 from ..records import Image
 from .album import Pictured
 from .columns import KINDS, Columns

@@ -17,7 +17,7 @@ from ..engines.engine import (
 )
 from ..engines.header import check_header
 from ..errors import BundleError, EngineError
-from ..manifest import KnownAnswersEntry
+from ..manifest_entries import KnownAnswersEntry
 from ..preprocess import Preprocess, apply
 from ..records import Image, Mask
 from ..views import View

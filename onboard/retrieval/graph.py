@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import BundleError
-from ..manifest import GraphEntry
+from ..manifest_entries import GraphEntry
 from .halves import Descriptor, Halves, Rows
 
 M, EF_CONSTRUCTION = 16, 200

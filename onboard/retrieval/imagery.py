@@ -16,7 +16,7 @@ import numpy as np
 
 from ..bundle import Bundle
 from ..errors import BundleError
-from ..manifest import FileEntry, ImageryEntry
+from ..manifest_entries import FileEntry, ImageryEntry
 from ..records import Image, Mask
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..bundle import Bundle
 from ..errors import BundleError, DataError
-from ..manifest import LayerEntry
+from ..manifest_entries import LayerEntry
 from ..records import Candidate
 from ..views import VIEW_CODES, View
 from .graph import Graph

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..errors import BundleError
 from ..geodesy import Floats
-from ..manifest import LayerEntry
+from ..manifest_entries import LayerEntry
 from ..views import VIEW_CODES, View
 from .graph import Graph
 from .halves import Descriptor, Flags, Halves, Rows, Span, rows_of

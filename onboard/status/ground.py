@@ -9,7 +9,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from ..manifest import CoverageEntry
+from ..manifest_entries import CoverageEntry
 from ..records import Fix, Frame, Image, Mask
 
 MAP_PX, SIDE_PX = 720, 320

@@ -15,7 +15,8 @@ from pathlib import Path
 from .. import durable
 from ..bundle import MANIFEST, MAX_MANIFEST_BYTES, SEAL, SIGNATURE, seal_of
 from ..errors import BundleError
-from ..manifest import FileEntry, Manifest, parse_manifest
+from ..manifest import Manifest, parse_manifest
+from ..manifest_entries import FileEntry
 from ..signing import SIGNATURE_BYTES, TrustedKey, signer_of
 from ..trust import Trust
 from .sources import HOW, Member, Source

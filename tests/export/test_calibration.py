@@ -14,7 +14,8 @@ pytest.importorskip("onnxruntime")
 from geobridge.export.calibration import calibrate
 from geobridge.onboard.bundle import MANIFEST, Bundle, sha256, write_manifest
 from geobridge.onboard.errors import DataError
-from geobridge.onboard.manifest import AccuracyEntry, Manifest
+from geobridge.onboard.manifest import Manifest
+from geobridge.onboard.manifest_entries import AccuracyEntry
 
 Complaint = Callable[..., str]
 

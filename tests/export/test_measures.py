@@ -94,7 +94,7 @@ def test_where_the_map_ends_a_drone_sees_ground() -> None:
     ("aliased", "expected"), [(0.5, False), (0.9, True), (-1.0, False), (float("nan"), True)]
 )
 def test_what_looks_alike(aliased: float, expected: bool) -> None:
-    from geobridge.onboard.manifest import ScoresEntry
+    from geobridge.onboard.manifest_entries import ScoresEntry
 
     scores = ScoresEntry(queries=1, genuine=(0.9,) * 7, impostor=(0.1,) * 7, alike=0.8)
     assert looks_alike(aliased, scores) == expected

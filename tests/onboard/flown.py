@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from geobridge.onboard.geodesy import LocalFrame, distance_m
-from geobridge.onboard.manifest import CoverageEntry, ImageryEntry
+from geobridge.onboard.manifest_entries import CoverageEntry, ImageryEntry
 from geobridge.onboard.records import Image, Mask
 
 FRAME = LocalFrame(47.4, 8.5)

@@ -19,7 +19,7 @@ from geobridge.onboard.localization.gate import (
     looks_alike,
     may_confirm,
 )
-from geobridge.onboard.manifest import ScoresEntry
+from geobridge.onboard.manifest_entries import ScoresEntry
 from geobridge.onboard.records import Reason
 
 S = 1_000_000_000

@@ -21,7 +21,7 @@ from geobridge.onboard.config import LocalizerConfig, PrepareConfig
 from geobridge.onboard.geodesy import LocalFrame, distance_m
 from geobridge.onboard.localization.localizer import Localizer
 from geobridge.onboard.localization.told import Below, Height, height, trusted
-from geobridge.onboard.manifest import TerrainEntry
+from geobridge.onboard.manifest_entries import TerrainEntry
 from geobridge.onboard.mavlink.telemetry import AutopilotTelemetry
 from geobridge.onboard.records import Attitude, Fix, Frame, Prior, Rejection, Telemetry
 from geobridge.onboard.retrieval.encoder import Encoder

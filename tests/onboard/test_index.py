@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from geobridge.onboard.bundle import PLACE
 from geobridge.onboard.errors import BundleError, DataError
-from geobridge.onboard.manifest import GraphEntry, LayerEntry
+from geobridge.onboard.manifest_entries import GraphEntry, LayerEntry
 from geobridge.onboard.retrieval import graph as graphs
 from geobridge.onboard.retrieval import layer as layer_module
 from geobridge.onboard.retrieval.graph import Graph, build, narrowest

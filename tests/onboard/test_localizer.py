@@ -30,7 +30,7 @@ from geobridge.onboard.localization.localizer import STAGES, Localizer
 from geobridge.onboard.localization.prepare import Prepared, prepare
 from geobridge.onboard.localization.search import Believed
 from geobridge.onboard.localization.supposed import Retrieved
-from geobridge.onboard.manifest import TerrainEntry
+from geobridge.onboard.manifest_entries import TerrainEntry
 from geobridge.onboard.records import (
     Attitude,
     Fix,

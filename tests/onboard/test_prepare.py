@@ -14,7 +14,7 @@ from geobridge.onboard.config import LocalizerConfig, PrepareConfig, RetrieveCon
 from geobridge.onboard.localization.doubt import AS_TOLD
 from geobridge.onboard.localization.prepare import Prepared, ground, prepare, upright
 from geobridge.onboard.localization.told import Below, trusted
-from geobridge.onboard.manifest import TerrainEntry
+from geobridge.onboard.manifest_entries import TerrainEntry
 from geobridge.onboard.records import Attitude, Frame, Reason, Rejection, Telemetry
 from geobridge.onboard.terrain import Terrain
 

@@ -10,7 +10,7 @@ from geobridge.onboard.config import LocalizerConfig, RetrieveConfig
 from geobridge.onboard.localization.filter import Position
 from geobridge.onboard.localization.rectify import Patch
 from geobridge.onboard.localization.search import SQUARES, Search
-from geobridge.onboard.manifest import LayerEntry
+from geobridge.onboard.manifest_entries import LayerEntry
 from geobridge.onboard.retrieval.index import Index
 from geobridge.onboard.retrieval.layer import spatial_order
 from geobridge.onboard.views import VIEW_CODES, View

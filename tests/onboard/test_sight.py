@@ -15,7 +15,7 @@ from geobridge.onboard.camera import Camera, Mount
 from geobridge.onboard.localization.prepare import Prepared
 from geobridge.onboard.localization.rectify import Picture, lay
 from geobridge.onboard.localization.sight import Relief, Sight
-from geobridge.onboard.manifest import TerrainEntry
+from geobridge.onboard.manifest_entries import TerrainEntry
 from geobridge.onboard.records import Attitude, Image
 from geobridge.onboard.simulation.render.day import SUMMER_NOON, Day
 from geobridge.onboard.simulation.render.optics import Optics

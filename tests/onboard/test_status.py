@@ -28,7 +28,7 @@ from geobridge.onboard.daemon.eyes import Eyes
 from geobridge.onboard.daemon.run import wired
 from geobridge.onboard.errors import ConfigError
 from geobridge.onboard.frames.paced import Paced
-from geobridge.onboard.manifest import CoverageEntry
+from geobridge.onboard.manifest_entries import CoverageEntry
 from geobridge.onboard.mavlink.link import Link
 from geobridge.onboard.mavlink.outputs.publisher import Publisher
 from geobridge.onboard.mavlink.telemetry import AutopilotTelemetry

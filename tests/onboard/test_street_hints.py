@@ -27,7 +27,7 @@ from geobridge.onboard.frames.source import open_source
 from geobridge.onboard.localization.filter import Position
 from geobridge.onboard.localization.localizer import Localizer
 from geobridge.onboard.localization.prepare import Prepared, prepare
-from geobridge.onboard.manifest import LayerEntry
+from geobridge.onboard.manifest_entries import LayerEntry
 from geobridge.onboard.records import Fix, Frame, Image, Reason, Rejection, Telemetry
 from geobridge.onboard.retrieval.encoder import Encoder
 from geobridge.onboard.retrieval.imagery import ReferenceImagery

@@ -16,7 +16,7 @@ from geobridge.onboard.localization.gate import Evidence, gate
 from geobridge.onboard.localization.prepare import Prepared
 from geobridge.onboard.localization.structure import correlate, peak, second_peak, structure
 from geobridge.onboard.localization.verify import coarser, separate, verify
-from geobridge.onboard.manifest import ImageryEntry
+from geobridge.onboard.manifest_entries import ImageryEntry
 from geobridge.onboard.records import Attitude, Image
 from geobridge.onboard.retrieval.imagery import ReferenceImagery
 from geobridge.onboard.simulation.render.day import AUTUMN_OVERCAST, SUMMER_NOON, Day

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geobridge.onboard.errors import BundleError
-from geobridge.onboard.manifest import TerrainEntry
+from geobridge.onboard.manifest_entries import TerrainEntry
 from geobridge.onboard.terrain import Terrain
 
 ENTRY = TerrainEntry(

@@ -15,7 +15,7 @@ from geobridge.onboard.config import load as load_config
 from geobridge.onboard.errors import ConfigError, DataError, GeobridgeError
 from geobridge.onboard.views import View
 from geobridge.training import checkpoint as checkpoints
-from geobridge.training.checkpoint import MODEL, RECORD, STATE, Best, Standing
+from geobridge.training.checkpoint_record import MODEL, RECORD, STATE, Best, Standing
 from geobridge.training.config import TrainConfig
 from geobridge.training.distributed import World
 from geobridge.training.learner import Learner

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from geobridge.onboard import durable
-from geobridge.training.checkpoint import BEST, RECORD, checkpoints, read
+from geobridge.training.checkpoint import BEST, checkpoints, read
+from geobridge.training.checkpoint_record import RECORD
 from geobridge.training.trainer import train
 
 KEYS = [

@@ -15,7 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from geobridge.training.checkpoint import MODEL, STATE, checkpoints, read
+from geobridge.training.checkpoint import checkpoints, read
+from geobridge.training.checkpoint_record import MODEL, STATE
 from geobridge.training.trainer import train
 
 Processes = list[subprocess.Popen[str]]

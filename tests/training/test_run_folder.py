@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from geobridge.onboard.errors import ConfigError, DataError
-from geobridge.training.checkpoint import MODEL, STATE, Best, checkpoints, read
+from geobridge.training.checkpoint import checkpoints, read
+from geobridge.training.checkpoint_record import MODEL, STATE, Best
 from geobridge.training.distributed import World
 from geobridge.training.runs import run_folder
 from geobridge.training.runs.run_folder import (

@@ -19,7 +19,8 @@ from geobridge.onboard.config import load
 from geobridge.onboard.errors import ConfigError, DataError, GeobridgeError
 from geobridge.training import command
 from geobridge.training import trainer as trainers
-from geobridge.training.checkpoint import MODEL, RECORD, STATE, checkpoints, read, save_weights
+from geobridge.training.checkpoint import checkpoints, read, save_weights
+from geobridge.training.checkpoint_record import MODEL, RECORD, STATE
 from geobridge.training.config import TrainConfig
 from geobridge.training.distributed import World
 from geobridge.training.evaluation.report import REPORT

@@ -13,7 +13,8 @@ import torch
 from geobridge.onboard.errors import DataError, GeobridgeError
 
 from .. import checkpoint as checkpoints
-from ..checkpoint import BEST, Best
+from ..checkpoint import BEST
+from ..checkpoint_record import Best, Standing
 from ..config import TrainConfig
 from ..config_data import TriplesConfig
 from ..distributed import any_of, gather, gather_text
@@ -85,7 +86,7 @@ class Run:
         """Write a checkpoint of this moment."""
         learner, weights = self.learner, self.learner.weights()
         state = learner.state(self.feed.mined)
-        standing = checkpoints.Standing(learner.step, learner.steps, self.world.size, self.best)
+        standing = Standing(learner.step, learner.steps, self.world.size, self.best)
         self.write(lambda: checkpoints.save(self.settings, standing, weights, state))
         return checkpoints.path_of(self.folder, learner.step)
 

@@ -13,6 +13,7 @@ from geobridge.onboard.config import load
 from geobridge.onboard.errors import ConfigError, DataError
 from geobridge.onboard.views import View
 from geobridge.training import checkpoint as checkpoints
+from geobridge.training.checkpoint_record import MODEL, STATE
 from geobridge.training.config import TrainConfig
 from geobridge.training.distributed import World
 from geobridge.training.learner import Learner
@@ -130,7 +131,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(
 ) -> None:
     keys = [*reading(name), f"optim.ema_decay={average}", "geolink.missing=0.2"]
     whole = train(geolink_config, keys)
-    kept = {file: (whole / file).read_bytes() for file in (checkpoints.MODEL, checkpoints.STATE)}
+    kept = {file: (whole / file).read_bytes() for file in (MODEL, STATE)}
     shutil.rmtree(whole)
     (whole.parent / "report.json").unlink(missing_ok=True)
     assert checkpoints.read(whole.parent).step == 4
@@ -153,9 +154,9 @@ def test_nothing_of_it_is_in_the_weights_of_a_checkpoint(geolink_config: Path) -
     path = train(geolink_config, [*reading("residual"), "optim.ema_decay=0.9", "optim.steps=3"])
     other = ["optim.steps=3", 'geolink.points=""', f"run.folder={path.parents[1] / 'base'}"]
     base = train(geolink_config, [*other, "optim.ema_decay=0.9"])
-    found, plain = (load_file(each / checkpoints.MODEL) for each in (path, base))
+    found, plain = (load_file(each / MODEL) for each in (path, base))
     assert {n: t.shape for n, t in found.items()} == {n: t.shape for n, t in plain.items()}
-    state = load_file(path / checkpoints.STATE)
+    state = load_file(path / STATE)
     assert any(name.startswith("points.") for name in state)
     assert any(name.startswith("estimator.") for name in state)
     assert not any("points." in name or "estimator" in name for name in found)
