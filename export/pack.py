@@ -26,7 +26,7 @@ from .gather import gather
 from .plan import Plan, footprints_for, spacing_for
 from .record import ExportRecord, read_record
 from .references.area import read_area
-from .references.opened import open_sources
+from .references.opened import datum_error, open_sources
 from .references.sources import References, read_references, single_source
 
 ENGINES: dict[str, Callable[[], Engine]] = {"local": lambda: here, "ray": OnRay}
@@ -70,7 +70,7 @@ def pack(
             `spacing_m`.
         gsd_m: ground sampling of the imagery; by default what the encoders were trained for.
         registration_m: 1-sigma error per axis of the imagery's own georeference, where a source
-            does not say its own.
+            does not say its own; that of a map's datum against WGS84 is added to either.
         licence, attribution, captured: of a single source; they travel in the manifest.
         area: what to cover: GeoJSON, KML or a QGroundControl plan.
         terrain: heights of the surface, any CRS.
@@ -157,9 +157,9 @@ def _spacing(footprint_m: float, spacing_m: float | None, accuracy_m: float | No
 
 
 def _registration(listed: References, registration_m: float) -> float:
-    """The largest of those of the sources that show the ground."""
+    """The largest of those of the sources that show the ground, each with its datum's."""
     own = [
-        getattr(source, "registration_m", None) or registration_m
+        math.hypot(getattr(source, "registration_m", None) or registration_m, datum_error(source))
         for source in listed.source
         if source.kind != "street"
     ]

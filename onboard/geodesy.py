@@ -44,7 +44,7 @@ class LocalFrame:
         """The same plane as a PROJ string, for libraries that reproject rasters."""
         return (
             f"+proj=ortho +lat_0={self.origin_lat_deg!r} +lon_0={self.origin_lon_deg!r}"
-            " +ellps=WGS84 +units=m +no_defs"
+            " +datum=WGS84 +units=m +no_defs"
         )
 
     def to_enu(self, lat_deg: npt.ArrayLike, lon_deg: npt.ArrayLike) -> Floats:

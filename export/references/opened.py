@@ -12,6 +12,7 @@ from geobridge.onboard.manifest_entries import SourceEntry
 from geobridge.onboard.views import View
 from geobridge.training.imagery import server
 from geobridge.training.imagery.tile_folder import TileFolder
+from geobridge.training.rasters.georeference import datum_error_of
 from geobridge.training.sources import (
     RasterSource,
     ServerSource,
@@ -89,6 +90,12 @@ def open_sources(
     return OpenedSources(sources, tuple(entries), extent, streets, zooms)
 
 
+def datum_error(source: Source) -> float:
+    """1-sigma horizontal error in metres of a source's datum against WGS84; tiles and positions
+    are of WGS84."""
+    return datum_error_of(source.path) if isinstance(source, RasterSource) else 0.0
+
+
 def _digest(source: Source, street: StreetFolder | None) -> str:
     if street is not None:
         return street.sha256()
@@ -106,6 +113,8 @@ def _digest(source: Source, street: StreetFolder | None) -> str:
 def _entry(source: Source, digest: str, street: StreetFolder | None) -> SourceEntry:
     is_server = isinstance(source, ServerSource)
     name = told(source) if is_server else Path(told(source)).absolute().name
+    error_m = datum_error(source)
+    datum = (f"datum known against WGS84 to {error_m:g} m",) if error_m else ()
     return SourceEntry(
         name=name,
         kind=source.kind,
@@ -113,5 +122,5 @@ def _entry(source: Source, digest: str, street: StreetFolder | None) -> SourceEn
         licence=source.licence,
         attribution=source.attribution,
         captured=source.captured,
-        notes=street.notes if street is not None else (),
+        notes=street.notes if street is not None else datum,
     )

@@ -121,11 +121,27 @@ def test_scale_stays_within_what_the_module_promises(
     assert distance_m(*east, *west) == pytest.approx(100.0, rel=1.2e-5)
 
 
-def test_the_projection_string_is_the_same_plane() -> None:
+@pytest.mark.parametrize(
+    ("crs", "lat_deg", "lon_deg"),
+    [
+        ("EPSG:4326", 33.64251234567, 72.99251234567),
+        ("EPSG:27700", 51.5, -0.12),  # OSGB36, the others Potsdam, Bern, NAD27 and Tokyo
+        ("EPSG:31467", 48.5, 9.0),
+        ("EPSG:21781", 46.9, 7.4),
+        ("EPSG:26710", 38.0, -122.0),
+        ("EPSG:4301", 35.7, 139.7),
+    ],
+)
+def test_the_projection_string_is_the_same_plane(crs: str, lat_deg: float, lon_deg: float) -> None:
+    """Also for what is on another datum, by up to 460 m away."""
     warp = pytest.importorskip("rasterio.warp")
-    frame = LocalFrame(33.64251234567, 72.99251234567)
-    lon_deg, lat_deg = [72.99, 73.05, 72.9925], [33.64, 33.6, 33.7]
-    east_m, north_m = warp.transform("EPSG:4326", frame.proj, lon_deg, lat_deg)
-    assert frame.to_enu(lat_deg, lon_deg) == pytest.approx(
-        np.column_stack([east_m, north_m]), abs=1e-4
+    frame = LocalFrame(lat_deg, lon_deg)
+    lats_deg, lons_deg = (
+        [lat_deg, lat_deg - 0.04, lat_deg + 0.06],
+        [lon_deg, lon_deg + 0.06, lon_deg],
+    )
+    x, y = warp.transform("EPSG:4326", crs, lons_deg, lats_deg)
+    east_m, north_m = warp.transform(crs, frame.proj, x, y)
+    assert frame.to_enu(lats_deg, lons_deg) == pytest.approx(
+        np.column_stack([east_m, north_m]), abs=0.02
     )

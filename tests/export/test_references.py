@@ -225,6 +225,21 @@ def test_two_halves_give_the_whole(
     assert np.mean(alike.argmax(axis=0) == same[0]) > 0.9
 
 
+def test_a_datum_adds_to_what_a_map_may_be_off(
+    sources: Path, encoders: Path, tmp_path: Path
+) -> None:
+    """ETRS89, which has left WGS84 by half a metre and more: EPSG says 1 m."""
+    shutil.copy(sources / "west.tif", tmp_path / "etrs.tif")
+    with rasterio.open(tmp_path / "etrs.tif", "r+") as raster:
+        assert raster.crs == rasterio.crs.CRS.from_epsg(32632)
+        raster.crs = rasterio.crs.CRS.from_epsg(25832)
+    terms = {**COARSE, "registration_m": 2.0}
+    bundle = Bundle.open(pack(tmp_path / "etrs.tif", encoders, tmp_path / "bundle", **terms))
+    assert bundle.manifest.accuracy.registration_m == pytest.approx(math.hypot(2.0, 1.0))
+    [source] = bundle.manifest.coverage.sources
+    assert source.notes == ("datum known against WGS84 to 1 m",)
+
+
 def test_what_did_not_change_is_not_encoded_again(
     sources: Path, encoders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import rasterio
+import rasterio.warp
 from rasterio.control import GroundControlPoint
 
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.geodesy import LocalFrame
-from geobridge.training.rasters.georeference import require_on_earth
+from geobridge.training.rasters.datum import UNTOLD_M
+from geobridge.training.rasters.georeference import datum_error_of, require_on_earth
 from geobridge.training.rasters.raster import Raster
 
 Draw = Callable[..., npt.NDArray[np.uint8]]
@@ -56,4 +58,46 @@ def test_a_crs_without_a_place_for_the_pixels_is_refused(
     with rasterio.open(path, "r+") as dataset:
         dataset.gcps = points, rasterio.crs.CRS.from_epsg(32643)
     with pytest.raises(DataError, match=r"loose.tif: has control points alone"):
+        require_on_earth(path)
+
+
+UTM_ON = "+proj=utm +zone=43 +units=m +ellps="
+
+
+@pytest.mark.parametrize(
+    ("crs", "lat_deg", "lon_deg", "error_m"),
+    [
+        ("EPSG:32643", 33.642, 72.991, 0.0),
+        ("EPSG:32643+5773", 33.642, 72.991, 0.0),
+        ("EPSG:27700", 51.5, -0.12, 2.0),  # without the grid of shifts
+        ("EPSG:31467", 48.5, 9.0, 3.0),
+        ("EPSG:26910", 38.0, -122.0, 4.0),
+        ("EPSG:28355", -35.3, 149.1, 3.0),
+        (UTM_ON + "GRS80", 33.642, 72.991, UNTOLD_M),
+        (UTM_ON + "bessel +towgs84=9,8,7", 33.642, 72.991, 0.0),  # whoever gives them knows
+    ],
+)
+def test_a_map_lies_where_its_datum_has_it(
+    crs: str, lat_deg: float, lon_deg: float, error_m: float, tmp_path: Path, write_raster: Write
+) -> None:
+    [x], [y] = rasterio.warp.transform("EPSG:4326", crs, [lon_deg], [lat_deg])
+    image = np.full((200, 200, 3), 40, np.uint8)
+    image[98:102, 98:102] = 250
+    path = write_raster(
+        tmp_path / "map.tif", image, crs, rasterio.Affine(1.0, 0.0, x - 100, 0.0, -1.0, y + 100)
+    )
+    with Raster(path, 1.0, LocalFrame(lat_deg, lon_deg)) as raster:
+        picture, valid = raster.read_at(-50.0, 50.0, 100, 100)
+    rows, columns = np.nonzero(picture[..., 0] > 150)
+    assert valid.all()
+    assert (rows.mean() + 0.5, columns.mean() + 0.5) == pytest.approx((50.0, 50.0), abs=0.6)
+    assert datum_error_of(path) == error_m
+
+
+@pytest.mark.parametrize("crs", ["EPSG:24313", UTM_ON + "bessel"])
+def test_a_datum_that_nobody_related_to_wgs84_is_refused(
+    crs: str, tmp_path: Path, texture: Draw, write_raster: Write
+) -> None:
+    path = write_raster(tmp_path / "old.tif", texture(60), crs)
+    with pytest.raises(DataError, match=r"old\.tif: how the datum of its CRS .* is not known"):
         require_on_earth(path)

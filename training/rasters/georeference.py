@@ -20,6 +20,8 @@ from rasterio.warp import transform
 
 from geobridge.onboard.errors import DataError
 
+from .datum import datum_error_m
+
 RASTER_ERRORS = (RasterioError, CPLE_BaseError, OSError)
 """What rasterio raises over a file; what GDAL says of a projection comes as it is."""
 
@@ -50,7 +52,7 @@ def open_raster(path: Path) -> Any:
 
     Raises:
         DataError: unreadable, without a place for its pixels or without CRS, or with one of another
-            body, of a building site, or geocentric.
+            body, of a building site, geocentric, or of a datum that nobody related to WGS84.
     """
     try:
         dataset = rasterio.open(path)
@@ -63,7 +65,18 @@ def open_raster(path: Path) -> Any:
         raise DataError(
             f"{path}: has a CRS, but does not say where its corners lie (gdal_translate -a_ullr)"
         )
+    _datum_error(path, dataset)
     return dataset
+
+
+def datum_error_of(path: Path) -> float:
+    """1-sigma horizontal error in metres of a raster's datum against WGS84, at its middle.
+
+    Raises:
+        DataError: see `open_raster`.
+    """
+    with open_raster(path) as dataset:
+        return _datum_error(path, dataset)
 
 
 def require_on_earth(path: Path) -> None:
@@ -110,6 +123,24 @@ def _require_earthly(path: Path, crs: CRS | None) -> None:
             f"{path}: its CRS {_name(crs)!r} is of a body of {radius_m / 1000:.0f} km radius,"
             " not of the Earth"
         )
+
+
+def _datum_error(path: Path, dataset: Any) -> float:
+    x, y = dataset.transform @ (dataset.width / 2.0, dataset.height / 2.0)
+    try:
+        [lon_deg], [lat_deg] = transform(dataset.crs, "EPSG:4326", [x], [y])
+    except RASTER_ERRORS:
+        return 0.0  # it lies nowhere, which is told where its edge is asked for
+    if not (abs(lat_deg) <= _MOST_LAT_DEG and abs(lon_deg) <= 180.0):
+        return 0.0
+    wkt = dataset.crs.to_wkt(version="WKT2_2019")
+    error_m = datum_error_m(wkt, round(lat_deg, 2), round(lon_deg, 2))
+    if error_m is None:
+        raise DataError(
+            f"{path}: how the datum of its CRS {_name(dataset.crs)!r} lies to WGS84 is not known;"
+            " say a CRS that knows it (gdal_translate -a_srs)"
+        )
+    return error_m
 
 
 def _radius_m(crs: CRS) -> float:
