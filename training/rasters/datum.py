@@ -35,7 +35,14 @@ def datum_error_m(wkt: str, lat_deg: float, lon_deg: float) -> float | None:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a grid would be better
-        known = TransformerGroup(crs, "EPSG:4326", True, around, allow_ballpark=False).transformers
+        group = TransformerGroup(
+            crs,
+            "EPSG:4326",
+            always_xy=True,
+            area_of_interest=around,  # type: ignore[arg-type]  # its stub names another class
+            allow_ballpark=False,
+        )
+    known = group.transformers
     if not known:
         ellipsoid = crs.ellipsoid
         is_geocentric = ellipsoid and ellipsoid.semi_major_metre == _GEOCENTRIC_A_M
