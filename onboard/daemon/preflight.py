@@ -63,6 +63,7 @@ def _listen_for(conversation: Conversation, link: Link, config: LinkConfig) -> N
     """Until the autopilot is heard and has told its version, or has had the time to."""
     autopilot, voice = conversation.autopilot, Voice()
     start_s, beat_s = time.monotonic(), 0.0
+    heard_s: float | None = None
     while True:
         now_s = time.monotonic()
         if now_s >= beat_s:  # whoever routes must learn that we are here
@@ -72,10 +73,11 @@ def _listen_for(conversation: Conversation, link: Link, config: LinkConfig) -> N
             link.say(question)
         for message in link.receive(0.05):
             conversation.feed(message, time.monotonic_ns())
-        is_heard = autopilot.kind is not None
-        if is_heard and (autopilot.version or now_s - start_s > VERSION_S):
-            return
-        if not is_heard and now_s - start_s > HEARD_S:
+        if autopilot.kind is not None:
+            heard_s = now_s if heard_s is None else heard_s
+            if autopilot.version or now_s - heard_s > VERSION_S:
+                return
+        elif now_s - start_s > HEARD_S:
             raise LinkError(silence(link, config))
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def in_child(config: Path, keys: Sequence[str], run: Path, moment: int) -> int:
         train(config, keys)
         os._exit(min(touched, 250))
     except BaseException:
+        traceback.print_exc()
         os._exit(251)
 
 
