@@ -57,7 +57,7 @@ def test_a_folder_is_for_one(tmp_path: Path) -> None:
 def test_a_second_trainer_is_refused_and_the_first_goes_on(
     area_config: Path, start: Callable[..., subprocess.Popen[str]], same_weights: Same
 ) -> None:
-    run, keys = area_config.parent / "run", ["optim.steps=200", "run.checkpoint_every_steps=20"]
+    run, keys = area_config.parent / "run", ["optim.steps=60", "run.checkpoint_every_steps=10"]
     first = start(area_config, *keys)
     while not checkpoints(run):
         assert first.poll() is None, first.communicate()[1]
