@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from functools import lru_cache
 
-from pyproj import CRS
+from pyproj import CRS, Transformer
 from pyproj.aoi import AreaOfInterest
+from pyproj.exceptions import ProjError
 from pyproj.transformer import TransformerGroup
 
 UNTOLD_M = 5.0
@@ -26,7 +27,22 @@ def datum_error_m(wkt: str, lat_deg: float, lon_deg: float) -> float | None:
 
     PROJ has no grids of shifts here unless somebody installed them, and takes the best without.
     """
-    crs = CRS.from_wkt(wkt)
+    try:
+        crs = CRS.from_wkt(wkt)
+        known = _transformations(crs, lat_deg, lon_deg)
+    except ProjError:
+        return None
+    if not known:
+        ellipsoid = crs.ellipsoid
+        is_geocentric = ellipsoid and ellipsoid.semi_major_metre == _GEOCENTRIC_A_M
+        return UNTOLD_M if is_geocentric else None
+    # of parameters that the CRS brings along nothing is said, and whoever wrote them knows
+    error_m = max(0.0, known[0].accuracy)
+    return None if error_m >= _UNKNOWN_M else error_m
+
+
+def _transformations(crs: CRS, lat_deg: float, lon_deg: float) -> list[Transformer]:
+    """To WGS84 around a place, best first, without those that leave the datum as it is."""
     around = AreaOfInterest(
         max(-180.0, lon_deg - _AROUND_DEG),
         lat_deg - _AROUND_DEG,
@@ -42,11 +58,4 @@ def datum_error_m(wkt: str, lat_deg: float, lon_deg: float) -> float | None:
             area_of_interest=around,  # type: ignore[arg-type]  # its stub names another class
             allow_ballpark=False,
         )
-    known = group.transformers
-    if not known:
-        ellipsoid = crs.ellipsoid
-        is_geocentric = ellipsoid and ellipsoid.semi_major_metre == _GEOCENTRIC_A_M
-        return UNTOLD_M if is_geocentric else None
-    # of parameters that the CRS brings along nothing is said, and whoever wrote them knows
-    error_m = max(0.0, known[0].accuracy)
-    return None if error_m >= _UNKNOWN_M else error_m
+    return group.transformers
