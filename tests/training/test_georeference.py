@@ -101,3 +101,14 @@ def test_a_datum_that_nobody_related_to_wgs84_is_refused(
     path = write_raster(tmp_path / "old.tif", texture(60), crs)
     with pytest.raises(DataError, match=r"old\.tif: how the datum of its CRS .* is not known"):
         require_on_earth(path)
+
+
+def test_a_crs_whose_name_is_no_text_is_refused_in_one_line(
+    tmp_path: Path, texture: Draw, write_raster: Write
+) -> None:
+    path = write_raster(tmp_path / "name.tif", texture(60), UTM_ON + "WGS84")
+    raw = path.read_bytes()
+    assert raw.count(b"unknown|") > 0
+    path.write_bytes(raw.replace(b"unknown|", b"unkn\xffwn|"))
+    with pytest.raises(DataError, match=r"name\.tif: not a readable raster: .*can't decode"):
+        require_on_earth(path)

@@ -22,8 +22,9 @@ from geobridge.onboard.errors import DataError
 
 from .datum import datum_error_m
 
-RASTER_ERRORS = (RasterioError, CPLE_BaseError, OSError)
-"""What rasterio raises over a file; what GDAL says of a projection comes as it is."""
+RASTER_ERRORS = (RasterioError, CPLE_BaseError, OSError, UnicodeDecodeError)
+"""What rasterio raises over a file; what GDAL says of a projection comes as it is, and so do names
+that are no UTF-8."""
 
 # else GDAL keeps a twentieth of all memory full of a raster's blocks; in megabytes, read once
 os.environ.setdefault("GDAL_CACHEMAX", "128")
