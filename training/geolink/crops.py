@@ -14,6 +14,7 @@ from rasterio.windows import Window, from_bounds
 
 from geobridge.onboard.geodesy import LocalFrame
 
+from ..rasters.georeference import RASTER_ERRORS
 from .clouds import CloudError, Floats, las_crs, las_within
 from .manifest import Entry
 
@@ -56,7 +57,7 @@ def _of_surface(path: Path, entry: Entry) -> Floats:
             if not known.any():
                 raise CloudError("has no heights there")
             return _around(entry, x[known], y[known], heights.ravel()[known], dataset.crs)
-    except RasterioError as error:
+    except RASTER_ERRORS as error:
         raise CloudError(f"damaged: {' '.join(str(error).split())[:200]}") from None
 
 
