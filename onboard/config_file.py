@@ -47,7 +47,11 @@ def load(
     tree = {**(base or {}), **(read_toml(path) if path else {})}
     for override in overrides:
         _override(tree, override)
-    return validate(model, tree, where)
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        told = "command line" if path and _is_of(overrides, error) else where
+        raise ConfigError(f"{told}: {first_problem(error)}") from None
 
 
 def validate(model: type[S], tree: Mapping[str, Any], where: str) -> S:
@@ -64,13 +68,35 @@ def validate(model: type[S], tree: Mapping[str, Any], where: str) -> S:
 
 def first_problem(error: ValidationError) -> str:
     """The first complaint as `full.key: what was expected`."""
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"])
+    problem = _first(error)
+    key = _key(problem)
     text = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         text = "unknown key"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{key}: {text}{more}" if key else f"{text}{more}"
+
+
+def _first(error: ValidationError) -> Any:
+    """An unknown key before all else: what is missing may be what was misspelt."""
+    return min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+
+
+def _key(problem: Any) -> str:
+    return ".".join(str(part) for part in problem["loc"])
+
+
+def _is_of(overrides: Sequence[str], error: ValidationError) -> bool:
+    """Whether the first complaint is about what an override says."""
+    location = [str(part) for part in _first(error)["loc"]]
+    keys = [override.partition("=")[0].strip().split(".") for override in overrides]
+    return any(_leads_to(location, key) for key in keys)
+
+
+def _leads_to(location: Sequence[str], key: Sequence[str]) -> bool:
+    """Whether a key's parts follow each other there; kinds of tables may lie between."""
+    parts = iter(location)
+    return all(part in parts for part in key)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

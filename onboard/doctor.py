@@ -18,7 +18,7 @@ DISTRIBUTION = "geobridge-uav"
 Finding = dict[str, str]
 """One line: `area`, `name`, `state` (ok, absent, too old, unusable, conflict) and `detail`."""
 
-_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(\s*>=\s*(?P<minimum>[0-9.]+))?")
+_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(\[[^\]]*\])?(\s*>=\s*(?P<minimum>[0-9.]+))?")
 _EXTRA = re.compile(r"extra == ['\"](?P<extra>[\w-]+)['\"]")
 _PYTHON_BELOW = re.compile(r"python_version < ['\"]3\.(?P<minor>\d+)['\"]")
 

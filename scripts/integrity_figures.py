@@ -6,7 +6,6 @@ drawing whole flights anew.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from geobridge.export.rehearsal.bound import upper_bound
 from geobridge.export.rehearsal.flown import FIX, Flown
 from geobridge.onboard import metrics
 
@@ -47,35 +47,6 @@ def figures(flown: Sequence[Flown], rate_hz: float) -> dict[str, Any]:
         ),
         "withheld": _withheld(home),
     }
-
-
-def upper_bound(events: int, samples: int, confidence: float = 0.95) -> float | None:
-    """The largest probability under which so few events are not rarer than 1 - confidence
-    (Clopper and Pearson); None without samples."""
-    if not samples:
-        return None
-    if events >= samples:
-        return 1.0
-    low, high = events / samples, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2.0
-        if _at_most(events, samples, middle) > 1.0 - confidence:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _at_most(events: int, samples: int, probability: float) -> float:
-    """P(no more than so many events)."""
-    p, q = math.log(probability), math.log1p(-probability)
-    return sum(
-        math.exp(_log_choose(samples, k) + k * p + (samples - k) * q) for k in range(events + 1)
-    )
-
-
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def fixes_of(flight: Flown) -> tuple[Floats, Floats, Floats]:

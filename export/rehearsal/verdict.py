@@ -13,8 +13,9 @@ import numpy as np
 from geobridge.onboard.records import Reason
 
 from . import posterior
+from .bound import upper_bound
 from .flown import FIX, Flown
-from .localizability import CERTAINTY, Localizability, wrong_of
+from .localizability import Localizability, wrong_of
 
 WORTH = (
     "What this is worth: the flights were simulated and every view was rendered. Rendered views are"
@@ -149,7 +150,7 @@ def totals(flights: Sequence[Flown]) -> dict[str, float | int | None]:
     errors = [
         e for f in flights for e, w in zip(f.error_m, wrong_of(f), strict=True) if e and not w
     ]
-    upper = posterior.quantile(bad, len(flights) - bad, 0.5, (1.0 + CERTAINTY) / 2.0)
+    judged = sum(FIX in flown.said for flown in flights)
     return {
         "flights": len(flights),
         "flights_arrived": sum(flown.ending == "arrived" for flown in flights),
@@ -159,7 +160,8 @@ def totals(flights: Sequence[Flown]) -> dict[str, float | int | None]:
         "error_mean_m": float(np.mean(errors)) if errors else None,
         "wrong_fixes": sum(wrong),
         "flights_with_wrong_fixes": bad,
-        "flights_with_wrong_fixes_at_most": float(upper),
+        "flights_with_fixes": judged,
+        "flights_with_wrong_fixes_at_most": upper_bound(bad, judged),
         "longest_silence_median_s": float(np.median(gaps_s)),
         "longest_silence_worst_s": float(gaps_s.max()),
     }
@@ -225,11 +227,13 @@ def _stretch_line(part: Stretch) -> str:
 
 
 def _wrong_line(figures: dict[str, float | int | None]) -> str:
-    bad, most = figures["flights_with_wrong_fixes"], figures["flights_with_wrong_fixes_at_most"]
+    judged, most = figures["flights_with_fixes"], figures["flights_with_wrong_fixes_at_most"]
+    if most is None:
+        return "Wrong fixes: none, for there was no fix."
     return (
-        f"Wrong fixes: {figures['wrong_fixes']} of {figures['fixes']}, in {bad} of"
-        f" {figures['flights']} flights; with 95 % certainty in fewer than {most:.0%} of flights"
-        " like these."
+        f"Wrong fixes: {figures['wrong_fixes']} of {figures['fixes']}, in"
+        f" {figures['flights_with_wrong_fixes']} of {judged} flights with fixes; with 95 %"
+        f" confidence in no more than {most:.0%} of flights like these."
     )
 
 

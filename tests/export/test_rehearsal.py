@@ -297,6 +297,19 @@ def test_wrong_fixes_are_counted_where_they_happen_and_spoil_no_error() -> None:
     figures = totals([*good, liar])
     assert figures["flights_with_wrong_fixes"] == 1
     assert figures["wrong_fixes"] == len(liar.said)
+    assert figures["flights_with_wrong_fixes_at_most"] == pytest.approx(0.4291, abs=1e-4)
+
+
+def test_what_is_promised_of_wrong_fixes_is_the_exact_bound_and_nothing_without_fixes() -> None:
+    """1 - 0.05 ** (1 / n) of n flights without a wrong fix, by Clopper and Pearson."""
+    good = [flown(k, [0.0, 10.0], [FIX, FIX]) for k in range(24)]
+    silent = [flown(k, [0.0, 10.0], ["ambiguous"] * 2) for k in range(24, 30)]
+    told = tell("route", totals([*good, *silent]), [])
+    assert "Wrong fixes: 0 of 48, in 0 of 24 flights with fixes; with 95 % confidence" in told
+    assert "in no more than 12% of flights like these" in told
+    told = tell("route", totals(silent), [])
+    assert "Wrong fixes: none, for there was no fix." in told
+    assert "confidence" not in told
 
 
 def test_a_fix_within_its_bound_is_not_wrong() -> None:

@@ -87,6 +87,7 @@ def test_without_onnxruntime_the_pip_line_is_named(monkeypatch: pytest.MonkeyPat
         ("numpy>=999.1", "too old", "999.1 or newer: pip install geobridge-uav"),
         ("no-such-thing>=2; extra == 'train'", "absent", 'pip install "geobridge-uav[train]"'),
         ('no-such-thing; extra == "gpu"', "absent", "[gpu]"),
+        ('numpy[more]>=999.1; extra == "gpu"', "too old", "999.1 or newer"),
     ],
 )
 def test_packages_against_requirements(requirement: str, state: str, detail: str) -> None:

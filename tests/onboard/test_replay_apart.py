@@ -13,7 +13,9 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folders as they are given; none of them is read before results have a place."""
     for folder in ("bundle/reference", "data/photos", "data/more", "records"):
         (tmp_path / folder).mkdir(parents=True)
-    for file in ("data/photos/1.jpg", "data/more/1.jpg", "records/1.mcap", "flight.mp4"):
+    (tmp_path / "trained").mkdir()
+    files = ("data/photos/1.jpg", "data/more/1.jpg", "records/1.mcap", "trained/report.html")
+    for file in (*files, "flight.mp4"):
         (tmp_path / file).touch()
     (tmp_path / "link").symlink_to("bundle")
     monkeypatch.chdir(tmp_path)
@@ -28,6 +30,7 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["data/photos"], "data/photos", "data/photos: expected a folder apart from the photos"),
         (["x.bin", "--frames", "data/photos"], "data/photos/", "data/photos: expected a folder"),
         (["data/photos", "data/more"], "data", "data/photos: expected a folder apart from"),
+        (["flight.mp4"], "trained", "trained: holds something else than a replay; choose another"),
         (["records"], "records", "records: expected a folder apart from the photos or records"),
         (["records/1.mcap"], "records", "records: expected a folder apart from the photos or"),
     ],

@@ -72,7 +72,7 @@ def test_lists_stand_for_tuples_in_files_and_overrides(area_config: Path) -> Non
 )
 def test_a_wrong_value_is_named_by_its_key(override: str, area_config: Path) -> None:
     key = override.partition("=")[0].partition(".")[2]
-    with pytest.raises(ConfigError, match=rf"^{area_config}: .*{key}") as caught:
+    with pytest.raises(ConfigError, match=rf"^command line: .*{key}") as caught:
         load(TrainConfig, area_config, [override])
     assert "\n" not in str(caught.value)
 

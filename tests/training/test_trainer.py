@@ -424,4 +424,4 @@ def test_an_unknown_key_is_named_by_its_path(area_config: Path, start: Start) ->
     process = start(area_config, "optim.learning_rte=1e-3")
     out, log = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert (out, log) == ("", f"geobridge train: {area_config}: optim.learning_rte: unknown key\n")
+    assert (out, log) == ("", "geobridge train: command line: optim.learning_rte: unknown key\n")
