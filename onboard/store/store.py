@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +87,7 @@ class Store:
         if os.geteuid() == 0 and owner != 0:
             raise ConfigError(
                 f"{there}: belongs to user {owner}, who could not read what root installs;"
-                f" sudo -u '#{owner}' geobridge install"
+                f" sudo -u '#{owner}' {sys.argv[0]} install"
             )
         durable.make_folder(self.path)
         refused = BundleError(f"{self.path}: another installation is under way")

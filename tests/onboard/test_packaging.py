@@ -42,6 +42,25 @@ def test_wrong_words_are_told_and_nothing_is_laid(words: list[str], tmp_path: Pa
     done = installed(*words)
     assert done.returncode == 2
     assert done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_a_folder_without_our_wheel_is_told_before_anything_is_done(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    root = tmp_path / "root"
+    done = installed("--wheels", str(tmp_path / name), "--root", str(root))
+    assert done.returncode == 2
+    assert re.fullmatch(rf".*{name}: no folder with a wheel of geobridge-uav.*\n", done.stderr)
+    assert not root.exists()
+
+
+def test_help_is_no_mistake() -> None:
+    done = installed("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--wheels FOLDER" in done.stdout
 
 
 def test_the_configuration_that_comes_with_it_is_one() -> None:

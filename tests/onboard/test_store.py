@@ -536,6 +536,7 @@ def test_root_installs_nothing_that_the_daemon_cannot_read(
     monkeypatch.setattr(Path, "stat", of_another)
     line = complaint("install", here / "one", "--config", here / "onboard.toml")
     assert f"{here / 'store'}: belongs to user 997" in line
+    assert line.rstrip().endswith(f"sudo -u '#997' {sys.argv[0]} install")
     assert list((here / "store").iterdir()) == []
 
 
