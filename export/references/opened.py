@@ -106,7 +106,8 @@ def _digest(source: Source, street: StreetFolder | None) -> str:
         return folder_sha256(source)
     assert isinstance(source, RasterSource)
     if not source.path.is_file():
-        raise DataError(f"{source.path}: no such file")
+        there = source.path.exists()
+        raise DataError(f"{source.path}: {'expected a file' if there else 'no such file'}")
     return raster_sha256(source.path)
 
 

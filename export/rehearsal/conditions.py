@@ -69,7 +69,7 @@ class Ranges:
             if value is not None and not least <= value[0] <= value[1] <= most:
                 raise DataError(
                     f"{name} {value[0]:g} to {value[1]:g}:"
-                    f" expected a range within {least:g} to {most:g}"
+                    f" expected a range, low end first, within {least:g} to {most:g}"
                 )
         if not self.seasons:
             raise DataError("seasons: expected at least one of summer, autumn, winter")

@@ -66,7 +66,7 @@ def rehearse(
     """
     for path in (raster, dsm):
         if path is not None and not path.is_file():
-            raise DataError(f"{path}: no such file")
+            raise DataError(f"{path}: {'expected a file' if path.exists() else 'no such file'}")
     if dsm is not None and raster is None:
         raise DataError(f"{dsm}: a surface model needs the map that it belongs to")
     settings = load(ReplayConfig, config, overrides)
