@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from geobridge.onboard.durable import held
 from geobridge.onboard.errors import ConfigError, DataError
 from geobridge.training.checkpoint import checkpoints, read
 from geobridge.training.checkpoint_record import MODEL, STATE, Best
@@ -71,12 +72,12 @@ def test_what_was_begun_stays(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_was_withdrawn_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, real = tmp_path / "run", run_folder.held
+    run = tmp_path / "run"
 
     def late(handle: int, refused: Exception) -> AbstractContextManager[None]:
         (run / LOCK).unlink()  # by one that was refused, just before this one could hold it
         (run / LOCK).touch()  # and of a third one
-        return real(handle, refused)
+        return held(handle, refused)
 
     with monkeypatch.context() as patch:
         patch.setattr(run_folder, "held", late)
