@@ -53,6 +53,8 @@ def evaluate(
     Raises:
         DataError, BundleError, EngineError: in one line.
     """
+    if out is not None and out.exists() and not out.is_dir():
+        raise DataError(f"-o {out}: exists and is not a folder")
     plain = not (protocols or out or dims or variant) and tuple(searches) == ("exact",)
     if len(models) == 1 and plain and not _flies(models[0]) and _are_triples(data, split):
         return six_directions(models[0], data, split, max_places)

@@ -39,9 +39,10 @@ def import_(parser: ArgumentParser) -> None:
     text = "safetensors, or .pth .pt .bin .ckpt that hold tensors alone"
     add("weights", type=existing, nargs="+", metavar="WEIGHTS", help=text)
     add("-o", dest="out", type=Path, required=True, metavar="RUN", help="folder to write")
-    text = "open_clip's name of the towers, as ViT-L-14-quickgelu (default: by their shapes)"
+    text = "open_clip's name of the towers, as ViT-L-14-quickgelu (default: by their shapes, which"
+    text += " tell all but the activation)"
     add("--model", default="", metavar="NAME", help=text)
-    text = "the activation of OpenAI's CLIP, where no --model tells"
+    text = "the activation of OpenAI's CLIP or not; needed where no --model tells"
     add("--quick-gelu", action=BooleanOptionalAction, default=None, help=text)
     text = "a view wanted (default: all that are found)"
     add("--view", dest="views", action=Repeated, choices=views, default=(), help=text)

@@ -1,6 +1,7 @@
 """The recipes that come with the package: `geobridge train NAME`, or `NAME+SET` for a public set.
 
-A set's file holds what a data set needs over any recipe: views, batches, epochs.
+A set's file holds what a data set needs over any recipe: views, batches, epochs. Its epochs and its
+pictures take the place of a recipe's steps and of its raster.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from .config import TrainConfig
 
 _FOLDER = Path(__file__).parent / "configs"
 _SETS = _FOLDER / "sets"
+_NO_STEPS = "optim.steps=0"
+_NO_RASTER = 'data={source="triples", folder="set"}'
 
 
 def settings_of(config: Path, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -26,8 +29,9 @@ def settings_of(config: Path, overrides: Sequence[str] = ()) -> TrainConfig:
         ConfigError: no such file, recipe or set, or a key of it is wrong.
     """
     name, _, data_set = (str(config), "", "") if config.exists() else str(config).partition("+")
-    told = _told(read_toml(_shipped(_SETS, Path(data_set), "data set"))) if data_set else ()
-    return load(TrainConfig, recipe(Path(name)), [*told, *overrides])
+    path = recipe(Path(name))
+    told = _of_set(data_set, path) if data_set else ()
+    return load(TrainConfig, path, [*told, *overrides])
 
 
 def recipe(config: Path) -> Path:
@@ -37,6 +41,16 @@ def recipe(config: Path) -> Path:
         ConfigError: neither; names the recipes that there are.
     """
     return config if config.exists() else _shipped(_FOLDER, config, "recipe")
+
+
+def _of_set(data_set: str, over: Path) -> Iterator[str]:
+    """The keys of a data set as overrides of a configuration that may have no room for them."""
+    told = read_toml(_shipped(_SETS, Path(data_set), "data set"))
+    data = read_toml(over).get("data")
+    if isinstance(data, Mapping) and data.get("source") == "area":
+        yield _NO_RASTER
+    yield _NO_STEPS
+    yield from _told(told)
 
 
 def _shipped(folder: Path, name: Path, kind: str) -> Path:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
 import open_clip
 import torch
 import torch.nn.functional as F
@@ -75,9 +80,10 @@ def _tagged(config: ModelConfig) -> open_clip.CustomTextCLIP:
         where += f", pretrained {config.pretrained!r}"
         _check_activation(config, where)
     try:
-        clip = open_clip.create_model(
-            config.name, pretrained=config.pretrained or None, force_custom_text=True
-        )
+        with nullcontext() if config.brings_weights else _quiet():
+            clip = open_clip.create_model(
+                config.name, pretrained=config.pretrained or None, force_custom_text=True
+            )
     except Exception as error:  # open_clip, its hub client and torch raise a dozen kinds
         if "download" in str(error):
             raise ConfigError(
@@ -88,6 +94,24 @@ def _tagged(config: ModelConfig) -> open_clip.CustomTextCLIP:
     if not isinstance(clip, open_clip.CustomTextCLIP):
         raise ConfigError(f"{where}: is a captioning model; take one with two plain towers")
     return clip
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what open_clip says, on the root logger, of a network without pretrained weights.
+
+    A checkpoint's or an import's follow, or none are wanted.
+    """
+    folder, root = Path(open_clip.__file__).parent, logging.getLogger()
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return folder not in Path(record.pathname).parents
+
+    root.addFilter(of_others)
+    try:
+        yield
+    finally:
+        root.removeFilter(of_others)
 
 
 def _check_activation(config: ModelConfig, where: str) -> None:

@@ -212,7 +212,9 @@ def test_a_map_too_small_for_a_batch_is_refused(
     keys: dict[str, Any], texture: Draw, write_raster: Write, tmp_path: Path
 ) -> None:
     path = write_raster(tmp_path / "small.tif", texture(60))
-    with pytest.raises(DataError, match=r"small\.tif: room for \d places .* batch_size is 6"):
+    with pytest.raises(
+        DataError, match=r"small\.tif: room for \d places .* optim\.batch_size is 6"
+    ):
         source(path, **keys)
 
 

@@ -470,10 +470,15 @@ class Harmful:
     [
         ("w.pth", lambda good: pickle.dumps({"a": Harmful()}), "needs the code|not a weights file"),
         ("w.pth", lambda good: good[: len(good) // 2], "not a weights file, or "),
-        ("w.pth", lambda good: b"", "not a weights file, or "),
-        ("w.pth", lambda good: b"no weights at all", "not a weights file, or "),
+        ("w.pth", lambda good: b"\x80e", r"not a weights file, or \w+$"),
+        ("w.pth", lambda good: b"", "is empty$"),
+        (
+            "w.pth",
+            lambda good: b"edelweiss",
+            "not a weights file: neither torch's zip nor its pickle",
+        ),
         ("w.safetensors", lambda good: good, "not a safetensors file, or truncated"),
-        ("w.safetensors", lambda good: b"", "not a safetensors file, or truncated"),
+        ("w.safetensors", lambda good: b"", "is empty$"),
         ("w.onnx", lambda good: good, "expected a file that ends in .bin, .ckpt, .pt, .pth"),
     ],
 )
@@ -573,10 +578,13 @@ def test_imported_weights_are_exported_and_answer_alike(
     tag: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     path = stored(NAMINGS["nested"](clips), tmp_path / "best_net.pth")
     words = ["import", path, "-o", tmp_path / "run", "--model", tag, "--gsd-m", 0.5]
+    caplog.set_level(logging.INFO)
     assert main([str(word) for word in words]) == 0
+    assert {record.name.partition(".")[0] for record in caplog.records} == {"geobridge"}
     assert capsys.readouterr().out.strip() == str(tmp_path / "run")
     out = export(tmp_path / "run", tmp_path / "onnx")
     record = read_record(out)
@@ -596,5 +604,7 @@ def test_the_command_complains_in_one_line(tmp_path: Path, complaint: Callable[.
     path.write_bytes(b"nothing")
     line = complaint("import", path, "-o", tmp_path / "run", "--quick-gelu")
     assert f"{path}: not a weights file" in line
-    assert "--model" in complaint("import", path, "-o", tmp_path / "run")
+    assert f"{path}: not a weights file" in complaint("import", path, "-o", tmp_path / "run")
+    line = complaint("import", path, "-o", tmp_path / "run", "--model", "ViT-Z-99")
+    assert "--model ViT-Z-99: open_clip has no such model" in line
     assert [each.name for each in tmp_path.iterdir()] == ["w.pth"]

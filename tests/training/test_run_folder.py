@@ -7,12 +7,14 @@ import resource
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from geobridge.onboard.durable import held
 from geobridge.onboard.errors import ConfigError, DataError
 from geobridge.training.checkpoint import checkpoints, read
 from geobridge.training.checkpoint_record import MODEL, STATE, Best
@@ -50,6 +52,53 @@ def test_a_folder_is_for_one(tmp_path: Path) -> None:
         raise AssertionError
     with locked(tmp_path / "run"):
         assert (tmp_path / "run" / LOCK).exists()
+
+
+@pytest.mark.parametrize("there", ["", "runs", "runs/run"])
+def test_what_is_refused_leaves_nothing(there: str, tmp_path: Path) -> None:
+    (tmp_path / there).mkdir(parents=True, exist_ok=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match="no room"), locked(tmp_path / "runs" / "run"):
+        raise DataError("no room")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_was_begun_stays(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.toml").touch()
+    with pytest.raises(DataError), locked(tmp_path / "run"):
+        raise DataError("later")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.toml", LOCK}
+
+
+def test_a_lock_that_was_withdrawn_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+
+    def late(handle: int, refused: Exception) -> AbstractContextManager[None]:
+        (run / LOCK).unlink()  # by one that was refused, just before this one could hold it
+        (run / LOCK).touch()  # and of a third one
+        return held(handle, refused)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "held", late)
+        with pytest.raises(ConfigError, match="another process trains in"), locked(run):
+            raise AssertionError
+    assert (run / LOCK).exists(), "the third one's"
+
+
+def test_a_refused_command_leaves_no_folder(area_config: Path, triples_config: Path) -> None:
+    folder = area_config.parent
+    problem = r"set/train: 16 places .*; optim\.batch_size is 96, expected at most 16$"
+    with pytest.raises(DataError, match=problem):
+        train(triples_config, ["optim.batch_size=96"])
+    with pytest.raises(
+        DataError, match=r"optim\.batch_size is 900; lower optim\.batch_size or data"
+    ):
+        train(area_config, ["optim.batch_size=900"])
+    (folder / "map.tif").write_bytes(b"II*\x00 and no more")
+    with pytest.raises(DataError, match="not a readable raster"):
+        train(area_config)
+    assert not (folder / "run").exists()
 
 
 @pytest.mark.slow

@@ -127,6 +127,19 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
     assert written == done  # nothing is written again
 
 
+def test_another_layout_is_told_what_is_expected(folder: Path, tmp_path: Path) -> None:
+    drone = folder / "train" / "drone"
+    shutil.rmtree(drone)
+    (drone / "0839").mkdir(parents=True)
+    expected = "expected SPLIT/VIEW/ID.jpg, as GeoLoc and what geobridge dataset render writes"
+    for place, problem in (
+        (folder, f"{drone}: holds no pictures; "),
+        (drone, f"{drone}: holds none of the folders train, val, test; "),
+    ):
+        with pytest.raises(DataError, match=f"^{problem}{expected}$"):
+            shard(place, tmp_path / "out")
+
+
 def test_a_data_set_that_changed_meanwhile_is_refused(folder: Path, tmp_path: Path) -> None:
     shard(folder, tmp_path / "out")
     (folder / "train" / "drone" / "001.jpg").write_bytes(b"other")

@@ -181,9 +181,9 @@ class AreaSource:
         processes = count // self.batch_size
         raise DataError(
             f"{self.config.raster}: room for {most} places {self.config.min_separation_m:g} m"
-            f" apart with {self.config.footprint_m:g} m footprints, batch_size is"
+            f" apart with {self.config.footprint_m:g} m footprints, optim.batch_size is"
             f" {self.batch_size}{f' for each of {processes} processes' if processes > 1 else ''};"
-            " lower batch_size or min_separation_m"
+            " lower optim.batch_size or data.min_separation_m"
         )
 
     def _draw(self, rng: np.random.Generator, count: int) -> list[Matrix]:

@@ -13,6 +13,8 @@ from geobridge.onboard.views import View
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 END_BYTES = 512
+LAYOUT = "SPLIT/VIEW/ID.jpg, as GeoLoc and what geobridge dataset render writes"
+"""What is expected of a folder of triples."""
 TEXTS, METADATA = "text.jsonl", "metadata.jsonl"
 
 Line = tuple[bytes, str]
@@ -121,5 +123,5 @@ def _suffixes(folder: Path) -> dict[str, str]:
             raise DataError(f"{folder}: {stem}{found[stem]} and {name} are pictures of one place")
         found[stem] = sys.intern(dot + ending)
     if not found:
-        raise DataError(f"{folder}: holds no pictures")
+        raise DataError(f"{folder}: holds no pictures; expected {LAYOUT}")
     return found

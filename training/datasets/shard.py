@@ -21,7 +21,7 @@ from geobridge.onboard.durable import write_text
 from geobridge.onboard.errors import DataError
 from geobridge.onboard.views import View
 
-from .folder import METADATA, TEXTS, FolderStore
+from .folder import LAYOUT, METADATA, TEXTS, FolderStore
 from .render_blocks import SPLITS
 from .render_shards import Lines, ShardedFolder
 from .shards import CATALOGUE, FORMAT, is_sharded
@@ -44,7 +44,9 @@ def shard(folder: Path, out: Path, shard_mb: int = 512) -> dict[str, Any]:
     """
     splits = [_Split(folder / name, shard_mb) for name in SPLITS if (folder / name).is_dir()]
     if not splits:
-        raise DataError(f"{folder}: holds none of the folders {', '.join(SPLITS)}")
+        raise DataError(
+            f"{folder}: holds none of the folders {', '.join(SPLITS)}; expected {LAYOUT}"
+        )
     if out.resolve() == folder.resolve():
         raise DataError(f"{out}: holds the data set itself; take another folder")
     digest = hashlib.sha256()
@@ -72,7 +74,9 @@ class _Split:
         if is_sharded(folder):
             raise DataError(f"{folder}: is sharded already")
         if not self.views:
-            raise DataError(f"{folder}: holds none of the folders {', '.join(View)}")
+            raise DataError(
+                f"{folder}: holds none of the folders {', '.join(View)}; expected {LAYOUT}"
+            )
         self.store = FolderStore(folder, self.views)
         self.ids = sorted({name for view in self.views for name in self.store.names(view)})
         self.lines = {name: _by_id(self.store, name) for name in (TEXTS, METADATA)}

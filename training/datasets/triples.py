@@ -254,11 +254,13 @@ class TriplesSource:
         return self._plan[1]
 
     def _check_count(self, world: int) -> None:
+        if not self.places:
+            raise DataError(f"{self.folder}: no place has two views, or a view and a text")
         if self.places < self.batch_size * world:
             processes = f" for each of {world} processes" if world > 1 else ""
             raise DataError(
-                f"{self.folder}: {self.places} places with two views or a text,"
-                f" batch_size is {self.batch_size}{processes}"
+                f"{self.folder}: {self.places} places with two views or a text; optim.batch_size is"
+                f" {self.batch_size}{processes}, expected at most {self.places // world}"
             )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from ..protocols.score import score
 from .approximate import approximate
 from .benchmark_page import page
 from .described import Described, describe_side
-from .describer import Describer, shortened
+from .describer import Describer, check_dims, shortened
 from .mistakes import looked_at, rank_lists, sheet
 from .standing import Descriptors
 from .tables import Row, Told, as_csv, as_latex
@@ -66,11 +66,13 @@ def benchmark(
     """The rows of every protocol, task, network, length and search; the first network's are shown.
 
     Raises:
-        DataError: the data set or its protocol cannot be used, or the networks have no towers for
-            what it shows.
+        DataError: the data set or its protocol cannot be used, the networks have no towers for
+            what it shows, or descriptors are shorter than asked for.
     """
     name, layout = opened(folder, asked.variant)
     protocols = chosen(name, asked.protocols)
+    for describer in describers:
+        check_dims(describer, asked.dims)
     everything = layout.tasks()
     work = [
         (protocol, task)

@@ -79,15 +79,27 @@ class NetworkDescriber:
             return self.model.encode_text(tokens).float().cpu().numpy()
 
 
-def shortened(descriptors: Descriptors, dimension: int | None) -> Descriptors:
-    """[N, D] to the first numbers of each, of unit length again.
+def check_dims(describer: Describer, dims: Sequence[int]) -> None:
+    """Refuse lengths that its descriptors cannot be cut to; one black picture tells theirs.
 
     Raises:
-        DataError: they are not so long.
+        DataError: names the longest one asked for.
     """
-    if dimension is None or dimension == descriptors.shape[1]:
+    if not dims:
+        return
+    view = next(View(side) for side in describer.sides if side != TEXT)
+    spec = describer.preprocess(view)
+    black = np.zeros((1, spec.height_px, spec.width_px, 3), np.uint8)
+    length = describer.pictures(view, black).shape[1]
+    if max(dims) > length:
+        raise DataError(
+            f"--dims {max(dims)}: the descriptors of {describer.name} have {length} numbers"
+        )
+
+
+def shortened(descriptors: Descriptors, dimension: int) -> Descriptors:
+    """[N, D] to the first numbers of each, of unit length again."""
+    if dimension == descriptors.shape[1]:
         return descriptors
-    if dimension > descriptors.shape[1]:
-        raise DataError(f"--dims {dimension}: the descriptors have {descriptors.shape[1]} numbers")
     short = descriptors[:, :dimension]
     return np.asarray(short / np.linalg.norm(short, axis=1, keepdims=True), np.float32)

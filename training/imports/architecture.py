@@ -26,20 +26,15 @@ _PIXELS: dict[Normalisation, dict[str, Any]] = {
 }
 
 
-def activation(model: str, quick_gelu: bool | None) -> bool:
-    """Whether the towers have QuickGELU, as the model's name or the user says.
+def activation(model: str, quick_gelu: bool | None) -> bool | None:
+    """Whether the towers have QuickGELU, as the model's name or the user says; None if nobody does.
 
     Raises:
-        ConfigError: nobody says it, both say different things, or open_clip has no such model.
+        ConfigError: both say different things, or open_clip has no such model.
     """
     if model.startswith(SELF_CONTAINED):
         raise ConfigError(f"--model {model}: expected one of open_clip's own names")
     if not model:
-        if quick_gelu is None:
-            raise ConfigError(
-                "the activation is not in the weights: say --model NAME, --quick-gelu (OpenAI's"
-                " CLIP and what was trained from it) or --no-quick-gelu"
-            )
         return quick_gelu
     known = open_clip.get_model_config(model.replace("/", "-"))
     if known is None:
@@ -52,13 +47,19 @@ def activation(model: str, quick_gelu: bool | None) -> bool:
 
 
 def tables(
-    by_view: Towers, text: Tower | None, model: str, quick_gelu: bool, pixels: Normalisation
+    by_view: Towers, text: Tower | None, model: str, quick_gelu: bool | None, pixels: Normalisation
 ) -> dict[str, Any]:
     """`[model]` and `[preprocess]` of these towers.
 
     Raises:
         DataError: shapes do not tell the architecture.
+        ConfigError: nobody tells the activation.
     """
+    if quick_gelu is None:
+        raise ConfigError(
+            "the activation is not in the weights: say --model NAME, --quick-gelu (OpenAI's CLIP"
+            " and what was trained from it) or --no-quick-gelu"
+        )
     first = next(iter(by_view.values()))
     side_px = _image_size(first)
     towers: dict[str, Any] = {"name": model}

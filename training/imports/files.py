@@ -18,6 +18,8 @@ from torch import Tensor
 from geobridge.onboard.errors import DataError
 
 TORCH = frozenset({".pth", ".pt", ".bin", ".ckpt"})
+_ZIP, _PICKLE = b"PK", b"\x80"
+"""What files of torch begin with."""
 _SHARD = re.compile(r"-\d+-of-\d+$")
 _GLOBAL = re.compile(r"GLOBAL\s+(\S+)")
 
@@ -46,6 +48,7 @@ def read_tensors(paths: Sequence[Path]) -> dict[str, Tensor]:
 
 
 def _read(path: Path) -> Any:
+    _check_beginning(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -63,9 +66,26 @@ def _read(path: Path) -> Any:
         if "TorchScript" in text:
             raise DataError(f"{path}: a TorchScript archive is code; {_INSTEAD}") from None
         line = " ".join(text.split())[:200]
-        raise DataError(f"{path}: not a weights file, or truncated: {line}") from None
+        why = f": {line}" if " " in line else ""  # a number of its own says nothing
+        raise DataError(f"{path}: not a weights file, or truncated{why}") from None
     known = ", ".join(sorted({*TORCH, ".safetensors"}))
     raise DataError(f"{path}: expected a file that ends in {known}")
+
+
+def _check_beginning(path: Path) -> None:
+    """Tell in words what torch's reader would stumble over."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_ZIP))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    if not begin:
+        raise DataError(f"{path}: is empty")
+    if path.suffix in TORCH and begin != _ZIP and not begin.startswith(_PICKLE):
+        raise DataError(
+            f"{path}: not a weights file: neither torch's zip nor its pickle (safetensors are in"
+            " files that end in .safetensors)"
+        )
 
 
 _INSTEAD = "save its state_dict() alone, or as safetensors"

@@ -92,7 +92,7 @@ def check_places(settings: TrainConfig, source: BatchSource, processes: int) -> 
     if source.places is not None and source.places < size * processes:
         raise DataError(
             f"optim.batch_size: {size} for each of {processes} processes, and there are"
-            f" {source.places} places"
+            f" {source.places} places; expected at most {source.places // processes}"
         )
     if isinstance(source, TriplesSource) and source.kin.counts.min() == source.places - 1:
         raise DataError(

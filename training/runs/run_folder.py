@@ -10,7 +10,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -34,16 +34,46 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def locked(run: Path) -> Iterator[None]:
     """Keep a folder to this process; the lock goes with the process, however it ends.
 
+    What fails before anything is written leaves neither the lock nor folders that were made for it.
+
     Raises:
         ConfigError: another one trains in it, or it cannot be made.
     """
+    refused = ConfigError(f"run.folder: another process trains in {run}")
+    made = [folder for folder in (run, *run.parents) if not folder.exists()]
     try:
-        run.mkdir(parents=True, exist_ok=True)
-        handle = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise ConfigError(f"run.folder: {run}: {error.strerror}") from None
-    with held(handle, ConfigError(f"run.folder: another process trains in {run}")):
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+            handle = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise ConfigError(f"run.folder: {run}: {error.strerror}") from None
+        with held(handle, refused):
+            if not _is_at(handle, run / LOCK):  # the one that held it has withdrawn it meanwhile
+                raise refused
+            with _withdrawn(run):
+                yield
+    except BaseException:
+        with suppress(OSError):  # what others have put there stays
+            for folder in made:
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _withdrawn(run: Path) -> Iterator[None]:
+    """Take the lock away, while it is held, after a failure that left nothing beside it."""
+    try:
         yield
+    except BaseException:
+        with suppress(OSError):
+            if [path.name for path in run.iterdir()] == [LOCK]:
+                (run / LOCK).unlink()
+        raise
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether an open file still is the one of this path."""
+    return path.exists() and os.path.samestat(os.fstat(handle), path.stat())
 
 
 def patiently(write: Callable[[], T], folder: Path, world: World, stop: Stop) -> T | None:

@@ -231,8 +231,13 @@ def test_mistakes_are_one_line(
     broken.write_bytes(whole)
     line = refused(capsys, weights, "--dataset", folder, "--protocol", "vigor-same")
     assert "--protocol vigor-same: is of vigor, these data are cvusa: cvusa" in line
-    line = refused(capsys, weights, "--dataset", folder, "--dims", "99")
-    assert "--dims 99: the descriptors have 16 numbers" in line
+    words, file = ("--dims", "8", "--dims", "99", "-o", tmp_path / "out"), tmp_path / "file"
+    line = refused(capsys, weights, "--dataset", folder, *words)
+    assert "--dims 99: the descriptors of checkpoint weights have 16 numbers" in line
+    assert not (tmp_path / "out").exists(), "nothing was described"
+    file.write_text("mine")
+    line = refused(capsys, weights, "--dataset", folder, "-o", file)
+    assert f"-o {file}: exists and is not a folder" in line
     assert "no data set that is known" in refused(capsys, weights, "--dataset", tmp_path / "sets")
 
 

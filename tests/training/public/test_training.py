@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 
 from geobridge.onboard.cli import main
 from geobridge.onboard.errors import ConfigError
+from geobridge.training.config_data import TriplesConfig
 from geobridge.training.recipes import recipe, settings_of
 
 if sys.version_info >= (3, 11):
@@ -41,6 +42,24 @@ def test_a_recipe_and_a_data_set_are_one_configuration() -> None:
             assert found.optim.trained_blocks == (3 if name == "finetune_last3" else 0)
     changed = settings_of(Path("full+vigor"), ["data.variant=cross"]).data
     assert changed.model_dump()["variant"] == "cross"
+
+
+@pytest.mark.parametrize("data_set", SETS)
+@pytest.mark.parametrize("name", sorted(p.stem for p in recipe(Path("tiny")).parent.glob("*.toml")))
+def test_any_recipe_goes_with_any_data_set(name: str, data_set: str) -> None:
+    keys, whole = ["data.folder=there"], Path(f"{name}+{data_set}")
+    if data_set == "captions" and name in ("area", "distill"):
+        with pytest.raises(ConfigError, match=r"needs a \[model.text\] table"):
+            settings_of(whole, keys)
+        keys.append("model.text={layers=1, width=16, heads=1}")
+    found, alone = settings_of(whole, keys), settings_of(Path(name))
+    assert isinstance(found.data, TriplesConfig)
+    assert found.data.folder == "there"
+    assert (found.optim.steps, found.optim.epochs > 0) == (0, True)
+    for key in ("batch_size", "learning_rate", "trained_blocks"):
+        assert getattr(found.optim, key) == getattr(alone.optim, key)
+    again = settings_of(whole, [*keys, "optim.epochs=0", "optim.steps=7"])
+    assert again.optim.steps == 7
 
 
 def test_an_unknown_data_set_is_told() -> None:
