@@ -73,7 +73,10 @@ def _withdrawn(run: Path) -> Iterator[None]:
 
 def _is_at(handle: int, path: Path) -> bool:
     """Whether an open file still is the one of this path."""
-    return path.exists() and os.path.samestat(os.fstat(handle), path.stat())
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def patiently(write: Callable[[], T], folder: Path, world: World, stop: Stop) -> T | None:
