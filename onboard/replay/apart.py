@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import DataError
+from .conclude import TIMING
 from .flight import Source
 from .localize import FIXES, WORK, Job
 from .reflown import is_record
 
-_OWN = (FIXES, WORK)
+_OWN = (FIXES, TIMING, WORK)
 """One of them is in every folder of results, whole or not."""
 
 

@@ -357,7 +357,7 @@ def test_frames_that_fail_in_flight_exit_with_1_and_one_line(flight: Path, peer:
 
 
 def test_mistakes_are_told_before_the_start(flight: Path) -> None:
-    with pytest.raises(ConfigError, match=r"flight\.toml: source\.speed: unknown key"):
+    with pytest.raises(ConfigError, match=r"^command line: source\.speed: unknown key"):
         run(flight, ["source.speed=1"])
     with pytest.raises(ConfigError, match="a recording cannot go with a camera"):
         run(flight, ["source.frames=camera:0"])
