@@ -47,23 +47,23 @@ def load(
     tree = {**(base or {}), **(read_toml(path) if path else {})}
     for override in overrides:
         _override(tree, override)
-    try:
-        return model.model_validate(tree)
-    except ValidationError as error:
-        told = "command line" if path and _is_of(overrides, error) else where
-        raise ConfigError(f"{told}: {first_problem(error)}") from None
+    return validate(model, tree, where, overrides if path else ())
 
 
-def validate(model: type[S], tree: Mapping[str, Any], where: str) -> S:
-    """A model from plain data.
+def validate(
+    model: type[S], tree: Mapping[str, Any], where: str, overrides: Sequence[str] = ()
+) -> S:
+    """A model from plain data, into which overrides went already.
 
     Raises:
-        ConfigError: names `where` and the full path of the first wrong key.
+        ConfigError: names `where`, or the command line for what an override says, and the full
+            path of the first wrong key.
     """
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {first_problem(error)}") from None
+        told = "command line" if _is_of(overrides, error) else where
+        raise ConfigError(f"{told}: {first_problem(error)}") from None
 
 
 def first_problem(error: ValidationError) -> str:

@@ -12,7 +12,7 @@ from geobridge.onboard.manifest_entries import SourceEntry
 from geobridge.onboard.views import View
 from geobridge.training.imagery import server
 from geobridge.training.imagery.tile_folder import TileFolder
-from geobridge.training.rasters.georeference import datum_error_of
+from geobridge.training.rasters.georeference import datum_error_of, require_file
 from geobridge.training.sources import (
     RasterSource,
     ServerSource,
@@ -105,9 +105,7 @@ def _digest(source: Source, street: StreetFolder | None) -> str:
     if isinstance(source, FlightSource):
         return folder_sha256(source)
     assert isinstance(source, RasterSource)
-    if not source.path.is_file():
-        there = source.path.exists()
-        raise DataError(f"{source.path}: {'expected a file' if there else 'no such file'}")
+    require_file(source.path)
     return raster_sha256(source.path)
 
 

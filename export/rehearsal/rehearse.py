@@ -23,6 +23,7 @@ from geobridge.onboard.replay.picture import require_matplotlib
 from geobridge.onboard.replay.summary import versions
 from geobridge.onboard.simulation.flying.route import Route
 from geobridge.onboard.simulation.land.palette import Season
+from geobridge.training.rasters.georeference import require_file
 
 from .campaign import Task, fly_all, plain, rig_of
 from .conditions import Range, Ranges
@@ -65,8 +66,8 @@ def rehearse(
         ConfigError, DataError, BundleError, EngineError: in one line, before the first flight.
     """
     for path in (raster, dsm):
-        if path is not None and not path.is_file():
-            raise DataError(f"{path}: {'expected a file' if path.exists() else 'no such file'}")
+        if path is not None:
+            require_file(path)
     if dsm is not None and raster is None:
         raise DataError(f"{dsm}: a surface model needs the map that it belongs to")
     settings = load(ReplayConfig, config, overrides)

@@ -41,7 +41,7 @@ class Terms:
         views: Sequence[str],
         length: int,
         device: torch.device,
-        epsilon: float = 1e-8,
+        epsilon: float,
     ) -> None:
         self.config, self.views = config, tuple(views)
         self.estimators: Bottleneck | Residual | None = None

@@ -10,14 +10,14 @@ from pyproj.aoi import AreaOfInterest
 from pyproj.exceptions import ProjError
 from pyproj.transformer import TransformerGroup
 
+from geobridge.onboard.geodesy import WGS84
+
 UNTOLD_M = 5.0
 """Of a geocentric datum that nobody related to WGS84: those in use are no more than 2 m apart."""
 
 _AROUND_DEG = 0.01
 _UNKNOWN_M = 999.0
 """EPSG's way of saying that nobody knows."""
-_GEOCENTRIC_A_M = 6_378_137.0
-"""Half the major axis of GRS80, WGS84 and CGCS2000; no datum from before satellites has it."""
 
 
 @lru_cache(maxsize=256)
@@ -33,8 +33,9 @@ def datum_error_m(wkt: str, lat_deg: float, lon_deg: float) -> float | None:
     except ProjError:
         return None
     if not known:
+        # GRS80 and CGCS2000 have the same axis; no datum from before satellites has it
         ellipsoid = crs.ellipsoid
-        is_geocentric = ellipsoid and ellipsoid.semi_major_metre == _GEOCENTRIC_A_M
+        is_geocentric = ellipsoid and ellipsoid.semi_major_metre == WGS84.semimajor_axis
         return UNTOLD_M if is_geocentric else None
     # of parameters that the CRS brings along nothing is said, and whoever wrote them knows
     error_m = max(0.0, known[0].accuracy)

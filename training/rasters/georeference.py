@@ -80,6 +80,16 @@ def datum_error_of(path: Path) -> float:
         return _datum_error(path, dataset)
 
 
+def require_file(path: Path) -> None:
+    """See that there is a file, which may be a raster.
+
+    Raises:
+        DataError: there is nothing, or a folder.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: {'expected a file' if path.exists() else 'no such file'}")
+
+
 def require_on_earth(path: Path) -> None:
     """See that a raster says where on Earth it lies.
 

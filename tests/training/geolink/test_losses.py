@@ -98,7 +98,7 @@ def test_terms_wait_and_grow() -> None:
         refinement="bottleneck", refinement_weight=0.5, refinement_width=8,
     )  # fmt: skip
     torch.manual_seed(0)
-    terms = Terms(config, ("drone", "satellite"), 4, torch.device("cpu"))
+    terms = Terms(config, ("drone", "satellite"), 4, torch.device("cpu"), 1e-8)
     rows, present, relation = batch()
     rows = {side: values.float() for side, values in rows.items()}
     nothing = Loss(torch.zeros(()), {}, {})
